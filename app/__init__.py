@@ -1,0 +1,1 @@
+"""Longstrap: turn a short-context instruct model into a long-context one."""

@@ -1,0 +1,61 @@
+"""The one protocol behind which every generator stands."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from app.schema import Message
+
+
+@dataclass(frozen=True, slots=True)
+class LlmCall:
+    """One chat completion that a step of the workflow asks for."""
+
+    step: str
+    """Which step asks; for counters and rejects."""
+    messages: tuple[Message, ...]
+    max_output_tokens: int
+    random_seed: int
+    """Seed of the sampling; a retry has another."""
+    json_schema: dict[str, Any] | None = None
+    """When given, the text is JSON of this schema."""
+
+    @property
+    def key(self) -> str:
+        """Content hash: two calls with one key have the same answer."""
+        text = json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class LlmReply:
+    """What came back."""
+
+    text: str
+    finish_reason: str
+    """`stop`, or `length` when max_output_tokens cut the text."""
+    num_prompt_tokens: int
+    num_output_tokens: int
+    num_cached_tokens: int = 0
+    """Prompt tokens that the engine's prefix cache served."""
+
+
+class LlmError(RuntimeError):
+    """A call that failed for this row alone: timed out, refused, over-long. Worth another try."""
+
+
+class EngineDeadError(RuntimeError):
+    """The engine behind the generator is gone; every call in flight is lost, none is the caller's fault."""
+
+
+class Generator(Protocol):
+    """Answers chat calls; many at once."""
+
+    async def __call__(self, call: LlmCall) -> LlmReply:
+        """Answer one call.
+
+        Raises:
+            LlmError: this call failed; others may go on.
+        """
+        ...

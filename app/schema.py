@@ -1,0 +1,206 @@
+"""The rows that the jobs hand to each other, and their Arrow schemas.
+
+document → passage (a retrievable stretch of it) → seed (one example to be made) → example (one training row).
+Ids are deterministic: a document's is its content's hash, a passage's the document's plus its own index, a seed's its
+kind and index; an example carries its seed's id.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal, TypedDict
+
+import pyarrow as pa
+
+Kind = Literal["long_input", "long_output"]
+
+
+class Message(TypedDict):
+    """One turn of a chat."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One text of the corpus."""
+
+    document_id: str
+    text: str
+    title: str
+    source: str
+    """File that it came from."""
+    line: int
+    """1-based row in that file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """The stretch `text[start_char:end_char]` of a document; a document's passages tile it without a gap."""
+
+    passage_id: str
+    document_id: str
+    start_char: int
+    end_char: int
+    num_tokens: int
+    """In the generator's tokenizer, of this text alone."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A row that was left out: of the corpus, of the dataset, and why."""
+
+    row_id: str
+    """Seed's id, or `source:line` in the corpus."""
+    step: str
+    reason: str
+    """Short and countable: what the tables of rejects group by."""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """One example to be made."""
+
+    seed_id: str
+    seed_index: int
+    kind: Kind
+    task: str
+    """Kind of instruction, a key of `app.agent.prompts.TASKS`; `write` for long outputs."""
+    document_id: str
+    """Long input: what the diversity passage comes from. Long output: the target."""
+    passage_id: str
+    """The diversity passage; empty for long outputs."""
+    target_tokens: int
+    random_seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class ContextDocument:
+    """A document as it stands in a long context: a run of its consecutive passages, best match first among its peers."""
+
+    document_id: str
+    title: str
+    passages: list[Passage]
+    score: float
+
+    @property
+    def text(self) -> str:
+        return "".join(passage.text for passage in self.passages)
+
+    @property
+    def num_tokens(self) -> int:
+        return sum(passage.num_tokens for passage in self.passages)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What the agent makes of a seed; assembly turns it into an example of the seed's length."""
+
+    seed: Seed
+    instruction: str
+    answer: str
+    documents: list[ContextDocument]
+    """Ranked; empty for long outputs."""
+    evidence_ids: list[str]
+    """Passages of `documents` that the answer rests on; empty for long outputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A passage that an answer rests on and where it stands: 0.0 is the example's first token, 1.0 its last."""
+
+    passage_id: str
+    depth: float
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One training row."""
+
+    example_id: str
+    kind: Kind
+    task: str
+    messages: list[Message]
+    num_tokens: int
+    """Of the messages under the trained model's chat template."""
+    document_ids: list[str]
+    evidence: list[Evidence]
+    generator: str
+    prompt_version: str
+    instruction: str
+    """The instruction alone, without the documents: what filters and readers look at."""
+
+
+def hash_text(text: str, num_chars: int = 16) -> str:
+    """Content hash used in ids; surrogates, which UTF-8 can't hold, are hashed as they stand."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:num_chars]
+
+
+def passage_id_of(document_id: str, index: int) -> str:
+    """Id of a document's passage number `index`, counted from 0."""
+    return f"{document_id}:{index:05d}"
+
+
+def document_id_of(passage_id: str) -> str:
+    """Id of the document that a passage belongs to."""
+    return passage_id.rpartition(":")[0]
+
+
+DOCUMENT_SCHEMA = pa.schema(
+    [
+        ("document_id", pa.string()),
+        ("text", pa.large_string()),
+        ("title", pa.string()),
+        ("source", pa.string()),
+        ("line", pa.int64()),
+        ("num_tokens", pa.int64()),
+    ]
+)
+
+PASSAGE_SCHEMA = pa.schema(
+    [
+        ("passage_id", pa.string()),
+        ("document_id", pa.string()),
+        ("start_char", pa.int64()),
+        ("end_char", pa.int64()),
+        ("num_tokens", pa.int32()),
+        ("text", pa.large_string()),
+    ]
+)
+
+REJECT_SCHEMA = pa.schema(
+    [("row_id", pa.string()), ("step", pa.string()), ("reason", pa.string()), ("detail", pa.string())]
+)
+
+SEED_SCHEMA = pa.schema(
+    [
+        ("seed_id", pa.string()),
+        ("seed_index", pa.int64()),
+        ("kind", pa.string()),
+        ("task", pa.string()),
+        ("document_id", pa.string()),
+        ("passage_id", pa.string()),
+        ("target_tokens", pa.int64()),
+        ("random_seed", pa.int64()),
+    ]
+)
+
+MESSAGES_TYPE = pa.list_(pa.struct([("role", pa.string()), ("content", pa.large_string())]))
+
+EXAMPLE_SCHEMA = pa.schema(
+    [
+        ("example_id", pa.string()),
+        ("kind", pa.string()),
+        ("task", pa.string()),
+        ("messages", MESSAGES_TYPE),
+        ("num_tokens", pa.int64()),
+        ("document_ids", pa.list_(pa.string())),
+        ("evidence_ids", pa.list_(pa.string())),
+        ("evidence_depths", pa.list_(pa.float64())),
+        ("generator", pa.string()),
+        ("prompt_version", pa.string()),
+        ("instruction", pa.large_string()),
+    ]
+)

@@ -1,0 +1,103 @@
+"""Files on any filesystem that pyarrow knows (local, s3://, gs://), and the one way to write them: aside, then rename."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+
+
+def open_storage(uri: str) -> tuple[pafs.FileSystem, str]:
+    """Filesystem and path of a URI or a local path.
+
+    Raises:
+        ValueError: the scheme is not one that pyarrow serves.
+    """
+    if "://" not in uri:
+        return pafs.LocalFileSystem(), str(Path(uri).expanduser().absolute())
+    try:
+        filesystem, path = pafs.FileSystem.from_uri(uri)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise ValueError(f"{uri}: no such filesystem ({error}); use a local path, s3:// or gs://") from error
+    return filesystem, path
+
+
+def is_remote(uri: str) -> bool:
+    """Whether a URI names something that is not on this machine's own disk."""
+    return "://" in uri and not uri.startswith("file://")
+
+
+class Folder:
+    """A folder on some filesystem. Picklable: it is handed to actors as it is."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri.rstrip("/") if "://" in uri else str(Path(uri).expanduser().absolute())
+        self.filesystem, self.path = open_storage(self.uri)
+
+    def __reduce__(self) -> tuple[type["Folder"], tuple[str]]:
+        return Folder, (self.uri,)
+
+    def __truediv__(self, name: str) -> "Folder":
+        return Folder(f"{self.uri}/{name}")
+
+    def file(self, name: str) -> str:
+        """Path of a file in here, for this folder's filesystem."""
+        return f"{self.path}/{name}"
+
+    def exists(self, name: str = "") -> bool:
+        """Whether this folder, or the named file or folder in it, is there."""
+        path = self.file(name) if name else self.path
+        return bool(self.filesystem.get_file_info(path).type != pafs.FileType.NotFound)
+
+    def list_names(self, suffix: str = "") -> list[str]:
+        """Sorted names of the files directly in here; half-written ones are not listed."""
+        selector = pafs.FileSelector(self.path, allow_not_found=True)
+        names = [info.base_name for info in self.filesystem.get_file_info(selector) if info.is_file]
+        return sorted(name for name in names if name.endswith(suffix) and not name.startswith("."))
+
+    def read_bytes(self, name: str) -> bytes:
+        with self.filesystem.open_input_file(self.file(name)) as stream:
+            return bytes(stream.readall())
+
+    def read_json(self, name: str) -> Any:
+        return json.loads(self.read_bytes(name))
+
+    @contextmanager
+    def replace(self, name: str) -> Iterator[str]:
+        """Path to write to; it takes the place of `name` when the block ends, and is gone if the block raises."""
+        self.filesystem.create_dir(self.path, recursive=True)
+        aside = self.file(f".{name}.{uuid.uuid4().hex}")
+        try:
+            yield aside
+            self.filesystem.move(aside, self.file(name))
+        except BaseException:
+            if self.filesystem.get_file_info(aside).type != pafs.FileType.NotFound:
+                self.filesystem.delete_file(aside)
+            raise
+
+    def write_bytes(self, name: str, payload: bytes) -> None:
+        with self.replace(name) as aside, self.filesystem.open_output_stream(aside) as stream:
+            stream.write(payload)
+
+    def write_json(self, name: str, value: Any) -> None:
+        self.write_bytes(name, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+    def write_table(self, name: str, table: pa.Table, row_group_rows: int | None = None) -> None:
+        """Write one Parquet file, whole or not at all."""
+        with self.replace(name) as aside:
+            pq.write_table(
+                table, aside, filesystem=self.filesystem, row_group_size=row_group_rows, compression="zstd"
+            )
+
+    def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
+        return pq.read_table(self.file(name), columns=columns, filesystem=self.filesystem)
+
+    def delete(self) -> None:
+        """Remove the folder and all in it; one that is not there is fine."""
+        if self.exists():
+            self.filesystem.delete_dir(self.path)

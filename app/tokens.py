@@ -1,0 +1,73 @@
+"""The tokenizer: counting, offsets, and the chat template that lengths include."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from app.models import resolve_model
+from app.schema import Message
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """A model's fast tokenizer, reduced to what Longstrap asks of it. Picklable: it loads where it is first used."""
+
+    model: str
+    revision: str | None = None
+
+    @cached_property
+    def _hf(self) -> Any:
+        from transformers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(
+            resolve_model(self.model), revision=self.revision, trust_remote_code=False
+        )
+        if not tokenizer.is_fast:
+            raise ValueError(f"{self.model}: its tokenizer is a slow one without offsets; use a model with a fast one")
+        # Long documents are measured here, never fed to the model: its length warning would mislead.
+        tokenizer.model_max_length = 10**12
+        return tokenizer
+
+    def __reduce__(self) -> tuple[type["Tokenizer"], tuple[str, str | None]]:
+        return Tokenizer, (self.model, self.revision)
+
+    def count(self, text: str) -> int:
+        """Tokens of a text by itself, without special tokens."""
+        return len(self._hf.backend_tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def count_batch(self, texts: Sequence[str]) -> list[int]:
+        """`count` of many texts."""
+        encodings = self._hf.backend_tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        return [len(encoding.ids) for encoding in encodings]
+
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        """Character range `(start, end)` of every token of a text.
+
+        Tokens that share a character (byte-level pieces of one) carry the same or overlapping ranges.
+        """
+        return list(self._hf.backend_tokenizer.encode(text, add_special_tokens=False).offsets)
+
+    def truncate(self, text: str, max_tokens: int) -> str:
+        """Longest prefix, cut at a token's border, of at most `max_tokens` tokens."""
+        offsets = self.offsets(text)
+        while len(offsets) > max_tokens:
+            text = text[: offsets[max_tokens][0]]
+            offsets = self.offsets(text)
+        return text
+
+    def render(self, messages: Sequence[Message], generation_prompt: bool = False) -> str:
+        """The chat as the model sees it.
+
+        Raises:
+            ValueError: the model has no chat template.
+        """
+        if self._hf.chat_template is None:
+            raise ValueError(f"{self.model}: its tokenizer has no chat template; use an instruct model")
+        return str(
+            self._hf.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=generation_prompt)
+        )
+
+    def count_chat(self, messages: Sequence[Message]) -> int:
+        """Tokens of a whole chat, template included: what `num_tokens` of an example means."""
+        return self.count(self.render(messages))
