@@ -22,6 +22,12 @@ def cache_dir() -> Path:
     return Path(os.environ.get("LONGSTRAP_CACHE", "~/.cache/longstrap")).expanduser()
 
 
+def ray_address() -> str | None:
+    """Address of the Ray cluster to join, which `ray job submit` sets too; None: a Ray of the job's own."""
+    address = os.environ.get("RAY_ADDRESS", "")
+    return None if address in ("", "local") else address
+
+
 def read_secret(variable: str) -> str | None:
     """Value of the environment variable that a `*_env` setting names; secrets never live in a recipe."""
     return os.environ.get(variable) or None
@@ -323,6 +329,12 @@ class Config(Section):
             raise ValueError(
                 f"agent.answer_tokens {agent.answer_tokens} does not fit generator.max_model_tokens {limit}; "
                 f"at most {limit - needed + agent.answer_tokens}"
+            )
+        if self.corpus.passage_tokens > min(agent.chunk_tokens, agent.document_tokens):
+            raise ValueError(
+                f"corpus.passage_tokens {self.corpus.passage_tokens} is above agent.chunk_tokens "
+                f"{agent.chunk_tokens} or agent.document_tokens {agent.document_tokens}; "
+                f"at most {min(agent.chunk_tokens, agent.document_tokens)}"
             )
         shortest = min(length.min_tokens for length in self.dataset.target_lengths)
         least = agent.answer_tokens + agent.instruction_tokens + PROMPT_TOKENS

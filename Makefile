@@ -1,0 +1,62 @@
+# make demo   a dataset from the bundled sample, on this machine
+# make test   all tests, the fast ones first
+# make lint   style, formatting, types
+# Each sets up what it needs: VENV, the locked packages, the bundled models. The second time that is there already.
+
+VENV ?= .venv
+PYTHON ?= python3
+RECIPE ?= laptop.yaml
+# Asked only when the user's own package index has no CPU build of torch.
+TORCH_INDEX_URL ?= https://download.pytorch.org/whl/cpu
+
+LOCK := ray_jobs/environments/cpu.txt
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --no-deps --progress-bar off
+STAMP := $(VENV)/.longstrap-installed
+TEST_ENV := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_PROGRESS_BARS=1 TRANSFORMERS_VERBOSITY=error \
+	TOKENIZERS_PARALLELISM=false RAY_USAGE_STATS_ENABLED=0
+
+.DEFAULT_GOAL := help
+.PHONY: help setup models demo test lint clean
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+setup: $(STAMP)
+
+# Without --no-deps pip would replace the CPU build of torch by a CUDA one (ray_jobs/environments/README.md).
+$(STAMP): $(LOCK) pyproject.toml | $(VENV)/bin/python
+	@echo "Installing $(LOCK) into $(VENV); about 3 GB, once."
+	@torch="$$(grep '^torch==' $(LOCK))"; \
+	$(PIP) -q "$$torch" 2>/dev/null || { \
+		echo "$$torch is not on the configured package index; taking it from $(TORCH_INDEX_URL)"; \
+		$(PIP) --index-url $(TORCH_INDEX_URL) "$$torch"; }
+	@$(PIP) -q -r $(LOCK)
+	@$(PIP) -q --no-build-isolation -e .
+	@touch $@
+
+# A Python without ensurepip (Debian's without python3-venv) fills the environment by its own pip.
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' || { \
+		echo "Longstrap needs Python 3.11 or 3.12; $(PYTHON) is $$($(PYTHON) --version 2>&1)." >&2; \
+		echo "Name another: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) >/dev/null || { \
+		$(PYTHON) -m venv --clear --without-pip $(VENV) && \
+		$(PYTHON) -m pip --python $(VENV)/bin/python install -q pip; }
+
+models: setup
+	@$(VENV)/bin/python -m app.bundled
+
+demo: models
+	@$(VENV)/bin/longstrap synthesize --config $(RECIPE)
+
+test: models
+	$(TEST_ENV) $(VENV)/bin/python -m pytest tests --ignore=tests/integration
+	$(TEST_ENV) $(VENV)/bin/python -m pytest tests/integration
+
+lint: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
