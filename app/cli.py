@@ -1,0 +1,163 @@
+"""`longstrap VERB --config RECIPE [--section.field VALUE ...]`: runs a job here, or submits it."""
+
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from app.jobs import JOBS
+
+SOURCE_DIR = Path(__file__).resolve().parent
+USER_ERROR = 2
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Command:
+    """What the command line asks for."""
+
+    verb: str
+    recipe: str
+    overrides: tuple[str, ...] = ()
+    address: str | None = None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code: 0, 2 for a user's error, 130 for Ctrl-C."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if text := _asked_for(arguments):
+            print(text)
+            return 0
+        return _run(parse_command(arguments))
+    except ValueError as error:
+        if not _raised_by_longstrap(error):
+            raise
+        print(f"longstrap: {error}", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        print("longstrap: interrupted; the same command goes on from here", file=sys.stderr)
+        return INTERRUPTED
+
+
+def parse_command(arguments: Sequence[str]) -> Command:
+    """Split the arguments into the verb, our own two options and the overrides.
+
+    Raises:
+        ValueError: no such verb, an option without a value, or no recipe.
+    """
+    verb, *rest = arguments
+    if verb not in (*JOBS, "config"):
+        raise ValueError(f"{verb}: no such verb; give one of {', '.join(JOBS)}, config")
+    own: dict[str, str] = {}
+    overrides: list[str] = []
+    while rest:
+        option = rest.pop(0)
+        name, equals, value = option.partition("=")
+        if not option.startswith("--"):
+            raise ValueError(f"{option}: not an option; settings are given as --section.field VALUE")
+        if not equals:
+            if not rest:
+                raise ValueError(f"{option}: has no value; give {option} VALUE")
+            value = rest.pop(0)
+        if name in ("--config", "--address"):
+            own[name] = value
+        else:
+            overrides += [name, value]
+    if "--config" not in own:
+        raise ValueError(f"--config: is missing; for example longstrap {verb} --config laptop.yaml")
+    if verb == "config" and "--address" in own:
+        raise ValueError("--address: is given for config, which runs nothing; leave it out")
+    return Command(verb, own["--config"], tuple(overrides), own.get("--address"))
+
+
+def _run(command: Command) -> int:
+    from app.recipe import load_config
+
+    config = load_config(command.recipe, command.overrides)
+    if command.verb == "config":
+        import yaml
+
+        print(yaml.safe_dump(config.model_dump(), sort_keys=False, allow_unicode=True), end="")
+        return 0
+    if command.address:
+        from app.submission import submit
+
+        return submit(command.verb, command.recipe, command.overrides, command.address)
+
+    from app.jobs import run_job
+
+    run_job(command.verb, config)
+    return 0
+
+
+def _asked_for(arguments: list[str]) -> str | None:
+    """Text that the arguments ask for instead of a job."""
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        return _help()
+    if arguments[0] == "--version":
+        return f"longstrap {metadata.version('longstrap')}"
+    if {"-h", "--help"} & set(arguments) and arguments[0] in (*JOBS, "config"):
+        return _verb_help(arguments[0])
+    return None
+
+
+def _raised_by_longstrap(error: ValueError) -> bool:
+    """Whether the fault is the user's: Longstrap's own code found it. A library's is a bug to be seen."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and Path(frames[-1].filename).resolve().is_relative_to(SOURCE_DIR)
+
+
+def _help() -> str:
+    verbs = "\n".join(f"  {verb:<12} {job.summary}" for verb, job in JOBS.items())
+    return f"""\
+Turn a short-context instruct model into a long-context one.
+
+  longstrap VERB --config RECIPE [--section.field VALUE ...] [--address URL]
+
+Verbs:
+{verbs}
+  config       print the resolved settings
+
+Options:
+  --config RECIPE         a YAML file, or a recipe that comes along: laptop.yaml
+  --section.field VALUE   override any setting of the recipe
+  --address URL           submit to the Ray cluster with this dashboard, follow it
+
+Examples:
+  longstrap synthesize --config laptop.yaml
+  longstrap synthesize --config laptop.yaml --dataset.num_long_input_seeds 100
+  longstrap config --config laptop.yaml
+
+Starting a job again goes on where it stopped. `longstrap VERB --help` says more."""
+
+
+def _verb_help(verb: str) -> str:
+    if verb == "config":
+        return """\
+Print the settings that a recipe and its overrides come to, as YAML.
+
+  longstrap config --config RECIPE [--section.field VALUE ...]
+
+Examples:
+  longstrap config --config laptop.yaml
+  longstrap config --config laptop.yaml --dataset.target_lengths.0.max_tokens 16000 > my.yaml"""
+    return f"""\
+{verb}: {JOBS[verb].summary}.
+
+  longstrap {verb} --config RECIPE [--section.field VALUE ...] [--address URL]
+
+Examples:
+  here                 longstrap {verb} --config laptop.yaml
+  on own documents     longstrap {verb} --config laptop.yaml \\
+                         --run_dir runs/mine --corpus.sources.0.path 'docs/**/*.md'
+  on a cluster         longstrap {verb} --config my.yaml --address http://HEAD:8265
+  the same by Ray      ray job submit --address http://HEAD:8265 --working-dir . -- \\
+                         python -m ray_jobs.{verb} --config my.yaml
+
+Values are YAML: numbers, words, null, [1, 2], {{key: value}}; a list's items are
+counted from 0. `longstrap config --config RECIPE` prints every setting there is.
+Results are in the recipe's run_dir. The same command goes on after a stop; with
+other settings it names the one that differs and stops."""

@@ -1,0 +1,80 @@
+"""The jobs: what each verb checks and does. A new one is an entry of `JOBS` and a file in `ray_jobs/`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from app.config import Config
+    from app.run import Run
+
+Report = Callable[[str], None]
+"""Takes one line for the person who watches."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One verb of the command line."""
+
+    summary: str
+    """What it does, in a line of the help."""
+    check: Callable[["Config"], None]
+    """Raises a ValueError for settings that cannot work, before Ray is there."""
+    work: Callable[["Config", "Run", Report], None]
+    """Does it; Ray is connected."""
+
+
+def run_job(verb: str, config: "Config") -> None:
+    """Check the settings against the files, connect to Ray and do the job.
+
+    Raises:
+        ValueError: the settings cannot work.
+    """
+    job = JOBS[verb]
+    job.check(config)
+
+    # Slow imports wait until the settings have passed.
+    from app.cluster import connect
+    from app.run import Run
+
+    run = Run(config.run_dir)
+    with connect(config.ray):
+        run.write_config(config)
+        job.work(config, run, _print_line)
+
+
+def _print_line(text: str) -> None:
+    print(text, flush=True)
+
+
+def _check_index(config: "Config") -> None:
+    from app.preflight import check_index
+
+    check_index(config)
+
+
+def _check_synthesis(config: "Config") -> None:
+    from app.preflight import check_synthesis
+
+    check_synthesis(config)
+
+
+def _index(config: "Config", run: "Run", report: Report) -> None:
+    from app.indexing.corpus_pipeline import build_corpus
+    from app.indexing.index_pipeline import build_index
+
+    build_corpus(config, run, report)
+    build_index(config, run, report)
+
+
+def _synthesize(config: "Config", run: "Run", report: Report) -> None:
+    from app.dataset.pipeline import synthesize
+
+    _index(config, run, report)
+    synthesize(config, run, report)
+
+
+JOBS = {
+    "index": Job("documents to passages and a vector index", _check_index, _index),
+    "synthesize": Job("the dataset; makes the index if it is not there", _check_synthesis, _synthesize),
+}

@@ -1,0 +1,195 @@
+"""Checks that a job's settings can work, before anything is started: values, models, corpus.
+
+Every fault is a ValueError of one line: the field, the value, and what would be right.
+"""
+
+import math
+
+from app.config import Config, OpenAiConfig, VllmConfig, read_secret
+from app.corpus.sources import list_files
+from app.model_checks import ModelFiles, find_model
+
+USUAL_DIMS = (384, 768, 1024, 4096)
+"""Embedding sizes to try an index factory with, when the embedder's own is not known."""
+
+
+def check_index(config: Config) -> None:
+    """What the corpus and the index need.
+
+    Raises:
+        ValueError: they cannot be made with these settings.
+    """
+    check_values(config)
+    _check_local_cpus(config)
+    find_model(_tokenizer_field(config), config.generator_tokenizer, config.generator.revision)
+    _check_embedder(config)
+    list_files(config.corpus.sources)
+
+
+def check_synthesis(config: Config) -> None:
+    """What the dataset needs, its corpus and index included.
+
+    Raises:
+        ValueError: it cannot be made with these settings.
+    """
+    _check_secrets(config)
+    check_index(config)
+    _check_generator(config)
+    if config.dataset.tokenizer:
+        _check_chats(
+            "dataset.tokenizer",
+            config.dataset.tokenizer,
+            find_model("dataset.tokenizer", config.dataset.tokenizer),
+        )
+    _check_corpus_fills_targets(config)
+
+
+def check_values(config: Config) -> None:
+    """What needs no files: the part that is also right for a job that runs elsewhere.
+
+    Raises:
+        ValueError: a value that no machine can work with.
+    """
+    from app.agent.prompts import TASKS
+
+    for task in config.agent.task_weights:
+        if task not in TASKS:
+            raise ValueError(f"agent.task_weights.{task}: there is no such task; known: {', '.join(TASKS)}")
+    if config.dataset.num_long_input_seeds and not any(config.agent.task_weights.values()):
+        raise ValueError("agent.task_weights: no task has a weight above 0; give at least one")
+    if isinstance(config.generator, OpenAiConfig) and not config.generator.base_url.startswith("http"):
+        raise ValueError(
+            f"generator.base_url: {config.generator.base_url!r} is no URL; for example http://HOST:8000/v1"
+        )
+    for name in ("embed_actors", "actors"):
+        section, values = (
+            ("retrieval", config.retrieval) if "embed" in name else ("pipeline", config.pipeline)
+        )
+        least, most = getattr(values, f"min_{name}"), getattr(values, f"max_{name}")
+        if least > most:
+            raise ValueError(
+                f"{section}.min_{name}: {least} is above {section}.max_{name} {most}; at most that"
+            )
+
+
+def check_targets_fit(config: Config, num_corpus_tokens: int) -> None:
+    """Refuse target lengths that all documents together cannot fill.
+
+    Raises:
+        ValueError: names the first such range.
+    """
+    for index, length in enumerate(config.dataset.target_lengths):
+        if length.max_tokens > num_corpus_tokens:
+            raise ValueError(
+                f"dataset.target_lengths.{index}.max_tokens: {length.max_tokens} is more than the corpus is; "
+                f"at most {num_corpus_tokens}, or give more documents"
+            )
+
+
+def _check_secrets(config: Config) -> None:
+    generator, publish = config.generator, config.dataset.publish
+    if isinstance(generator, OpenAiConfig) and not read_secret(generator.api_key_env):
+        raise ValueError(
+            f"generator.api_key_env: {generator.api_key_env} is not set in the environment; export it, "
+            f"as any word for an endpoint without keys"
+        )
+    if publish.repo and not read_secret(publish.token_env):
+        raise ValueError(
+            f"dataset.publish.token_env: {publish.token_env} is not set in the environment, and "
+            f"dataset.publish.repo {publish.repo!r} needs it; export it, or leave the repo out"
+        )
+
+
+def _check_local_cpus(config: Config) -> None:
+    """Actors hold their CPUs for good: a Ray of our own with too few would wait forever."""
+    if config.ray.num_cpus is None:
+        return
+    pipeline, retrieval = config.pipeline, config.retrieval
+    # One is left for reading and writing.
+    agents = (
+        pipeline.min_actors * pipeline.cpus_per_actor
+        + retrieval.num_retrievers * retrieval.cpus_per_retriever
+    )
+    needed = math.ceil(1 + max(agents, retrieval.min_embed_actors * retrieval.cpus_per_embed_actor))
+    if config.ray.num_cpus < needed:
+        raise ValueError(
+            f"ray.num_cpus: {config.ray.num_cpus} is too few for the actors of `pipeline` and `retrieval` "
+            f"and one to read and write; at least {needed}"
+        )
+
+
+def _check_generator(config: Config) -> None:
+    generator = config.generator
+    files = find_model(_tokenizer_field(config), config.generator_tokenizer, generator.revision)
+    _check_chats(_tokenizer_field(config), config.generator_tokenizer, files)
+    if not isinstance(generator, VllmConfig) or "hf_overrides" in generator.engine_args:
+        return
+    if files.max_tokens is not None and generator.max_model_tokens > files.max_tokens:
+        raise ValueError(
+            f"generator.max_model_tokens: {generator.max_model_tokens} is more than {generator.model} reads; "
+            f"at most {files.max_tokens}"
+        )
+
+
+def _check_chats(field: str, model: str, files: ModelFiles) -> None:
+    if files.has_chat_template is False:
+        raise ValueError(f"{field}: {model!r} has no chat template; give an instruct model")
+
+
+def _check_embedder(config: Config) -> None:
+    retrieval = config.retrieval
+    files = find_model("retrieval.model", retrieval.model, retrieval.revision)
+    if files.max_tokens is not None and retrieval.embedding_tokens > files.max_tokens:
+        raise ValueError(
+            f"retrieval.embedding_tokens: {retrieval.embedding_tokens} is more than {retrieval.model} reads; "
+            f"at most {files.max_tokens}"
+        )
+    check_index_factory(retrieval.index_factory, files.dim)
+
+
+def check_index_factory(factory: str, dim: int | None) -> None:
+    """Whether FAISS makes an index of this description.
+
+    Args:
+        factory: FAISS factory string.
+        dim: Size of the vectors, if known.
+
+    Raises:
+        ValueError: it does not.
+    """
+    import faiss
+
+    for size in (dim,) if dim else USUAL_DIMS:
+        try:
+            faiss.index_factory(size, factory, faiss.METRIC_INNER_PRODUCT)
+        except RuntimeError:
+            continue
+        return
+    vectors = f"vectors of {dim} numbers" if dim else "vectors of any usual size"
+    raise ValueError(
+        f"retrieval.index_factory: FAISS makes no {factory!r} for {vectors}; for example Flat, "
+        f"or IVF4096,PQ64 where 64 divides the size"
+    )
+
+
+def _check_corpus_fills_targets(config: Config) -> None:
+    from app.corpus.size import holds_at_least, measure_corpus
+    from app.tokens import Tokenizer
+
+    if not config.dataset.num_long_input_seeds:
+        return
+    files = list_files(config.corpus.sources)
+    longest = max(length.max_tokens for length in config.dataset.target_lengths)
+    if holds_at_least(files, longest):
+        return
+    # The lengths are counted in the trained model's tokens.
+    tokenizer = Tokenizer(
+        config.tokenizer_model, None if config.dataset.tokenizer else config.generator.revision
+    )
+    size = measure_corpus(files, tokenizer, config.corpus.max_document_bytes)
+    if size.surely_below(longest):
+        check_targets_fit(config, size.num_tokens)
+
+
+def _tokenizer_field(config: Config) -> str:
+    return "generator.tokenizer" if isinstance(config.generator, OpenAiConfig) else "generator.model"

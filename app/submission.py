@@ -1,0 +1,168 @@
+"""Submits a job to a running Ray cluster and follows its log, as `ray job submit` does."""
+
+import asyncio
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from app.config import Config, ray_address
+from app.models import BUNDLED_PREFIX
+from app.preflight import check_values
+from app.recipe import RECIPES_DIR, find_recipe, load_config
+
+EXCLUDES = (
+    ".git", ".venv", ".*_cache", ".hypothesis", "__pycache__", "*.egg-info", "build", "dist", "runs", "tests",
+)  # fmt: skip
+"""Left out of the working dir that is uploaded, besides what .gitignore names."""
+MAX_RECONNECTS = 5
+POLL_SEC = 1.0
+ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
+
+
+def submit(
+    verb: str,
+    recipe: str,
+    overrides: Sequence[str],
+    address: str,
+    connect: Callable[[str], Any] | None = None,
+) -> int:
+    """Run `python -m ray_jobs.VERB` on a cluster, from a copy of the current folder, and follow its log.
+
+    Ctrl-C leaves the job running.
+
+    Args:
+        verb: The job.
+        recipe: A recipe that comes along, or a file under the current folder.
+        overrides: `--section.field VALUE` pairs.
+        address: The dashboard, http://HEAD:8265.
+        connect: Makes the job client; by default Ray's.
+
+    Returns:
+        The job's exit code; 130 after Ctrl-C.
+
+    Raises:
+        ValueError: the settings cannot work there, or no cluster answers.
+    """
+    here = Path.cwd()
+    config = load_config(recipe, overrides)
+    check_values(config)
+    check_portable(config)
+    carried = _carried_recipe(recipe, here)
+    if not (here / "ray_jobs" / f"{verb}.py").is_file():
+        raise ValueError(
+            f"--address: uploads the current folder, but {here} has no ray_jobs/{verb}.py; cd to Longstrap's"
+        )
+    client = (connect or _connect)(address)
+    job_id = client.submit_job(
+        entrypoint=shlex.join(["python", "-m", f"ray_jobs.{verb}", "--config", carried, *overrides]),
+        runtime_env={"working_dir": str(here), "excludes": list(EXCLUDES)},
+        metadata={"longstrap": verb},
+    )
+    print(f"submitted {job_id} to {address}", flush=True)
+    try:
+        return asyncio.run(_follow(client, job_id))
+    except KeyboardInterrupt:
+        print(
+            f"\n{job_id} goes on without you.\n"
+            f"  follow  ray job logs {job_id} --follow --address {address}\n"
+            f"  stop    ray job stop {job_id} --address {address}",
+            file=sys.stderr,
+        )
+        return 130
+
+
+def check_portable(config: Config) -> None:
+    """Refuse paths that mean something on this machine only.
+
+    Raises:
+        ValueError: a path is relative; names its field.
+    """
+    if not _is_everywhere(config.run_dir):
+        raise ValueError(
+            f"run_dir: {config.run_dir!r} is relative, and a submitted job's own folder is thrown away; "
+            f"give --run_dir /shared/... or s3://..., where every node can write"
+        )
+    paths = {f"corpus.sources.{i}.path": source.path for i, source in enumerate(config.corpus.sources)}
+    paths |= {
+        f"corpus.decontamination.paths.{i}": path
+        for i, path in enumerate(config.corpus.decontamination.paths)
+    }
+    for field, model in (
+        ("retrieval.model", config.retrieval.model),
+        ("generator.model", config.generator.model),
+        ("dataset.tokenizer", config.dataset.tokenizer),
+    ):
+        if model and model.startswith("."):
+            paths[field] = model
+    for field, path in paths.items():
+        if not _is_everywhere(path):
+            raise ValueError(
+                f"{field}: {path!r} is relative to this machine; give one that every node sees, or s3://..."
+            )
+
+
+def _is_everywhere(path: str) -> bool:
+    return "://" in path or path.startswith(("/", BUNDLED_PREFIX))
+
+
+def _carried_recipe(recipe: str, here: Path) -> str:
+    """Name under which the job finds the recipe in its copy of this folder."""
+    path = find_recipe(recipe).resolve()
+    if path.parent == RECIPES_DIR.resolve():
+        return path.name
+    if not path.is_relative_to(here.resolve()):
+        raise ValueError(
+            f"--config {recipe}: is not under {here}, which the job gets a copy of; put it there"
+        )
+    return path.relative_to(here.resolve()).as_posix()
+
+
+def _connect(address: str) -> Any:
+    # Ray's client lets RAY_ADDRESS win over the address that it is given.
+    if ray_address() not in (None, address):
+        raise ValueError(
+            f"--address {address}: RAY_ADDRESS is set to {ray_address()!r} and would win; unset it"
+        )
+
+    from ray.exceptions import AuthenticationError
+    from ray.job_submission import JobSubmissionClient
+
+    try:
+        return JobSubmissionClient(address)
+    except AuthenticationError as error:
+        raise ValueError(
+            f"--address {address}: asks for a token; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH=FILE"
+        ) from error
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ValueError(
+            f"--address {address}: no Ray dashboard answers there ({' '.join(str(error).split())}); "
+            f"give http://HEAD:8265"
+        ) from error
+
+
+async def _follow(client: Any, job_id: str) -> int:
+    """Print the job's log until it ends. A connection that breaks is taken up where it broke."""
+    num_printed = 0
+    for attempt in range(MAX_RECONNECTS):
+        num_seen = 0
+        try:
+            async for text in client.tail_job_logs(job_id):
+                # Every connection gets the log from its start.
+                new = text[max(0, num_printed - num_seen) :]
+                num_seen += len(text)
+                num_printed += len(new)
+                print(new, end="", flush=True)
+        except (OSError, RuntimeError) as error:
+            if str(client.get_job_status(job_id)) not in ENDED:
+                print(f"\nlost the log ({error}); connecting again", file=sys.stderr)
+                await asyncio.sleep(POLL_SEC * 2**attempt)
+                continue
+        break
+    while (status := str(client.get_job_status(job_id))) not in ENDED:
+        await asyncio.sleep(POLL_SEC)
+    print(f"{job_id} {status.lower()}", flush=True)
+    if status == "SUCCEEDED":
+        return 0
+    return int(client.get_job_info(job_id).driver_exit_code or 1)
