@@ -1,15 +1,23 @@
 """Every setting of Longstrap and every default, once.
 
 A recipe is one YAML file of these fields; `--section.field VALUE` on the command line overrides it (see
-`app.recipe`). All models are strict: an unknown key or a wrong type is an error that names the field. Fields marked
-`OPERATIONAL` may change between a run and its resumption; all others are part of what a run is (`identity`).
+`app.recipe`). All models are strict: an unknown key or a wrong type is an error that names the field. Fields
+marked `OPERATIONAL` may change between a run and its resumption; all others are what a run is (`identity`).
 """
 
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 OPERATIONAL: dict[str, Any] = {"operational": True}
 
@@ -18,7 +26,7 @@ NonNegativeCount = Annotated[int, Field(ge=0)]
 
 
 def cache_dir() -> Path:
-    """Folder for what is derived from packages and hubs and shared by all runs (models, indexes copied to a node)."""
+    """Folder for what comes from packages and hubs and all runs share: models, a node's copy of an index."""
     return Path(os.environ.get("LONGSTRAP_CACHE", "~/.cache/longstrap")).expanduser()
 
 
@@ -103,10 +111,10 @@ class RetrievalConfig(Section):
     """Passages → vectors → index → ranked documents."""
 
     model: str
-    """sentence-transformers model: a hub name, a folder, an s3:// or gs:// folder, or bundled:multilingual-e5-small."""
+    """sentence-transformers model: hub name, local, s3:// or gs:// folder, bundled:multilingual-e5-small."""
     revision: str | None = None
     query_prefix: str | None = None
-    """Put before every query; left out: what the model's card asks for (E5: `query: `, e5-mistral: an instruction)."""
+    """Put before every query; left out: what the model's card asks for (`query: `, or an instruction)."""
     passage_prefix: str | None = None
     embedding_tokens: PositiveInt = 512
     """Most tokens of the embedder's own tokenizer that it reads of one passage."""
@@ -142,7 +150,7 @@ class SamplingConfig(Section):
 
 class GeneratorSection(Section):
     model: str
-    """vLLM: a hub name, a folder, an s3:// or gs:// folder, or bundled:smollm2-135m-instruct. OpenAI: the name."""
+    """vLLM: hub name, local, s3:// or gs:// folder, bundled:smollm2-135m-instruct. OpenAI: its name."""
     revision: str | None = None
     max_model_tokens: PositiveInt = 8192
     """The generator's context: prompt and answer of one call."""
@@ -169,6 +177,14 @@ class VllmConfig(GeneratorSection):
     max_engine_restarts: Annotated[NonNegativeCount, Field(json_schema_extra=OPERATIONAL)] = 3
     """Times an actor starts a dead engine anew before it gives up."""
 
+    @field_validator("engine_args")
+    @classmethod
+    def _without_secrets(cls, arguments: dict[str, Any]) -> dict[str, Any]:
+        for name in arguments:
+            if name.lower().endswith(("token", "api_key", "password", "secret")):
+                raise ValueError(f"holds {name}, and recipes are recorded; give secrets in the environment")
+        return arguments
+
 
 class OpenAiConfig(GeneratorSection):
     """Any OpenAI-compatible endpoint."""
@@ -179,6 +195,15 @@ class OpenAiConfig(GeneratorSection):
     """Name of the environment variable that holds the key."""
     tokenizer: str
     """Model or folder whose tokenizer counts the endpoint's tokens."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_url_without_secrets(cls, url: str) -> str:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError("is no URL; for example http://HOST:8000/v1")
+        if "@" in url:
+            raise ValueError("holds a login, and recipes are recorded; give the key by api_key_env")
+        return url
 
 
 GeneratorConfig = Annotated[VllmConfig | OpenAiConfig, Field(discriminator="type")]
@@ -240,14 +265,14 @@ class PublishConfig(Section):
 
     repo: str | None = None
     private: bool = True
-    token_env: str = "HF_TOKEN"
+    token_env: str = "HF_TOKEN"  # noqa: S105 (the variable's name)
 
 
 class DatasetConfig(Section):
     """Seeds → examples → Parquet."""
 
     tokenizer: str | None = None
-    """Model whose tokens and chat template give the lengths (the model to be trained); left out: the generator's."""
+    """Whose tokens and chat template give the lengths: the model to be trained; left out: the generator."""
     num_long_input_seeds: NonNegativeCount
     num_long_output_seeds: NonNegativeCount
     target_lengths: list[LengthRange]
@@ -298,6 +323,16 @@ class RayConfig(Section):
     """Logical CPUs of a Ray that the job starts by itself; left out: all."""
     object_store_mb: PositiveInt | None = None
     temp_dir: str | None = None
+    """Absolute; for sockets and logs of a Ray that the job starts by itself."""
+
+    @field_validator("temp_dir")
+    @classmethod
+    def _leaves_room_for_sockets(cls, temp_dir: str | None) -> str | None:
+        if temp_dir is not None and not temp_dir.startswith(("/", "~")):
+            raise ValueError("is relative; give an absolute path")
+        if temp_dir is not None and len(os.path.expanduser(temp_dir).encode()) > MAX_TEMP_DIR_BYTES:  # noqa: PTH111
+            raise ValueError(f"is too long for sockets; at most {MAX_TEMP_DIR_BYTES} bytes")
+        return temp_dir
 
 
 class Config(Section):
@@ -340,8 +375,8 @@ class Config(Section):
         least = agent.answer_tokens + agent.instruction_tokens + PROMPT_TOKENS
         if shortest <= least:
             raise ValueError(
-                f"dataset.target_lengths starts at {shortest} tokens, which leaves no room for documents beside "
-                f"agent.answer_tokens and agent.instruction_tokens; at least {least + 1}"
+                f"dataset.target_lengths starts at {shortest} tokens, which leaves no room for documents "
+                f"beside agent.answer_tokens and agent.instruction_tokens; at least {least + 1}"
             )
         return self
 
@@ -355,6 +390,9 @@ class Config(Section):
         """Model whose tokenizer measures passages, chunks and calls."""
         return self.generator.tokenizer if isinstance(self.generator, OpenAiConfig) else self.generator.model
 
+
+MAX_TEMP_DIR_BYTES = 40
+"""A socket's path has at most 107 bytes, and Ray appends `/session_TIME_PID/sockets/plasma_store`."""
 
 PROMPT_TOKENS = 512
 """Room for the fixed text of any one prompt and its chat template."""

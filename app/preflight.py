@@ -57,10 +57,6 @@ def check_values(config: Config) -> None:
             raise ValueError(f"agent.task_weights.{task}: there is no such task; known: {', '.join(TASKS)}")
     if config.dataset.num_long_input_seeds and not any(config.agent.task_weights.values()):
         raise ValueError("agent.task_weights: no task has a weight above 0; give at least one")
-    if isinstance(config.generator, OpenAiConfig) and not config.generator.base_url.startswith("http"):
-        raise ValueError(
-            f"generator.base_url: {config.generator.base_url!r} is no URL; for example http://HOST:8000/v1"
-        )
     for name in ("embed_actors", "actors"):
         section, values = (
             ("retrieval", config.retrieval) if "embed" in name else ("pipeline", config.pipeline)

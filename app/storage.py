@@ -1,4 +1,4 @@
-"""Files on any filesystem that pyarrow knows (local, s3://, gs://), and the one way to write them: aside, then rename."""
+"""Files wherever pyarrow reaches (local, s3://, gs://), and the one way to write them: aside, then rename."""
 
 import json
 import uuid
@@ -69,7 +69,7 @@ class Folder:
 
     @contextmanager
     def replace(self, name: str) -> Iterator[str]:
-        """Path to write to; it takes the place of `name` when the block ends, and is gone if the block raises."""
+        """Path to write to; it becomes `name` when the block ends, and goes if the block raises."""
         self.filesystem.create_dir(self.path, recursive=True)
         aside = self.file(f".{name}.{uuid.uuid4().hex}")
         try:
