@@ -124,14 +124,15 @@ Verbs:
 Options:
   --config RECIPE         a YAML file, or a recipe that comes along: laptop.yaml
   --section.field VALUE   override any setting of the recipe
-  --address URL           submit to the Ray cluster with this dashboard, follow it
+  --address URL           submit to the Ray cluster with this dashboard
 
 Examples:
   longstrap synthesize --config laptop.yaml
   longstrap synthesize --config laptop.yaml --dataset.num_long_input_seeds 100
   longstrap config --config laptop.yaml
 
-Starting a job again goes on where it stopped. `longstrap VERB --help` says more."""
+A job that is started again goes on where it stopped.
+`longstrap VERB --help` says more."""
 
 
 def _verb_help(verb: str) -> str:
@@ -143,21 +144,22 @@ Print the settings that a recipe and its overrides come to, as YAML.
 
 Examples:
   longstrap config --config laptop.yaml
-  longstrap config --config laptop.yaml --dataset.target_lengths.0.max_tokens 16000 > my.yaml"""
+  longstrap config --config laptop.yaml --seed 2 > my.yaml"""
     return f"""\
 {verb}: {JOBS[verb].summary}.
 
-  longstrap {verb} --config RECIPE [--section.field VALUE ...] [--address URL]
+  longstrap {verb} --config RECIPE [--section.field VALUE ...]
+            [--address URL]
 
 Examples:
-  here                 longstrap {verb} --config laptop.yaml
-  on own documents     longstrap {verb} --config laptop.yaml \\
-                         --run_dir runs/mine --corpus.sources.0.path 'docs/**/*.md'
-  on a cluster         longstrap {verb} --config my.yaml --address http://HEAD:8265
-  the same by Ray      ray job submit --address http://HEAD:8265 --working-dir . -- \\
-                         python -m ray_jobs.{verb} --config my.yaml
+  longstrap {verb} --config laptop.yaml
+  longstrap {verb} --config laptop.yaml --run_dir runs/mine \\
+    --corpus.sources.0.path 'docs/**/*.md'
+  longstrap {verb} --config my.yaml --address http://HEAD:8265
+  ray job submit --address http://HEAD:8265 --working-dir . -- \\
+    python -m ray_jobs.{verb} --config my.yaml
 
 Values are YAML: numbers, words, null, [1, 2], {{key: value}}; a list's items are
-counted from 0. `longstrap config --config RECIPE` prints every setting there is.
+counted from 0. `longstrap config --config RECIPE` prints every setting.
 Results are in the recipe's run_dir. The same command goes on after a stop; with
-other settings it names the one that differs and stops."""
+other settings it stops and names the one that differs."""

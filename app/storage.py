@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -21,7 +22,8 @@ def open_storage(uri: str) -> tuple[pafs.FileSystem, str]:
     if "://" not in uri:
         return pafs.LocalFileSystem(), str(Path(uri).expanduser().absolute())
     try:
-        filesystem, path = pafs.FileSystem.from_uri(uri)
+        # pyarrow wants spaces, umlauts and brackets escaped, and gives them back unescaped.
+        filesystem, path = pafs.FileSystem.from_uri(quote(uri, safe="%/:?&=@!$'()*+,;#~"))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise ValueError(f"{uri}: no such filesystem ({error}); use a local path, s3:// or gs://") from error
     return filesystem, path

@@ -1,0 +1,150 @@
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from app import cli, jobs
+from app.cli import main, parse_command
+
+TERMINAL_LINES, TERMINAL_COLUMNS = 24, 80
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["index", "--help"], ["synthesize", "-h"], ["config", "--help"]]
+)
+def test_help_fits_one_screen_and_shows_examples(arguments, capsys):
+    assert main(arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+    # The last line is the prompt's.
+    assert len(lines) < TERMINAL_LINES
+    assert max(map(len, lines)) <= TERMINAL_COLUMNS
+    assert any("Examples" in line for line in lines)
+
+
+def test_help_names_every_verb(capsys):
+    main([])
+    text = capsys.readouterr().out
+    assert all(f"\n  {verb} " in text for verb in [*jobs.JOBS, "config"])
+
+
+def test_help_starts_fast_and_without_heavy_imports():
+    started = time.monotonic()
+    program = (
+        "import sys; from app.cli import main; main(['--help']);"
+        "print([name for name in ('ray', 'torch', 'pyarrow', 'transformers', 'pydantic') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert time.monotonic() - started < 5
+
+
+def test_config_prints_yaml_that_is_a_recipe_itself(tmp_path, capsys):
+    assert main(["config", "--config", "laptop.yaml", "--seed", "7"]) == 0
+    printed = capsys.readouterr().out
+    assert yaml.safe_load(printed)["seed"] == 7
+    again = tmp_path / "again.yaml"
+    again.write_text(printed)
+    assert main(["config", "--config", str(again)]) == 0
+    assert capsys.readouterr().out == printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["train", "--config", "laptop"], "train: no such verb; give one of index, synthesize, config"),
+        (["index"], "--config: is missing; for example longstrap index --config laptop.yaml"),
+        (["index", "--config"], "--config: has no value; give --config VALUE"),
+        (
+            ["index", "stray", "--config", "laptop"],
+            "stray: not an option; settings are given as --section.field VALUE",
+        ),
+        (
+            ["config", "--config", "nowhere.yaml"],
+            "--config nowhere.yaml: no such file; give a YAML file or one of",
+        ),
+        (
+            ["config", "--config", "laptop", "--sede", "1"],
+            "sede: 1 is given for a setting that does not exist; did",
+        ),
+        (["config", "--config", "laptop", "--address", "http://h:8265"], "--address: is given for config"),
+    ],
+)
+def test_a_users_error_is_one_line_and_exit_code_2(arguments, expected, capsys):
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"longstrap: {expected}")
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+
+
+def test_options_and_overrides_stand_in_any_order_and_form():
+    command = parse_command(
+        ["index", "--seed=3", "--config", "r.yaml", "--a.b", "-1", "--address=http://h:8265"]
+    )
+    assert (command.verb, command.recipe, command.address) == ("index", "r.yaml", "http://h:8265")
+    assert command.overrides == ("--seed", "3", "--a.b", "-1")
+
+
+class FakeJobs:
+    """Stands in for the job table's one function."""
+
+    def __init__(self, fault: BaseException | None = None) -> None:
+        self.fault = fault
+        self.started: list[str] = []
+
+    def __call__(self, verb, config):
+        self.started.append(f"{verb} {config.run_dir}")
+        if self.fault:
+            raise self.fault
+
+
+def test_a_verb_runs_its_job_with_the_resolved_settings(monkeypatch):
+    run_job = FakeJobs()
+    monkeypatch.setattr(jobs, "run_job", run_job)
+    assert main(["index", "--config", "laptop", "--run_dir", "runs/other"]) == 0
+    assert run_job.started == ["index runs/other"]
+
+
+def test_ctrl_c_ends_quietly(monkeypatch, capsys):
+    monkeypatch.setattr(jobs, "run_job", FakeJobs(KeyboardInterrupt()))
+    assert main(["index", "--config", "laptop"]) == 130
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_librarys_value_error_keeps_its_traceback(monkeypatch):
+    def run_job(verb, config):
+        int("no number")
+
+    monkeypatch.setattr(jobs, "run_job", run_job)
+    with pytest.raises(ValueError, match="no number"):
+        main(["index", "--config", "laptop"])
+
+
+def test_longstraps_own_value_error_in_a_job_is_the_users(monkeypatch, capsys):
+    def run_job(verb, config):
+        cli.parse_command(["nonsense"])
+
+    monkeypatch.setattr(jobs, "run_job", run_job)
+    assert main(["index", "--config", "laptop"]) == 2
+    assert capsys.readouterr().err.startswith("longstrap: nonsense: no such verb")
+
+
+def test_a_failed_check_starts_nothing(monkeypatch, tmp_path):
+    def check(config):
+        raise ValueError("field: value; remedy")
+
+    monkeypatch.setitem(jobs.JOBS, "index", jobs.Job("", check, lambda *_: pytest.fail("was started")))
+    run_dir = tmp_path / "run"
+    with pytest.raises(ValueError, match="remedy"):
+        main(["index", "--config", "laptop", "--run_dir", str(run_dir)])
+    assert not run_dir.exists()
+
+
+def test_every_job_can_be_run_as_a_module():
+    for verb in jobs.JOBS:
+        source = Path("ray_jobs", f"{verb}.py").read_text("utf-8")
+        assert f'main(["{verb}", *sys.argv[1:]])' in source
+        assert len(source.splitlines()) <= 16

@@ -1,0 +1,101 @@
+"""Recipes, overrides and the messages for their faults."""
+# ruff: noqa: E501
+
+import pytest
+
+from app.recipe import RECIPES_DIR, find_recipe, load_config, parse_overrides
+
+
+def message(*overrides: str, recipe: str = "laptop") -> str:
+    with pytest.raises(ValueError) as caught:
+        load_config(recipe, overrides)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES_DIR.glob("*.yaml")), ids=lambda path: path.name)
+def test_every_recipe_that_ships_is_valid(path):
+    load_config(path.name)
+
+
+def test_a_recipe_is_found_by_name_with_or_without_suffix_and_by_path(tmp_path):
+    assert find_recipe("laptop") == find_recipe("laptop.yaml") == RECIPES_DIR / "laptop.yaml"
+    own = tmp_path / "own.yaml"
+    own.touch()
+    assert find_recipe(str(own)) == own
+
+
+def test_overrides_reach_nested_settings_and_list_items():
+    config = load_config(
+        "laptop",
+        [
+            "--generator.sampling.temperature",
+            "1",
+            "--dataset.target_lengths.0.max_tokens=9000",
+            "--seed",
+            "9",
+        ],
+    )
+    assert config.generator.sampling.temperature == 1.0
+    assert config.dataset.target_lengths[0].max_tokens == 9000
+    assert config.seed == 9
+
+
+def test_override_values_are_yaml_or_text():
+    pairs = parse_overrides(
+        ["--a", "1e-5", "--b", "null", "--c", "[1, 2]", "--d", "**/*.md", "--e", "1.5e3", "--f", "x: y: z"]
+    )
+    assert [value for _, value in pairs] == [1e-5, None, [1, 2], "**/*.md", 1500.0, "x: y: z"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["--sede", "3"], "sede: 3 is given for a setting that does not exist; did you mean seed?"),
+        (["--generator.samplin.top_p", "1"], "generator.samplin: {top_p} is given for a setting that does not exist; did you mean generator.sampling?"),
+        (["--generator.type", "foo"], "generator.type: 'foo' is wrong; it should be one of vllm, openai"),
+        (["--generator", "{model: x}"], "generator.type: None is wrong; it should be one of vllm, openai"),
+        (["--generator.max_model_tokens", "many"], "generator.max_model_tokens: 'many' is wrong; it should be a valid integer"),
+        (["--corpus", "3"], "corpus: 3 is wrong; it should be a mapping of settings"),
+        (["--corpus.sources", "[]"], "corpus.sources: [] is empty; name at least one `path`"),
+        (["--corpus.sources.5.path", "x"], "--corpus.sources.5.path: the recipe's list has 1 item(s); count from 0"),
+        (["--seed.x", "3"], "--seed.x: seed is 1, which has no fields; drop the rest"),
+        (["--retrieval.dtype", "int3"], "retrieval.dtype: 'int3' is wrong; it should be 'float32', 'bfloat16' or 'float16'"),
+        (["--run_dir", "3"], "run_dir: 3 is a number; quote it twice to make it text: --run_dir '\"3\"'"),
+        (["--seed", "true"], "seed: True is wrong; it should be a valid integer"),
+        (["--agent.chunk_tokens", "40000"], "agent.chunk_tokens 40000 does not fit generator.max_model_tokens 4096; at most"),
+        (["--seed"], "--seed: has no value; overrides look like --section.field VALUE"),
+        (["seed"], "seed: not an option; overrides look like --section.field VALUE"),
+    ],
+)  # fmt: skip
+def test_a_fault_names_field_value_and_remedy(overrides, expected):
+    assert message(*overrides).startswith(expected)
+
+
+def test_a_missing_setting_is_named(tmp_path):
+    path = tmp_path / "part.yaml"
+    path.write_text("corpus: {sources: [{path: x}]}\n")
+    assert message(recipe=str(path)).startswith(
+        "run_dir: is missing and has no default; give --run_dir VALUE"
+    )
+
+
+@pytest.mark.parametrize("text", ["a: [1", "- 1\n- 2\n", "\xff\xfe"])
+def test_a_file_that_is_no_recipe_is_named(tmp_path, text):
+    path = tmp_path / "bad.yaml"
+    path.write_bytes(text.encode("latin-1"))
+    found = message(recipe=str(path))
+    assert found.startswith(f"--config {path}: ")
+    assert "\n" not in found
+
+
+def test_several_faults_are_counted():
+    assert message("--seed", "x", "--run_dir", "null").endswith("(and 1 more)")
+
+
+def test_messages_stay_short():
+    assert (
+        len(
+            message("--generator.engine_args", str({f"option_{i}": i for i in range(99)} | {"hf_token": "x"}))
+        )
+        < 250
+    )
