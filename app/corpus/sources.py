@@ -1,0 +1,172 @@
+"""Which files the configured sources mean: local or remote paths, folders, globs and the bundled sample."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Literal
+
+import pyarrow.fs as pafs
+
+from app.config import FieldNames, SourceConfig
+from app.storage import open_storage
+
+FileFormat = Literal["jsonl", "parquet", "text"]
+
+BUNDLED_PREFIX = "bundled:"
+BUNDLED_SAMPLES = {"public_domain_sample": "public_domain_sample.jsonl.gz"}
+
+_COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd"}
+_SUFFIXES: dict[FileFormat, tuple[str, ...]] = {
+    "jsonl": (".jsonl", ".ndjson", ".json"),
+    "parquet": (".parquet", ".pq"),
+    "text": (".txt", ".md", ".markdown", ".rst"),
+}
+_GLOB_CHARACTERS = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One input file. Picklable: it is opened where it is read."""
+
+    name: str
+    """What documents and rejects call it; free of credentials."""
+    root: str
+    """The source's configured path: it tells the filesystem."""
+    path: str
+    """On that filesystem; of a bundled sample its name, as each node has its own copy."""
+    format: FileFormat
+    num_bytes: int
+    source_index: int
+    fields: FieldNames
+
+    def open_filesystem(self) -> tuple[pafs.FileSystem, str]:
+        """Filesystem and path to read from, on this node."""
+        if self.root.startswith(BUNDLED_PREFIX):
+            return pafs.LocalFileSystem(), _bundled_path(self.path)
+        return open_storage(self.root)[0], self.path
+
+
+def list_files(sources: Sequence[SourceConfig]) -> list[SourceFile]:
+    """All input files, source by source, each source's sorted by path.
+
+    A folder is searched through, save for hidden names (`.git`, `_delta_log`); files are taken whose suffix
+    tells a format that the source's `format` allows. A glob's matches are all taken when `format` is set.
+
+    Raises:
+        ValueError: a path that is missing, matches nothing, or whose format is unknown; names the field.
+    """
+    return [file for index, source in enumerate(sources) for file in _list_source(index, source)]
+
+
+def compression_of(name: str) -> str | None:
+    """The codec that a file's suffix names, as pyarrow calls it."""
+    return next((codec for suffix, codec in _COMPRESSIONS.items() if name.lower().endswith(suffix)), None)
+
+
+def _list_source(index: int, source: SourceConfig) -> list[SourceFile]:
+    field = f"corpus.sources.{index}.path"
+    if source.path.startswith(BUNDLED_PREFIX):
+        return [_bundled_file(index, source, field)]
+    try:
+        filesystem, path = open_storage(source.path)
+        infos, is_chosen_by_name = _find(filesystem, path)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{field}: {source.path!r} can't be listed ({reason}); give another path") from error
+    if not infos:
+        raise ValueError(
+            f"{field}: {source.path!r} is not there; give a file, a folder or a glob with matches"
+        )
+    scheme = source.path.partition("://")[0] + "://" if "://" in source.path else ""
+    files = []
+    for info in sorted(infos, key=lambda info: str(info.path)):
+        told = _format_of(info.path)
+        wanted = source.format if source.format != "auto" else told
+        if wanted is None or (told != wanted and not is_chosen_by_name):
+            continue
+        files.append(
+            SourceFile(
+                name=scheme + info.path,
+                root=source.path,
+                path=info.path,
+                format=wanted,
+                num_bytes=info.size or 0,
+                source_index=index,
+                fields=source.fields,
+            )
+        )
+    if not files:
+        known = ", ".join(suffix for suffixes in _SUFFIXES.values() for suffix in suffixes)
+        raise ValueError(
+            f"{field}: {source.path!r} holds no file that can be read as {source.format}; "
+            f"known are {known}, for other names set corpus.sources.{index}.format"
+        )
+    return files
+
+
+def _find(filesystem: pafs.FileSystem, path: str) -> tuple[list[pafs.FileInfo], bool]:
+    """Files that a path means, and whether the user chose them by name (file or glob), not by folder."""
+    [info] = filesystem.get_file_info([path])
+    if info.type == pafs.FileType.File:
+        return [info], True
+    if info.type == pafs.FileType.Directory:
+        found = filesystem.get_file_info(pafs.FileSelector(path, recursive=True))
+        prefix = path.rstrip("/") + "/"
+        seen = [item for item in found if not _is_hidden(item.path.removeprefix(prefix))]
+        return [item for item in seen if item.is_file], False
+    magic = _GLOB_CHARACTERS.search(path)
+    if magic is None:
+        return [], True
+    folder, _, pattern = path[: magic.start()].rpartition("/")
+    pattern += path[magic.start() :]
+    is_deep = "/" in pattern or "**" in pattern
+    selector = pafs.FileSelector(folder or "/", recursive=is_deep, allow_not_found=True)
+    matches = re.compile(_glob_to_regex(f"{folder}/{pattern}")).fullmatch
+    return [item for item in filesystem.get_file_info(selector) if item.is_file and matches(item.path)], True
+
+
+def _glob_to_regex(pattern: str) -> str:
+    """`**` crosses folders, `*` and `?` do not, `[…]` is a character class."""
+    parts = []
+    for piece in re.findall(r"\*\*/|\*\*|\*|\?|\[!?\]?[^\]]*\]|.", pattern, flags=re.DOTALL):
+        if piece == "**/":
+            parts.append("(?:.*/)?")
+        elif piece == "**":
+            parts.append(".*")
+        elif piece == "*":
+            parts.append("[^/]*")
+        elif piece == "?":
+            parts.append("[^/]")
+        elif len(piece) > 1:
+            body = piece[1:-1].replace("\\", "\\\\").replace("[", "\\[")
+            parts.append(f"[^{body[1:]}]" if body.startswith("!") else f"[{body}]")
+        else:
+            parts.append(re.escape(piece))
+    return "".join(parts)
+
+
+def _is_hidden(path_below: str) -> bool:
+    return any(part.startswith((".", "_")) for part in path_below.split("/"))
+
+
+def _format_of(path: str) -> FileFormat | None:
+    name = path.lower()
+    codec_suffix = next((suffix for suffix in _COMPRESSIONS if name.endswith(suffix)), "")
+    for file_format, suffixes in _SUFFIXES.items():
+        if name.removesuffix(codec_suffix).endswith(suffixes):
+            return None if codec_suffix and file_format == "parquet" else file_format
+    return None
+
+
+def _bundled_file(index: int, source: SourceConfig, field: str) -> SourceFile:
+    name = source.path.removeprefix(BUNDLED_PREFIX)
+    if name not in BUNDLED_SAMPLES:
+        known = ", ".join(BUNDLED_PREFIX + sample for sample in BUNDLED_SAMPLES)
+        raise ValueError(f"{field}: {source.path!r} is not a bundled sample; there is {known}")
+    size = pafs.LocalFileSystem().get_file_info([_bundled_path(name)])[0].size
+    return SourceFile(source.path, source.path, name, "jsonl", size or 0, index, source.fields)
+
+
+def _bundled_path(name: str) -> str:
+    return str(resources.files("app") / "bundled" / "data" / BUNDLED_SAMPLES[name])
