@@ -1,0 +1,191 @@
+"""Checks before a job starts: each fault is one line with field, value and remedy."""
+# ruff: noqa: E501
+
+import gzip
+import json
+
+import pytest
+
+from app.corpus.size import SAMPLE_BYTES, CorpusSize, holds_at_least, measure_corpus
+from app.corpus.sources import list_files
+from app.model_checks import ModelFiles, find_model
+from app.preflight import check_index, check_index_factory, check_synthesis, check_targets_fit, check_values
+from app.recipe import load_config
+
+
+class WordCounter:
+    """A tokenizer whose tokens are words."""
+
+    def count(self, text: str) -> int:
+        return len(text.split())
+
+
+@pytest.fixture
+def models(tmp_path):
+    """Folders with a model's small files."""
+    generator = {"config.json": {"max_position_embeddings": 8192, "model_type": "llama", "hidden_size": 64}}
+    embedder = {
+        "config.json": {"max_position_embeddings": 514, "model_type": "xlm-roberta", "hidden_size": 384}
+    }
+    for name, files in (("generator", generator), ("embedder", embedder)):
+        folder = tmp_path / name
+        folder.mkdir()
+        for file, content in files.items():
+            (folder / file).write_text(json.dumps(content))
+    (tmp_path / "generator" / "chat_template.jinja").write_text("{{ messages }}")
+    return tmp_path
+
+
+@pytest.fixture
+def config(models):
+    """Settings that pass, with overrides."""
+
+    def load(*overrides: str):
+        own = ["--generator.model", str(models / "generator"), "--retrieval.model", str(models / "embedder")]
+        return load_config("laptop", [*own, *overrides])
+
+    return load
+
+
+def fault(check, settings) -> str:
+    with pytest.raises(ValueError) as caught:
+        check(settings)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_good_settings_pass(config):
+    check_synthesis(config())
+    check_index(config())
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["--corpus.sources.0.path", "/not/there"], "corpus.sources.0.path: '/not/there' "),
+        (["--generator.model", "/not/there"], "generator.model: '/not/there' does not exist; give a folder"),
+        (["--generator.model", "smollm"], "generator.model: 'smollm' is neither a folder nor a hub name; give"),
+        (["--generator.model", "bundled:gpt"], "generator.model: 'bundled:gpt' is not bundled; give one of bundled:smol"),
+        (["--retrieval.model", "bundled:gpt"], "retrieval.model: 'bundled:gpt' is not bundled; give one of"),
+        (["--dataset.tokenizer", "/not/there"], "dataset.tokenizer: '/not/there' does not exist; give a folder"),
+        (["--generator.max_model_tokens", "8193"], "generator.max_model_tokens: 8193 is more than"),
+        (["--retrieval.embedding_tokens", "513"], "retrieval.embedding_tokens: 513 is more than"),
+        (["--retrieval.index_factory", "Flt"], "retrieval.index_factory: FAISS makes no 'Flt' for vectors of 384"),
+        (["--agent.task_weights", "{sing: 1}"], "agent.task_weights.sing: there is no such task; known: compare"),
+        (["--agent.task_weights", "{trace: 0}"], "agent.task_weights: no task has a weight above 0"),
+        (["--pipeline.min_actors", "3"], "pipeline.min_actors: 3 is above pipeline.max_actors 1; at most that"),
+        (["--retrieval.min_embed_actors", "3"], "retrieval.min_embed_actors: 3 is above retrieval.max_embed_actors 1"),
+        (["--ray.num_cpus", "1"], "ray.num_cpus: 1 is too few for the actors"),
+        (["--dataset.publish.repo", "me/x", "--dataset.publish.token_env", "NO_SUCH"], "dataset.publish.token_env: NO_SUCH"),
+    ],
+)  # fmt: skip
+def test_a_fault_names_field_value_and_remedy(config, overrides, expected):
+    assert fault(check_synthesis, config(*overrides)).startswith(expected)
+
+
+def test_a_model_without_a_chat_template_cannot_generate(config, models):
+    (models / "generator" / "chat_template.jinja").unlink()
+    assert "has no chat template; give an instruct model" in fault(check_synthesis, config())
+    (models / "generator" / "tokenizer_config.json").write_text('{"chat_template": "{{ messages }}"}')
+    check_synthesis(config())
+
+
+def test_an_openai_generator_needs_its_key_and_counts_with_its_tokenizer(config, models, monkeypatch):
+    endpoint = {"type": "openai", "base_url": "http://h/v1", "model": "m", "max_model_tokens": 4096}
+    endpoint |= {"tokenizer": str(models / "generator"), "api_key_env": "LONGSTRAP_TEST_KEY"}
+    monkeypatch.delenv("LONGSTRAP_TEST_KEY", raising=False)
+    settings = config("--generator", json.dumps(endpoint))
+    assert fault(check_synthesis, settings).startswith("generator.api_key_env: LONGSTRAP_TEST_KEY is not set")
+    check_index(settings)
+    monkeypatch.setenv("LONGSTRAP_TEST_KEY", "any")
+    check_synthesis(settings)
+    settings = config("--generator", json.dumps(endpoint | {"tokenizer": "/not/there"}))
+    assert fault(check_synthesis, settings).startswith("generator.tokenizer: '/not/there' does not exist")
+
+
+def test_values_are_checked_without_files(config):
+    check_values(config("--corpus.sources.0.path", "/only/there", "--generator.model", "/only/there/too"))
+
+
+def test_a_target_beyond_the_corpus_is_refused_with_what_it_holds():
+    settings = load_config("laptop")
+    longest = settings.dataset.target_lengths[0].max_tokens
+    check_targets_fit(settings, longest)
+    with pytest.raises(ValueError) as caught:
+        check_targets_fit(settings, longest - 1)
+    expected = f"dataset.target_lengths.0.max_tokens: {longest} is more than the corpus"
+    assert str(caught.value).startswith(expected)
+    assert f"at most {longest - 1}" in str(caught.value)
+
+
+def corpus(config, path):
+    return list_files(config("--corpus.sources.0.path", str(path)).corpus.sources)
+
+
+def test_a_small_corpus_is_counted_exactly_gzip_included(config, tmp_path):
+    rows = "".join(json.dumps({"text": "one two three", "title": "t"}) + "\n" for _ in range(50))
+    (tmp_path / "c.jsonl.gz").write_bytes(gzip.compress(rows.encode()))
+    size = measure_corpus(corpus(config, tmp_path / "c.jsonl.gz"), WordCounter(), 10**6)
+    assert size == CorpusSize(150, is_exact=True)
+    assert size.surely_below(151)
+    assert not size.surely_below(150)
+
+
+def test_a_large_corpus_is_estimated_from_its_start_and_given_a_margin(config, tmp_path):
+    (tmp_path / "c.txt").write_text("word " * (SAMPLE_BYTES // 5 + 10))
+    (tmp_path / "d.txt").write_text("word " * (SAMPLE_BYTES // 5))
+    size = measure_corpus(corpus(config, tmp_path / "*.txt"), WordCounter(), 10**8)
+    assert not size.is_exact
+    assert size.num_tokens == pytest.approx(2 * SAMPLE_BYTES / 5, rel=0.01)
+    assert not size.surely_below(int(size.num_tokens * 1.2))
+    assert size.surely_below(int(size.num_tokens * 1.3))
+
+
+def test_large_files_need_not_be_opened(config, tmp_path):
+    (tmp_path / "c.txt").write_text("x" * 16_000)
+    files = corpus(config, tmp_path / "c.txt")
+    assert holds_at_least(files, 1000)
+    assert not holds_at_least(files, 1001)
+
+
+def test_a_corpus_without_a_document_is_named_with_its_first_fault(config, tmp_path):
+    (tmp_path / "c.jsonl").write_text("{broken\n")
+    with pytest.raises(
+        ValueError, match=r"^corpus\.sources: .*c\.jsonl.* no document that can be read; .*:1 is: bad"
+    ):
+        measure_corpus(corpus(config, tmp_path / "c.jsonl"), WordCounter(), 10**6)
+
+
+@pytest.mark.parametrize(
+    ("model_config", "expected"),
+    [
+        ({"max_position_embeddings": 4096}, 4096),
+        ({"text_config": {"max_position_embeddings": 4096}}, 4096),
+        ({"max_position_embeddings": 131072, "rope_parameters": {"rope_type": "llama3", "factor": 8.0}}, 131072),
+        ({"max_position_embeddings": 32768, "rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768}}, 131072),
+        ({"max_position_embeddings": 131072, "rope_parameters": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768}}, 131072),
+        ({"max_position_embeddings": 2048, "rope_scaling": {"type": "linear", "factor": 2}}, 4096),
+        ({"n_positions": 1024}, None),
+    ],
+)  # fmt: skip
+def test_what_a_model_reads_follows_its_rope_scaling(model_config, expected):
+    assert ModelFiles(model_config, None).max_tokens == expected
+
+
+def test_a_hub_name_passes_where_the_hub_is_out_of_reach(monkeypatch):
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    assert find_model("f", "some-organisation/some-model") == ModelFiles(None, None)
+
+
+@pytest.mark.parametrize(
+    ("factory", "dim"), [("Flat", None), ("IVF16,PQ64", 1024), ("IVF16_HNSW8,PQ32", None), ("PQ48", None)]
+)
+def test_index_factories_that_faiss_makes(factory, dim):
+    check_index_factory(factory, dim)
+
+
+def test_an_index_factory_must_fit_the_vectors():
+    with pytest.raises(ValueError, match="FAISS makes no 'PQ64' for vectors of 100 numbers"):
+        check_index_factory("PQ64", 100)

@@ -1,0 +1,156 @@
+import asyncio
+import shlex
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from app import submission
+from app.recipe import load_config
+from app.submission import check_portable, submit
+
+ROOT = Path(__file__).parent.parent
+ADDRESS = "http://head:8265"
+
+
+class FakeClient:
+    """The job client's protocol; `logs` is what each connection to the log gives, an exception breaks it."""
+
+    def __init__(self, logs, status="SUCCEEDED", exit_code=0) -> None:
+        self.logs = list(logs)
+        self.status = "RUNNING"
+        self.final = status
+        self.exit_code = exit_code
+        self.submitted = {}
+
+    def submit_job(self, **request):
+        self.submitted = request
+        return "raysubmit_1"
+
+    async def tail_job_logs(self, job_id):
+        for text in self.logs.pop(0):
+            if isinstance(text, BaseException):
+                raise text
+            yield text
+        self.status = self.final
+
+    def get_job_status(self, job_id):
+        return self.status
+
+    def get_job_info(self, job_id):
+        return SimpleNamespace(driver_exit_code=self.exit_code)
+
+
+@pytest.fixture(autouse=True)
+def in_the_checkout(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(submission, "POLL_SEC", 0.0)
+
+
+def run(client, recipe="laptop.yaml", overrides=("--run_dir", "/shared/my run"), verb="index"):
+    return submit(verb, recipe, overrides, ADDRESS, connect=lambda address: client)
+
+
+def test_the_cluster_runs_the_same_command(capsys):
+    client = FakeClient([["one\n", "two\n"]])
+    assert run(client) == 0
+    assert shlex.split(client.submitted["entrypoint"]) == [
+        *("python", "-m", "ray_jobs.index", "--config", "laptop.yaml", "--run_dir", "/shared/my run")
+    ]
+    assert client.submitted["runtime_env"]["working_dir"] == str(ROOT)
+    assert {".git", ".venv", "runs"} <= set(client.submitted["runtime_env"]["excludes"])
+    assert "one\ntwo\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("status", "exit_code", "expected"), [("FAILED", 2, 2), ("FAILED", None, 1), ("STOPPED", None, 1)]
+)
+def test_the_exit_code_is_the_jobs(status, exit_code, expected):
+    assert run(FakeClient([["x"]], status, exit_code)) == expected
+
+
+def test_a_broken_connection_is_taken_up_where_it_broke(capsys):
+    broken = RuntimeError("WebSocket connection closed unexpectedly")
+    client = FakeClient([["a\nb", broken], ["a\n", "b\nc\n"]])
+    assert run(client) == 0
+    assert "a\nb\nc\n" in capsys.readouterr().out.replace("submitted raysubmit_1 to http://head:8265\n", "")
+
+
+def test_ctrl_c_leaves_the_job_running_and_says_how_to_go_on(capsys):
+    client = FakeClient([["a", KeyboardInterrupt()]])
+    assert run(client) == 130
+    told = capsys.readouterr().err
+    assert f"ray job logs raysubmit_1 --follow --address {ADDRESS}" in told
+    assert f"ray job stop raysubmit_1 --address {ADDRESS}" in told
+
+
+def test_a_recipe_under_the_folder_goes_along_by_its_relative_name(tmp_path, monkeypatch):
+    (tmp_path / "ray_jobs").mkdir()
+    (tmp_path / "ray_jobs" / "index.py").touch()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "r.yaml").write_text((ROOT / "ray_jobs/recipes/laptop.yaml").read_text("utf-8"))
+    monkeypatch.chdir(tmp_path)
+    client = FakeClient([[]])
+    assert run(client, recipe=str(tmp_path / "mine" / "r.yaml")) == 0
+    assert "--config mine/r.yaml" in client.submitted["entrypoint"]
+
+
+def test_a_recipe_elsewhere_is_refused(tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_text((ROOT / "ray_jobs/recipes/laptop.yaml").read_text("utf-8"))
+    with pytest.raises(ValueError, match=r"--config .*r\.yaml: is not under .*; put it there"):
+        run(FakeClient([]), recipe=str(path))
+
+
+def test_a_folder_that_is_not_longstraps_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        ValueError, match=r"--address: uploads the current folder, but .* has no ray_jobs/index\.py"
+    ):
+        run(FakeClient([]))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "field"),
+    [
+        ([], "run_dir: 'runs/laptop' is relative"),
+        (["--run_dir", "/x", "--corpus.sources.0.path", "docs"], "corpus.sources.0.path: 'docs' is relative"),
+        (["--run_dir", "/x", "--generator.model", "./m"], "generator.model: './m' is relative"),
+        (["--run_dir", "/x", "--corpus.decontamination.paths", "[a]"], "corpus.decontamination.paths.0: 'a'"),
+    ],
+)  # fmt: skip
+def test_paths_of_this_machine_are_refused(overrides, field):
+    with pytest.raises(ValueError) as caught:
+        check_portable(load_config("laptop", overrides))
+    assert str(caught.value).startswith(field)
+
+
+def test_paths_that_every_node_sees_pass():
+    check_portable(load_config("laptop", ["--run_dir", "/shared/x"]))
+    check_portable(load_config("llama3_8b_1m"))
+
+
+def test_bad_settings_are_never_submitted():
+    client = FakeClient([])
+    with pytest.raises(ValueError, match=r"agent\.task_weights\.sing: there is no such task"):
+        run(client, overrides=("--run_dir", "/x", "--agent.task_weights", "{sing: 1}"))
+    assert client.submitted == {}
+
+
+def test_an_environment_that_would_redirect_the_client_is_named(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "http://other:8265")
+    with pytest.raises(ValueError, match="RAY_ADDRESS is set to 'http://other:8265' and would win; unset it"):
+        submit("index", "laptop", ["--run_dir", "/x"], ADDRESS)
+
+
+def test_a_dashboard_that_does_not_answer_is_named(monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(ValueError, match=r"--address http://127\.0\.0\.1:9: no Ray dashboard answers there"):
+        submit("index", "laptop", ["--run_dir", "/x"], "http://127.0.0.1:9")
+
+
+def test_a_log_that_stays_away_does_not_end_the_wait_for_the_job():
+    states = iter(["RUNNING"] * (submission.MAX_RECONNECTS + 1) + ["SUCCEEDED"])
+    client = FakeClient([[OSError("gone")]] * submission.MAX_RECONNECTS)
+    client.get_job_status = lambda job_id: next(states)
+    assert asyncio.run(submission._follow(client, "raysubmit_1")) == 0
