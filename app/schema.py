@@ -72,7 +72,10 @@ class Seed:
     """Long input: what the diversity passage comes from. Long output: the target."""
     passage_id: str
     """The diversity passage; empty for long outputs."""
+    text: str
+    """The diversity passage's text, or the whole target document's: a seed needs no look-up."""
     target_tokens: int
+    """Of a long input; for long outputs the document's own length."""
     random_seed: int
 
 
@@ -182,6 +185,7 @@ SEED_SCHEMA = pa.schema(
         ("task", pa.string()),
         ("document_id", pa.string()),
         ("passage_id", pa.string()),
+        ("text", pa.large_string()),
         ("target_tokens", pa.int64()),
         ("random_seed", pa.int64()),
     ]

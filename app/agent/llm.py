@@ -18,6 +18,8 @@ class LlmCall:
     max_output_tokens: int
     random_seed: int
     """Seed of the sampling; a retry has another."""
+    opening: str = ""
+    """First words of the reply, given to the model as already said; the reply's text holds them too."""
     json_schema: dict[str, Any] | None = None
     """When given, the text is JSON of this schema."""
 

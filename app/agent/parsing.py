@@ -1,0 +1,120 @@
+"""What an LLM's text means: JSON fields, complete sentences, valid instructions."""
+
+import json
+import re
+from typing import Any
+
+from app.agent.prompts import NOTHING_RELEVANT
+
+MIN_INSTRUCTION_WORDS = 5
+MIN_SUBJECT_WORDS = 2
+
+_TEXT_NOUN = r"(?:text|passage|document|excerpt|article|paragraph|sentence|statement)s?"
+_REFERS_TO_CONTEXT = re.compile(
+    rf"\b(?:the|this|these|that|those)\s+(?:\w+\s+)?{_TEXT_NOUN}\s+(?:above|below)\b"
+    rf"|\b(?:above|following|given|provided|preceding|original)\s+{_TEXT_NOUN}\b"
+    rf"|\b(?:according to|based on|from|in|of)\s+(?:the|this)\s+{_TEXT_NOUN}\b"
+    rf"|\b(?:this|two|three|these|those)\s+{_TEXT_NOUN}\b"
+    rf"|\b(?:this|these)\s+(?:instruction|question)s?\b"
+    rf"|\bthe\s+(?:passage|excerpt)s?\b"
+    rf"|\b(?:mentioned|described|stated|discussed|written)\s+(?:above|below|here)\b",
+    re.IGNORECASE,
+)
+_CONTENT_WORD = re.compile(r"[\u3040-\u9fff]|\w{4,}")
+_SENTENCE_END = re.compile(r"[.!?。！？।؟…][\"'”’)\]]*(?=\s|$)")
+
+
+class MalformedReplyError(ValueError):
+    """A reply that is not what its step needs; the reason is short and countable."""
+
+
+def selection_schema(num_notes: int) -> dict[str, Any]:
+    """JSON schema of a choice among notes 1 … num_notes."""
+    item = {"type": "integer", "enum": list(range(1, num_notes + 1))}
+    notes = {"type": "array", "items": item, "minItems": 1, "maxItems": num_notes}
+    return {
+        "type": "object",
+        "properties": {"notes": notes},
+        "required": ["notes"],
+        "additionalProperties": False,
+    }
+
+
+def parse_instruction(text: str, was_cut: bool, subject: str) -> str:
+    """The instruction in a reply; `subject` is the text that the model was given to write about.
+
+    Raises:
+        MalformedReplyError: too short to mean anything, not about the subject, or it points at a text that nobody
+            will see.
+    """
+    paragraphs = text.strip().split("\n\n")
+    instruction = " ".join(
+        parse_prose(paragraphs[0], was_cut and len(paragraphs) == 1).strip('"“”* ').split()
+    )
+    if len(instruction.split()) < MIN_INSTRUCTION_WORDS:
+        raise MalformedReplyError("instruction too short")
+    if _REFERS_TO_CONTEXT.search(instruction):
+        raise MalformedReplyError("instruction refers to a text")
+    if len(content_words(instruction) & content_words(subject)) < MIN_SUBJECT_WORDS:
+        raise MalformedReplyError("instruction off its subject")
+    return instruction
+
+
+def content_words(text: str) -> set[str]:
+    """Words long enough to carry meaning, in lower case; single characters of scripts without spaces count too."""
+    return set(_CONTENT_WORD.findall(text.lower()))
+
+
+def parse_selection(text: str, num_notes: int) -> list[int]:
+    """0-based positions of the chosen notes, in order, each once.
+
+    Raises:
+        MalformedReplyError: not JSON, nothing chosen, or a number that no note has.
+    """
+    value = _json_field(text, "notes")
+    if not isinstance(value, list) or not all(isinstance(number, int) for number in value):
+        raise MalformedReplyError("selection is no list of numbers")
+    chosen = sorted({number - 1 for number in value})
+    if not chosen:
+        raise MalformedReplyError("selection is empty")
+    if chosen[0] < 0 or chosen[-1] >= num_notes:
+        raise MalformedReplyError("selection names no such note")
+    return chosen
+
+
+def parse_summary(text: str, was_cut: bool) -> str | None:
+    """A chunk's summary, or None where nothing was relevant.
+
+    Raises:
+        MalformedReplyError: empty.
+    """
+    summary = text.strip()
+    if summary.strip(" .*\"'").upper().startswith(NOTHING_RELEVANT):
+        return None
+    return parse_prose(summary, was_cut)
+
+
+def parse_prose(text: str, was_cut: bool) -> str:
+    """Prose as it stands; when the length limit cut it, its complete sentences.
+
+    Raises:
+        MalformedReplyError: empty, or cut before the first sentence ended.
+    """
+    prose = text.strip()
+    if was_cut:
+        ends = [match.end() for match in _SENTENCE_END.finditer(prose)]
+        # The last end may be an abbreviation at the very cut; it is a border all the same.
+        prose = prose[: ends[-1]] if ends else ""
+    if not prose:
+        raise MalformedReplyError("cut before a sentence ended" if was_cut else "empty reply")
+    return prose
+
+
+def _json_field(text: str, name: str) -> Any:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise MalformedReplyError("not JSON") from error
+    if not isinstance(value, dict) or name not in value:
+        raise MalformedReplyError(f"JSON without {name}")
+    return value[name]

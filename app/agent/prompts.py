@@ -1,0 +1,132 @@
+"""All prompts, in one place, with one version.
+
+In every prompt the part that many calls share comes first and what differs comes last, so that an engine's prefix
+cache serves it: the system message is the same for all calls of a step, and the calls that summarise one example's
+chunks share its instruction too.
+"""
+
+from typing import NamedTuple
+
+from app.schema import Message
+
+PROMPT_VERSION = "1"
+"""Raise it with any change of a word below: it stands in every example."""
+
+NOTHING_RELEVANT = "NOTHING RELEVANT"
+
+
+class Task(NamedTuple):
+    """A kind of long-input instruction."""
+
+    description: str
+    openings: tuple[str, ...]
+    """First words of such an instruction; the seed draws one. They keep a small model to the kind that was asked for,
+    and give a large one variety."""
+
+
+TASKS: dict[str, Task] = {
+    "compare": Task(
+        "It compares two or more people, things, places or ideas that different documents describe.",
+        ("Compare how", "Compare what is known about", "Compare the different ways in which"),
+    ),
+    "trace": Task(
+        "It asks to trace how something came about or changed, through causes told in different documents.",
+        ("Trace how", "Trace what led to", "Follow, step by step, how"),
+    ),
+    "aggregate": Task(
+        "It asks to collect facts of one sort that are spread over many documents, and to sum them up.",
+        ("Collect all that is known about", "List everything that is said about", "Gather the facts about"),
+    ),
+    "multi_hop": Task(
+        "Its answer takes several steps, each step's fact from another document.",
+        ("Find out who", "Find out which", "Find out what became of"),
+    ),
+    "aspects": Task(
+        "It asks for a summary of a subject under two to four aspects that it names.",
+        ("Summarize what is known about", "Describe, aspect by aspect,"),
+    ),
+    "timeline": Task(
+        "It asks for a timeline: what happened when, put together out of several documents.",
+        ("Put together a timeline of", "Tell in the order of time what happened to"),
+    ),
+    "contradiction": Task(
+        "It asks where accounts of the same matter agree and where they contradict each other.",
+        ("Show where accounts agree and where they contradict each other about",),
+    ),
+    "explain": Task(
+        "It asks to explain a matter in depth to a newcomer, with evidence from several documents.",
+        ("Explain in depth how", "Explain to a newcomer why", "Explain, with evidence, what"),
+    ),
+}
+"""What `agent.task_weights` draws among."""
+
+LONG_OUTPUT_TASK = "write"
+LONG_OUTPUT_OPENINGS = (
+    "Write a document about",
+    "Write a detailed text about",
+    "Write a long and thorough piece on",
+)
+
+_INSTRUCTION_SYSTEM = """\
+You write instructions for a researcher who searches a large library. An instruction names its subject (people, \
+places, dates, works, terms), needs facts out of many documents and cannot be answered from general knowledge, and \
+never mentions a text, a passage or anything above. Reply with one instruction of one to three sentences and nothing \
+else."""
+
+_SUMMARY_SYSTEM = f"""\
+You take notes for a colleague who must carry out an instruction and cannot see the documents. From the excerpt you \
+are given, write down every fact that helps with the instruction: names, numbers, dates, causes, short quotations. \
+Write only what the excerpt says, in plain sentences. If nothing in it helps, answer {NOTHING_RELEVANT}."""
+
+_SELECTION_SYSTEM = """\
+You are given an instruction and numbered notes. Choose the notes that are needed to carry out the instruction and \
+leave out those that do not help. Answer in JSON: {"notes": [numbers]}"""
+
+_ANSWER_SYSTEM = """\
+Carry out the instruction, thoroughly and in your own words, with the facts in the notes. Use no other facts. Write \
+as if you had read the documents yourself: do not mention the notes."""
+
+_BACKTRANSLATION_SYSTEM = """\
+You describe a document as the request to a writer that it answers: its kind, its subject, its main points in their \
+order, its reader, its tone and about how long it is. The writer will not see the document, so the request never \
+mentions one. Reply with the request, in one paragraph, and nothing else."""
+
+
+def instruction_messages(passage: str, task: str) -> tuple[Message, ...]:
+    """Ask for a long-input instruction; the random passage in front makes each call's subject another one."""
+    return _chat(
+        _INSTRUCTION_SYSTEM,
+        f"{passage.strip()}\n\n---\nWrite one instruction about this subject. {TASKS[task].description}",
+    )
+
+
+def summary_messages(instruction: str, excerpt: str) -> tuple[Message, ...]:
+    """Ask for a query-focused summary of one chunk."""
+    return _chat(_SUMMARY_SYSTEM, f"Instruction: {instruction}\n\nExcerpt:\n{excerpt.strip()}\n\nNotes:")
+
+
+def selection_messages(instruction: str, notes: list[str]) -> tuple[Message, ...]:
+    """Ask which notes the answer needs."""
+    return _chat(_SELECTION_SYSTEM, f"Instruction: {instruction}\n\n{number_notes(notes)}")
+
+
+def answer_messages(instruction: str, notes: list[str]) -> tuple[Message, ...]:
+    """Ask for the answer, out of the chosen notes alone."""
+    return _chat(_ANSWER_SYSTEM, f"Instruction: {instruction}\n\n{number_notes(notes)}\n\nAnswer:")
+
+
+def backtranslation_messages(document: str) -> tuple[Message, ...]:
+    """Ask for the writing instruction that a document answers."""
+    return _chat(
+        _BACKTRANSLATION_SYSTEM,
+        f"{document.strip()}\n\n---\nWrite the request for this document.",
+    )
+
+
+def number_notes(notes: list[str]) -> str:
+    """Notes as the prompts show them."""
+    return "\n\n".join(f"Note {number}: {note}" for number, note in enumerate(notes, 1))
+
+
+def _chat(system: str, user: str) -> tuple[Message, ...]:
+    return ({"role": "system", "content": system}, {"role": "user", "content": user})

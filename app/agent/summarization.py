@@ -1,0 +1,125 @@
+"""Step 3: query-focused summaries, chunk by chunk in parallel, and again over the summaries until they fit."""
+
+import asyncio
+from dataclasses import dataclass
+
+from app.agent.asking import StepFailedError, ask
+from app.agent.llm import Generator, LlmCall, LlmReply
+from app.agent.parsing import content_words, parse_summary
+from app.agent.prompts import number_notes, summary_messages
+from app.config import AgentConfig, GeneratorSection
+from app.schema import ContextDocument, Passage
+from app.tokens import Tokenizer
+
+_SUPPORT_SHARE = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What one chunk, or one bundle of earlier notes, says about the instruction."""
+
+    text: str
+    passage_ids: tuple[str, ...]
+    """Passages that it rests on."""
+
+
+async def summarize(
+    instruction: str,
+    documents: list[ContextDocument],
+    random_seed: int,
+    generate: Generator,
+    agent: AgentConfig,
+    generator: GeneratorSection,
+    tokenizer: Tokenizer,
+    max_notes_tokens: int,
+) -> list[Note]:
+    """Notes on an instruction, in the documents' order, of at most `max_notes_tokens` tokens together.
+
+    Raises:
+        StepFailedError: nothing was relevant, or the notes do not fit after `agent.max_summary_rounds`.
+    """
+
+    async def note_on(excerpt: str, index: int) -> str | None:
+        call = LlmCall(
+            step="summary",
+            messages=summary_messages(instruction, excerpt),
+            max_output_tokens=agent.summary_tokens,
+            random_seed=(random_seed + index) % 2**31,
+        )
+        return await ask(generate, call, _parse, generator.max_attempts)
+
+    chunks = [chunk for document in documents for chunk in split_chunks(document, agent.chunk_tokens)]
+    texts = await asyncio.gather(
+        *(note_on("".join(passage.text for passage in chunk), index) for index, chunk in enumerate(chunks))
+    )
+    notes = [
+        Note(text, supporting_passages(text, chunk))
+        for text, chunk in zip(texts, chunks, strict=True)
+        if text is not None
+    ]
+    num_calls = len(chunks)
+    for _ in range(agent.max_summary_rounds - 1):
+        if tokenizer.count(number_notes([note.text for note in notes])) <= max_notes_tokens:
+            break
+        bundles = bundle_notes(notes, tokenizer, agent.chunk_tokens)
+        texts = await asyncio.gather(
+            *(
+                note_on("\n\n".join(note.text for note in bundle), num_calls + index)
+                for index, bundle in enumerate(bundles)
+            )
+        )
+        num_calls += len(bundles)
+        notes = [
+            Note(text, tuple(dict.fromkeys(name for note in bundle for name in note.passage_ids)))
+            for text, bundle in zip(texts, bundles, strict=True)
+            if text is not None
+        ]
+    if not notes:
+        raise StepFailedError("summary", "nothing relevant")
+    if tokenizer.count(number_notes([note.text for note in notes])) > max_notes_tokens:
+        raise StepFailedError("summary", "summaries do not fit")
+    return notes
+
+
+def split_chunks(document: ContextDocument, chunk_tokens: int) -> list[list[Passage]]:
+    """A document's passages in runs of at most `chunk_tokens` tokens."""
+    chunks: list[list[Passage]] = []
+    num_tokens = 0
+    for passage in document.passages:
+        if not chunks or num_tokens + passage.num_tokens > chunk_tokens:
+            chunks.append([])
+            num_tokens = 0
+        chunks[-1].append(passage)
+        num_tokens += passage.num_tokens
+    return chunks
+
+
+def bundle_notes(notes: list[Note], tokenizer: Tokenizer, chunk_tokens: int) -> list[list[Note]]:
+    """Notes in runs of at most `chunk_tokens` tokens, two at least: a round must shrink their number."""
+    bundles: list[list[Note]] = []
+    num_tokens = 0
+    for note, count in zip(notes, tokenizer.count_batch([note.text for note in notes]), strict=True):
+        if not bundles or (num_tokens + count > chunk_tokens and len(bundles[-1]) > 1):
+            bundles.append([])
+            num_tokens = 0
+        bundles[-1].append(note)
+        num_tokens += count
+    return bundles
+
+
+def supporting_passages(summary: str, chunk: list[Passage]) -> tuple[str, ...]:
+    """Those of a chunk's passages that a summary draws on, by the words it shares with each; never none.
+
+    A chunk holds several passages and the model is asked for one summary of it: without this step all of them would
+    count as evidence.
+    """
+    words = content_words(summary)
+    shared = [len(words & content_words(passage.text)) for passage in chunk]
+    least = _SUPPORT_SHARE * max(shared)
+    return tuple(
+        passage.passage_id for passage, count in zip(chunk, shared, strict=True) if count >= max(least, 1)
+    ) or (chunk[0].passage_id,)
+
+
+def _parse(reply: LlmReply) -> str | None:
+    return parse_summary(reply.text, was_cut=reply.finish_reason == "length")

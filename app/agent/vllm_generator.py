@@ -1,0 +1,144 @@
+"""A vLLM engine in this process as the generator; one serves all steps of many rows by continuous batching."""
+
+import asyncio
+import os
+import uuid
+from typing import Any
+
+from app.agent.llm import EngineDeadError, LlmCall, LlmError, LlmReply
+from app.config import VllmConfig
+from app.models import resolve_model
+
+
+class VllmGenerator:
+    """Chat completions from an engine that is started on the first call and started anew when it dies."""
+
+    def __init__(self, config: VllmConfig) -> None:
+        self._config = config
+        self._slots = asyncio.Semaphore(config.max_concurrent_calls)
+        self._starting = asyncio.Lock()
+        self._engine: Any = None
+        self._num_deaths = 0
+
+    async def start(self) -> None:
+        """Start the engine now rather than with the first call."""
+        await self._running_engine()
+
+    async def __call__(self, call: LlmCall) -> LlmReply:
+        """Answer one call; see `app.agent.llm.Generator`.
+
+        A call that a dying engine lost is put to the next engine: that is no failure of the call.
+
+        Raises:
+            LlmError: timed out, or the engine refuses this prompt.
+            EngineDeadError: the engine died more than `max_engine_restarts` times without an answer in between.
+        """
+        from vllm.v1.engine.exceptions import EngineDeadError as VllmEngineDeadError
+
+        async with self._slots:
+            while True:
+                engine = await self._running_engine()
+                try:
+                    reply = await asyncio.wait_for(
+                        self._generate(engine, call), self._config.call_timeout_sec
+                    )
+                    self._num_deaths = 0
+                    return reply
+                except TimeoutError as error:
+                    raise LlmError("timed out") from error
+                except VllmEngineDeadError:
+                    await self._retire(engine)
+                except ValueError as error:
+                    raise LlmError(f"refused by the engine: {str(error)[:200]}") from error
+
+    async def close(self) -> None:
+        """Stop the engine."""
+        if self._engine is not None:
+            await asyncio.to_thread(self._engine.shutdown)
+            self._engine = None
+
+    async def _running_engine(self) -> Any:
+        async with self._starting:
+            if self._engine is None:
+                if self._num_deaths > self._config.max_engine_restarts:
+                    raise EngineDeadError(f"the vLLM engine died {self._num_deaths} times in a row")
+                self._engine = start_engine(self._config)
+            return self._engine
+
+    async def _retire(self, engine: Any) -> None:
+        """Drop a dead engine, once, however many calls it took with it."""
+        async with self._starting:
+            if self._engine is engine:
+                self._engine = None
+                self._num_deaths += 1
+                await asyncio.to_thread(engine.shutdown)
+
+    async def _generate(self, engine: Any, call: LlmCall) -> LlmReply:
+        from vllm import SamplingParams
+        from vllm.platforms import current_platform
+        from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+
+        sampling = self._config.sampling
+        structured = StructuredOutputsParams(json=call.json_schema) if call.json_schema else None
+        params = SamplingParams(
+            max_tokens=call.max_output_tokens,
+            # A seeded request whose prefill is chunked kills vLLM 0.29's CPU engine ("CPU Generator does not use
+            # offset").
+            seed=None if current_platform.is_cpu() else call.random_seed,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            repetition_penalty=sampling.repetition_penalty,
+            structured_outputs=structured,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        tokenizer = engine.get_tokenizer()
+        prompt = tokenizer.encode(
+            tokenizer.apply_chat_template(list(call.messages), add_generation_prompt=True, tokenize=False)
+            + call.opening,
+            add_special_tokens=False,
+        )
+        final = None
+        async for output in engine.generate({"prompt_token_ids": prompt}, params, uuid.uuid4().hex):
+            final = output
+        assert final is not None
+        assert final.finished
+        completion = final.outputs[0]
+        if completion.finish_reason not in ("stop", "length"):
+            raise LlmError(f"engine ended the call: {completion.finish_reason}")
+        return LlmReply(
+            text=call.opening + completion.text,
+            finish_reason=str(completion.finish_reason),
+            num_prompt_tokens=len(prompt),
+            num_output_tokens=len(completion.token_ids),
+            num_cached_tokens=final.num_cached_tokens or 0,
+        )
+
+
+def start_engine(config: VllmConfig) -> Any:
+    """A running `vllm.AsyncLLM`.
+
+    On a CPU the engine's process gets its threads and cache size through the environment, where vLLM looks for them;
+    it must be set before vLLM is imported.
+    """
+    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+    os.environ.setdefault("OMP_NUM_THREADS", str(config.cpu_threads))
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(config.cpu_kv_cache_gib))
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+
+    from vllm import AsyncEngineArgs
+    from vllm.v1.engine.async_llm import AsyncLLM
+
+    arguments = {
+        "model": resolve_model(config.model),
+        "revision": config.revision,
+        "dtype": config.dtype,
+        "max_model_len": config.max_model_tokens,
+        "tensor_parallel_size": config.tensor_parallel_size,
+        "disable_log_stats": True,
+        # Small models otherwise fill their tokens with the blanks that JSON allows anywhere.
+        "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},
+        **config.engine_args,
+        "trust_remote_code": False,
+    }
+    return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
