@@ -91,7 +91,7 @@ class CorpusConfig(Section):
     sources: list[SourceConfig]
     max_document_bytes: PositiveInt = 10_000_000
     """A larger document is rejected, not cut."""
-    max_reject_share: Share = 0.05
+    max_reject_share: Annotated[Share, Field(json_schema_extra=OPERATIONAL)] = 0.05
     """The job stops when more than this share of the rows is malformed."""
     passage_tokens: PositiveInt = 384
     """Most tokens of a passage, in the generator's tokenizer."""
