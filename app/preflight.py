@@ -77,7 +77,7 @@ def check_targets_fit(config: Config, num_corpus_tokens: int) -> None:
     for index, length in enumerate(config.dataset.target_lengths):
         if length.max_tokens > num_corpus_tokens:
             raise ValueError(
-                f"dataset.target_lengths.{index}.max_tokens: {length.max_tokens} is more than the corpus is; "
+                f"dataset.target_lengths.{index}.max_tokens: {length.max_tokens} is beyond the whole corpus; "
                 f"at most {num_corpus_tokens}, or give more documents"
             )
 

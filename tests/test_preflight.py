@@ -113,9 +113,38 @@ def test_a_target_beyond_the_corpus_is_refused_with_what_it_holds():
     check_targets_fit(settings, longest)
     with pytest.raises(ValueError) as caught:
         check_targets_fit(settings, longest - 1)
-    expected = f"dataset.target_lengths.0.max_tokens: {longest} is more than the corpus"
+    expected = f"dataset.target_lengths.0.max_tokens: {longest} is beyond the whole corpus"
     assert str(caught.value).startswith(expected)
     assert f"at most {longest - 1}" in str(caught.value)
+
+
+@pytest.fixture
+def word_tokenizer(models):
+    """Gives the generator's folder a tokenizer whose tokens are words."""
+    from tokenizers import Tokenizer, pre_tokenizers
+    from tokenizers import models as kinds
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(kinds.WordLevel({"<unk>": 0}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(models / "generator")
+
+
+def test_a_job_whose_targets_the_corpus_cannot_fill_does_not_start(config, tmp_path, word_tokenizer):
+    (tmp_path / "c.txt").write_text("word " * 8000)
+    path = ["--corpus.sources.0.path", str(tmp_path / "c.txt")]
+    check_synthesis(config(*path, "--dataset.target_lengths.0.max_tokens", "8000"))
+    settings = config(*path, "--dataset.target_lengths.0.max_tokens", "8001")
+    assert "8001 is beyond the whole corpus; at most 8000, or give" in fault(check_synthesis, settings)
+    check_index(settings)
+    check_synthesis(
+        config(*path, "--dataset.target_lengths.0.max_tokens", "8001", "--dataset.num_long_input_seeds", "0")
+    )
+
+
+def test_the_index_needs_its_documents(config):
+    missing = config("--corpus.sources.0.path", "/not/there")
+    assert fault(check_index, missing).startswith("corpus.sources.0.path: '/not/there' ")
 
 
 def corpus(config, path):

@@ -73,7 +73,8 @@ def test_a_broken_connection_is_taken_up_where_it_broke(capsys):
     broken = RuntimeError("WebSocket connection closed unexpectedly")
     client = FakeClient([["a\nb", broken], ["a\n", "b\nc\n"]])
     assert run(client) == 0
-    assert "a\nb\nc\n" in capsys.readouterr().out.replace("submitted raysubmit_1 to http://head:8265\n", "")
+    log = capsys.readouterr().out.removeprefix(f"submitted raysubmit_1 to {ADDRESS}\n")
+    assert log == "a\nb\nc\nraysubmit_1 succeeded\n"
 
 
 def test_ctrl_c_leaves_the_job_running_and_says_how_to_go_on(capsys):
@@ -123,6 +124,13 @@ def test_paths_of_this_machine_are_refused(overrides, field):
     with pytest.raises(ValueError) as caught:
         check_portable(load_config("laptop", overrides))
     assert str(caught.value).startswith(field)
+
+
+def test_a_run_dir_that_would_be_thrown_away_is_never_submitted():
+    client = FakeClient([])
+    with pytest.raises(ValueError, match=r"^run_dir: 'runs/laptop' is relative"):
+        run(client, overrides=())
+    assert client.submitted == {}
 
 
 def test_paths_that_every_node_sees_pass():
