@@ -1,0 +1,152 @@
+"""Which finished drafts are not worth training on, and why.
+
+All checks read text alone. They are meant to miss rather than to hit wrongly: a few bad answers harm a model less than
+a sample that a list of phrases has bent.
+"""
+
+import re
+from collections.abc import Iterable
+
+from app.config import FilterConfig
+from app.schema import Draft, Reject
+
+NGRAM_WORDS = 4
+SHINGLE_WORDS = 2
+"""Instructions are short: with pairs, one word changed in twenty leaves a similarity of 0.8."""
+NUM_PERMUTATIONS = 128
+OPENING_CHARS = 300
+"""A refusal shows at an answer's start; further on, people in documents refuse and regret things."""
+
+# Chinese and Japanese have no spaces: each character counts as a word.
+_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_WORD = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+")
+
+_CANNOT = (
+    r"(?:cannot|can't|can not|could not|couldn't|am unable to|'m unable to|am not able to|'m not able to)"
+)
+_ANSWER = r"(?:help|assist|answer|provide|comply|fulfil|complete|generate|access|browse|determine|find|see|summarize)"
+_CONTEXT = r"(?:texts?|documents?|passages?|context|summary|summaries|sources?|materials?)"
+_FOUND = r"(?:information|details?|answer|content|data|context)"
+_REFUSALS = re.compile(
+    r"\W*(?:answer: )?(?:"
+    + "|".join(
+        [
+            r"(?:i'm|i am|we're|we are) (?:\w+ )?(?:sorry|afraid),? (?:but )?(?:that )?(?:i|we|there|the|as an)\b",
+            rf"(?:sorry|my apologies|i apologi[sz]e),? (?:but )?(?:i|we) ?{_CANNOT}",
+            r"i apologi[sz]e,? (?:but|for (?:the|any) (?:confusion|inconvenience))",
+            rf"(?:unfortunately|regrettably),? (?:i|we) ?(?:{_CANNOT}|don't|do not)",
+            rf"(?:unfortunately|regrettably),? the (?:\w+ )?{_CONTEXT} (?:provided )?(?:do|does) not\b",
+            rf"i ?(?:{_CANNOT}|won't|will not) (?:be able to )?{_ANSWER}\b",
+            r"i (?:do not|don't) have (?:access|enough|any|sufficient|the (?:ability|necessary|required))\b",
+            r"as an? (?:(?:ai|artificial intelligence)(?: (?:language )?(?:model|assistant))?|(?:large )?language model)"
+            r",? (?:i|my)\b",
+            rf"(?:there (?:is|are|was|were) )?no relevant {_FOUND}",
+            rf"(?:there (?:is|are) )?(?:not enough|insufficient|no (?:specific |further )?) ?{_FOUND}"
+            r" (?:is |was )?(?:available|provided|given|found|in the|about|regarding|on|to)\b",
+            rf"(?:based on |from )?the (?:\w+ )?{_CONTEXT} (?:provided )?(?:do|does) not (?:contain|provide|include|"
+            rf"offer|give|have) (?:\w+ )?(?:\w+ )?{_FOUND}",
+            r"it is (?:not possible|impossible) to (?:answer|determine)\b",
+            r"(?:this|the|your) (?:question|request|task) (?:cannot|can't|can not|could not) be \w+",
+            rf"(?:please|could you(?: please)?) (?:provide|share|give) (?:\w+ ){{0,3}}(?:{_CONTEXT}|{_FOUND})\b",
+        ]
+    )
+    + ")"
+)
+
+
+def check_draft(draft: Draft, filters: FilterConfig) -> Reject | None:
+    """Why a draft should not become an example, or `None` when nothing speaks against it.
+
+    A long output's answer was written by a person, so only its instruction is checked.
+
+    Args:
+        draft: what the agent made.
+        filters: the bounds.
+
+    Returns:
+        A reject of step `filters` with one of the reasons `refusal`, `repetition`, `too short`, `copies instruction`,
+        `no evidence`.
+    """
+
+    def reject(reason: str, detail: str = "") -> Reject:
+        return Reject(draft.seed.seed_id, "filters", reason, detail)
+
+    if is_refusal(draft.instruction):
+        return reject("refusal", f"instruction: {draft.instruction[:80]}")
+    if (share := repetition(draft.instruction)) > filters.max_repetition:
+        return reject("repetition", f"instruction: {share:.2f}")
+    if draft.seed.kind == "long_output":
+        return None
+    if is_refusal(draft.answer):
+        return reject("refusal", draft.answer[:80])
+    num_words = len(split_words(draft.answer))
+    if num_words < filters.min_answer_words:
+        return reject("too short", f"{num_words} words")
+    if not draft.evidence_ids:
+        return reject("no evidence")
+    if (share := repetition(draft.answer)) > filters.max_repetition:
+        return reject("repetition", f"{share:.2f}")
+    if (share := overlap(draft.answer, draft.instruction)) > filters.max_instruction_overlap:
+        return reject("copies instruction", f"{share:.2f}")
+    return None
+
+
+def find_similar_instructions(instructions: Iterable[tuple[str, str]], threshold: float) -> dict[str, str]:
+    """Instructions that say nearly the same as an earlier one.
+
+    Args:
+        instructions: id and text, in the seeds' order; the result depends on nothing else.
+        threshold: Jaccard similarity of word pairs from which two are near-duplicates.
+
+    Returns:
+        Id of each later one → id of the earliest kept one that it resembles. What is dropped itself makes no other
+        instruction go.
+    """
+    from datasketch import MinHash, MinHashLSH
+
+    # A missed candidate is lost, a false one costs a comparison; all are verified below.
+    lsh = MinHashLSH(threshold=threshold, num_perm=NUM_PERMUTATIONS, weights=(0.1, 0.9))
+    shingles: list[tuple[str, frozenset[str]]] = []
+    similar: dict[str, str] = {}
+    for row_id, instruction in instructions:
+        found = frozenset(_ngrams(split_words(instruction), SHINGLE_WORDS))
+        signature = MinHash(num_perm=NUM_PERMUTATIONS)
+        signature.update_batch([shingle.encode("utf-8", "surrogatepass") for shingle in sorted(found)])
+        for index in sorted(lsh.query(signature)):
+            other_id, others = shingles[index]
+            if len(found & others) >= threshold * max(len(found | others), 1):
+                similar[row_id] = other_id
+                break
+        else:
+            lsh.insert(len(shingles), signature)
+            shingles.append((row_id, found))
+    return similar
+
+
+def is_refusal(text: str) -> bool:
+    """Whether a text opens with a refusal, or with the statement that nothing was found."""
+    opening = " ".join(text[:OPENING_CHARS].lower().replace("’", "'").split())
+    return _REFUSALS.match(opening) is not None
+
+
+def repetition(text: str) -> float:
+    """Share of a text's word 4-grams that stand in it earlier; 0.0 for texts too short to have two."""
+    ngrams = _ngrams(split_words(text), NGRAM_WORDS)
+    return 1.0 - len(set(ngrams)) / len(ngrams)
+
+
+def overlap(answer: str, instruction: str) -> float:
+    """Share of an answer's word 4-grams that stand in the instruction."""
+    ngrams = _ngrams(split_words(answer), NGRAM_WORDS)
+    copied = set(_ngrams(split_words(instruction), NGRAM_WORDS))
+    return sum(ngram in copied for ngram in ngrams) / len(ngrams)
+
+
+def split_words(text: str) -> list[str]:
+    """Words in lower case, without punctuation."""
+    return _WORD.findall(text.lower())
+
+
+def _ngrams(words: list[str], size: int) -> list[str]:
+    """All runs of `size` words; of a shorter text, the one that it is."""
+    return [" ".join(words[start : start + size]) for start in range(max(len(words) - size + 1, 1))]
