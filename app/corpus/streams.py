@@ -29,7 +29,7 @@ class RawFile:
         try:
             return action()
         except OSError as error:
-            raise StorageError(f"{self._name} can't be read: {error}") from error
+            raise StorageError(f"storage failed on {self._name}: {error}") from error
 
     def __enter__(self) -> "RawFile":
         return self

@@ -1,0 +1,78 @@
+"""Input files → units of work: what one task reads, the same whatever the number of tasks."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from app.corpus.reader import RowGroups, parquet_group_rows
+from app.corpus.sources import SourceFile
+
+UNIT_BYTES = 64_000_000
+UNIT_FILES = 1_000
+_NUM_FOOTERS_AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class WorkUnit:
+    """What one task reads: small files together, one large file, or a stretch of a Parquet file."""
+
+    index: int
+    """Its place in the corpus."""
+    files: tuple[SourceFile, ...]
+    row_groups: RowGroups | None = None
+
+
+def plan_units(
+    files: Sequence[SourceFile], rows_per_unit: int, unit_bytes: int = UNIT_BYTES
+) -> list[WorkUnit]:
+    """Units of the input files, in the files' order.
+
+    A Parquet file is cut between row groups into stretches of about `rows_per_unit` rows; its footer is read
+    here. Other files can't be cut; small ones go together until they make up `unit_bytes`.
+
+    Raises:
+        ValueError: a Parquet file has no such column as the field mapping says.
+    """
+    parquet_files = [file for file in files if file.format == "parquet"]
+    with ThreadPoolExecutor(_NUM_FOOTERS_AT_ONCE) as pool:
+        group_rows = dict(zip(parquet_files, pool.map(parquet_group_rows, parquet_files), strict=True))
+    units: list[WorkUnit] = []
+    waiting: list[SourceFile] = []
+    waiting_bytes = 0
+    for file in files:
+        is_full = waiting_bytes + file.num_bytes > unit_bytes or len(waiting) >= UNIT_FILES
+        if waiting and (is_full or file.format == "parquet"):
+            units.append(WorkUnit(len(units), tuple(waiting)))
+            waiting, waiting_bytes = [], 0
+        if file.format == "parquet":
+            for row_groups in _stretches(group_rows[file], rows_per_unit):
+                units.append(WorkUnit(len(units), (file,), row_groups))
+        else:
+            waiting.append(file)
+            waiting_bytes += file.num_bytes
+    if waiting:
+        units.append(WorkUnit(len(units), tuple(waiting)))
+    return units
+
+
+def _stretches(group_rows: list[int] | None, rows_per_unit: int) -> Iterator[RowGroups | None]:
+    if not group_rows:
+        # Corrupt: reading says so in a reject. Or empty.
+        yield None
+        return
+    start, first_row, num_rows = 0, 0, 0
+    for index, rows in enumerate(group_rows):
+        if num_rows and num_rows + rows > rows_per_unit:
+            yield RowGroups(start, index, first_row)
+            start, first_row, num_rows = index, first_row + num_rows, 0
+        num_rows += rows
+    yield RowGroups(start, len(group_rows), first_row)
+
+
+def fingerprint_of_plan(units: Sequence[WorkUnit], more: object) -> str:
+    """Changes when a unit, or what else decides the corpus, is not what it was when a job was interrupted."""
+    files = [[(file.name, file.num_bytes) for file in unit.files] for unit in units]
+    groups = [(unit.row_groups.start, unit.row_groups.stop) if unit.row_groups else None for unit in units]
+    return hashlib.sha256(json.dumps([files, groups, more]).encode()).hexdigest()

@@ -1,0 +1,65 @@
+"""Plain functions over many items as Ray Data tasks, one an item, with a line of progress now and then."""
+
+import pickle
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+import ray.data
+from ray.data import DataContext
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Report = Callable[[str], None]
+
+_PASSING_ERRORS = ["storage failed", "AWS Error"]
+_NUM_RETRIES = 3
+
+
+def run_tasks(
+    items: Sequence[Item],
+    function: Callable[[Item], Result],
+    title: str,
+    report: Report,
+    log_interval_sec: float,
+) -> Iterator[Result]:
+    """What `function` makes of each item, in any order, as it is done.
+
+    A task is started anew when its node is lost, and a few times when the storage fails; another error ends the job.
+
+    Args:
+        items: What to work on; all of them are held by the driver.
+        function: Runs on any node; safe to repeat.
+        title: What is done to the items, for the lines of progress.
+        report: Takes those lines.
+        log_interval_sec: Least time between two of them.
+    """
+    if not items:
+        return
+    started = last = time.monotonic()
+    with DataContext.current(_quiet_context()):
+        # Pickled here, as Arrow's attempt to make columns of our objects ends in a warning.
+        rows = [{"item": pickle.dumps(item)} for item in items]
+        dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map(partial(_work_on, function))
+        for num_done, row in enumerate(dataset.iter_rows(), start=1):
+            yield pickle.loads(row["result"])  # noqa: S301 (our own, of a moment ago)
+            now = time.monotonic()
+            if now - last >= log_interval_sec and num_done < len(items):
+                last = now
+                left_sec = (now - started) / num_done * (len(items) - num_done)
+                report(f"{title}: {num_done:,} of {len(items):,}, {left_sec / 60:.1f} minutes left")
+
+
+def _work_on(function: Callable[[Any], Any], row: dict[str, Any]) -> dict[str, Any]:
+    return {"result": pickle.dumps(function(pickle.loads(row["item"])))}  # noqa: S301 (packed by `run_tasks`)
+
+
+def _quiet_context() -> Any:
+    """The caller's settings without bars, as the lines of progress say the same."""
+    context = DataContext.get_current().copy()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    context.retried_map_errors = _PASSING_ERRORS
+    context.max_map_retries = _NUM_RETRIES
+    return context
