@@ -1,7 +1,6 @@
 """Step 1: an instruction that needs several documents, and back-translation's instruction for a given one."""
 
 import random
-from collections.abc import Callable
 
 from app.agent.asking import ask
 from app.agent.llm import Generator, LlmCall, LlmReply
@@ -25,7 +24,9 @@ async def write_instruction(
         max_output_tokens=agent.instruction_tokens,
         random_seed=seed.random_seed,
     )
-    return await ask(generate, call, _parser(seed), generator.max_attempts)
+    return await _ask(
+        seed, call, generate, generator.max_attempts, request=f"{call.opening} {TASKS[seed.task].description}"
+    )
 
 
 async def translate_back(
@@ -42,17 +43,18 @@ async def translate_back(
         max_output_tokens=agent.instruction_tokens,
         random_seed=seed.random_seed,
     )
-    return await ask(generate, call, _parser(seed), generator.max_attempts)
+    return await _ask(seed, call, generate, generator.max_attempts, request=call.opening)
 
 
 def _draw_opening(openings: tuple[str, ...], seed: Seed) -> str:
     return random.Random(f"{seed.random_seed} opening").choice(openings)
 
 
-def _parser(seed: Seed) -> Callable[[LlmReply], str]:
-    return lambda reply: parse_instruction(
-        reply.text, was_cut=reply.finish_reason == "length", subject=seed.text
-    )
+async def _ask(seed: Seed, call: LlmCall, generate: Generator, max_attempts: int, request: str) -> str:
+    def parse(reply: LlmReply) -> str:
+        return parse_instruction(reply.text, reply.finish_reason == "length", seed.text, request)
+
+    return await ask(generate, call, parse, max_attempts)
 
 
 def _shorten(document: str, tokenizer: Tokenizer, max_tokens: int) -> str:

@@ -40,22 +40,31 @@ def selection_schema(num_notes: int) -> dict[str, Any]:
     }
 
 
-def parse_instruction(text: str, was_cut: bool, subject: str) -> str:
-    """The instruction in a reply; `subject` is the text that the model was given to write about.
+def parse_instruction(text: str, was_cut: bool, subject: str, request: str) -> str:
+    """The instruction in a reply.
+
+    Args:
+        text: the reply.
+        was_cut: it ended at the length limit.
+        subject: text that the model was given to write about; the instruction must name something of it.
+        request: the words in which it was asked; echoing them names nothing.
 
     Raises:
-        MalformedReplyError: too short to mean anything, not about the subject, or it points at a text that nobody
-            will see.
+        MalformedReplyError: too short to mean anything, repeats itself, not about the subject, or points at a text
+            that nobody will see.
     """
     paragraphs = text.strip().split("\n\n")
-    instruction = " ".join(
-        parse_prose(paragraphs[0], was_cut and len(paragraphs) == 1).strip('"“”* ').split()
-    )
+    prose = parse_prose(paragraphs[0], was_cut and len(paragraphs) == 1)
+    instruction = " ".join(prose.strip('"“”* ').split())
     if len(instruction.split()) < MIN_INSTRUCTION_WORDS:
         raise MalformedReplyError("instruction too short")
+    sentences = [sentence.strip() for sentence in _SENTENCE_END.split(instruction) if sentence.strip()]
+    if len(set(sentences)) < len(sentences):
+        raise MalformedReplyError("instruction repeats itself")
     if _REFERS_TO_CONTEXT.search(instruction):
         raise MalformedReplyError("instruction refers to a text")
-    if len(content_words(instruction) & content_words(subject)) < MIN_SUBJECT_WORDS:
+    named = (content_words(instruction) - content_words(request)) & content_words(subject)
+    if len(named) < MIN_SUBJECT_WORDS:
         raise MalformedReplyError("instruction off its subject")
     return instruction
 

@@ -1,0 +1,123 @@
+"""The Ray actor that runs the workflow: many rows at once around one generator."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pyarrow as pa
+
+from app.agent.journal import CallJournal
+from app.agent.llm import Generator, LlmCall, LlmReply
+from app.agent.prompts import PROMPT_VERSION
+from app.agent.workflow import Retrieve, Workflow
+from app.config import Config, GeneratorConfig, OpenAiConfig
+from app.dataset.assembly import assemble
+from app.dataset.filters import check_draft
+from app.dataset.results import RESULT_SCHEMA, RowCalls, result_row
+from app.progress_actor import ProgressSender
+from app.retrieval.actors import RetrieverPool
+from app.retrieval.retriever import Query
+from app.schema import ContextDocument, Reject, Seed
+from app.storage import Folder
+from app.tokens import Tokenizer
+
+
+class AgentActor:
+    """Makes result rows of seeds. All rows in flight, of all batches, share the generator.
+
+    Args:
+        config: the run's settings.
+        calls: folder of the call journals.
+        retrievers: the retriever actors.
+        progress: the progress actor.
+    """
+
+    def __init__(self, config: Config, calls: Folder, retrievers: RetrieverPool, progress: Any) -> None:
+        self._config = config
+        self._calls = calls
+        self._retrievers = retrievers
+        self._sender = ProgressSender(progress)
+        self._generate = make_generator(config.generator)
+        self._tokenizer = Tokenizer(config.tokenizer_model)
+        self._generator_tokenizer = Tokenizer(config.generator_tokenizer)
+        self._workflow = Workflow(config.agent, config.generator, self._generator_tokenizer)
+
+    async def __call__(self, batch: pa.Table) -> AsyncIterator[pa.Table]:
+        """Seeds (SEED_SCHEMA) → results (RESULT_SCHEMA), each as soon as it is finished."""
+        seeds = [Seed(**row) for row in batch.to_pylist()]
+        rows = [asyncio.create_task(self._make_row(seed)) for seed in seeds]
+        try:
+            for row in asyncio.as_completed(rows):
+                yield pa.Table.from_pylist([await row], schema=RESULT_SCHEMA)
+        finally:
+            # One row that fails beyond its own means ends the batch; the others' finished calls are in the journal.
+            for row in rows:
+                row.cancel()
+
+    async def _make_row(self, seed: Seed) -> dict[str, Any]:
+        journal = CallJournal(self._calls, seed.seed_id)
+        await journal.load()
+        calls = RowCalls()
+        generate = self._counted(journal, calls)
+        draft = await self._workflow(seed, generate, self._retrieve_for(seed))
+        outcome = draft if isinstance(draft, Reject) else check_draft(draft, self._config.dataset.filters)
+        if outcome is None:
+            assert not isinstance(draft, Reject)
+            # In a thread: a long example takes seconds to measure, in which the other rows' calls would wait.
+            outcome = await asyncio.to_thread(
+                assemble, draft, self._tokenizer, self._config.generator.model, PROMPT_VERSION
+            )
+        self._sender.finish_row(seed.seed_id, outcome.reason if isinstance(outcome, Reject) else "")
+        return result_row(seed, outcome, calls)
+
+    def _counted(self, journal: CallJournal, calls: RowCalls) -> Generator:
+        """The generator behind the row's journal, with its calls counted for the row and for the screen."""
+
+        async def generate_and_count(call: LlmCall) -> LlmReply:
+            reply = await self._generate(call)
+            self._sender.count(
+                call.step,
+                prompt_tokens=reply.num_prompt_tokens,
+                output_tokens=reply.num_output_tokens,
+                cached_tokens=reply.num_cached_tokens,
+            )
+            return reply
+
+        journaled = journal.wrap(generate_and_count)
+
+        async def generate(call: LlmCall) -> LlmReply:
+            num_replayed = journal.num_replayed
+            reply = await journaled(call)
+            if journal.num_replayed > num_replayed:
+                self._sender.count(call.step, calls=0, replayed=1)
+            calls.add(call.step, reply)
+            return reply
+
+        return generate
+
+    def _retrieve_for(self, seed: Seed) -> Retrieve:
+        async def retrieve(query: str, num_tokens: int, document_tokens: int) -> list[ContextDocument]:
+            if self._tokenizer != self._generator_tokenizer:
+                # Passages are counted in the generator's tokens, the target in the trained model's.
+                own, trained = self._generator_tokenizer.count(seed.text), self._tokenizer.count(seed.text)
+                num_tokens = int(num_tokens * _TOKENIZER_MARGIN * own / max(1, trained))
+            return await self._retrievers.retrieve(
+                Query(query, num_tokens, document_tokens), key=seed.seed_id
+            )
+
+        return retrieve
+
+
+_TOKENIZER_MARGIN = 1.1
+"""Two tokenizers' ratio on one passage is not their ratio on all; what is too much is trimmed."""
+
+
+def make_generator(config: GeneratorConfig) -> Generator:
+    """The generator that the settings name."""
+    if isinstance(config, OpenAiConfig):
+        from app.agent.openai_generator import OpenAiGenerator
+
+        return OpenAiGenerator(config)
+    from app.agent.vllm_generator import VllmGenerator
+
+    return VllmGenerator(config)

@@ -1,0 +1,153 @@
+"""The synthesis job on Ray: seeds → agent actors → results → dataset. One seed in, one row out."""
+
+import heapq
+import math
+from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pyarrow.dataset as pads
+import ray
+from ray.data import ActorPoolStrategy, DataContext
+from ray.data.checkpoint import CheckpointConfig
+
+from app.agent.prompts import PROMPT_VERSION
+from app.config import Config, identity
+from app.dataset.agent_actor import AgentActor
+from app.dataset.finishing import finish_dataset
+from app.dataset.seeds import PASSAGES, Candidate, draw_seeds, fill_part, scan_part
+from app.indexing.tasks import run_tasks
+from app.preflight import check_targets_fit
+from app.progress_actor import start_progress_actor, watch
+from app.progress_view import ProgressView
+from app.retrieval.actors import RetrieverPool, start_retrievers
+from app.run import Artefact, Run
+from app.schema import Seed
+from app.storage import Folder
+
+SEEDS, RESULTS, CHECKPOINT, CALLS = "seeds", "_results", "_checkpoint", "_calls"
+ID_COLUMN = "seed_id"
+
+Report = Callable[[str], None]
+
+
+def synthesize(config: Config, run: Run, report: Report) -> dict[str, Any]:
+    """Make the dataset of a run whose corpus and index are complete, or go on with it.
+
+    Returns:
+        The dataset's record: counts of examples, rejects, tokens and calls.
+
+    Raises:
+        ValueError: the folder was made with other settings, or the corpus cannot fill them.
+    """
+    check_targets_fit(config, run.corpus.record()["num_tokens"])
+    run.dataset.claim(_settings(config, run))
+    if not run.dataset.is_complete():
+        num_seeds = write_seeds(config, run, report)
+        make_results(config, run, num_seeds, report)
+        run.dataset.complete(finish_dataset(config, run, num_seeds))
+        for name in (RESULTS, CHECKPOINT) if config.dataset.keep_calls else (RESULTS, CHECKPOINT, CALLS):
+            (run.dataset.folder / name).delete()
+    return run.dataset.record()
+
+
+def write_seeds(config: Config, run: Run, report: Report) -> int:
+    """Draw the seeds and write them with their texts, a file for each part of the corpus; return their number."""
+    seeds = Artefact(run.dataset.folder / SEEDS)
+    if not seeds.is_complete():
+        corpus = run.corpus.folder
+        parts = (corpus / PASSAGES).list_names(".parquet")
+        dataset, interval_sec = config.dataset, config.progress.log_interval_sec
+        long_inputs: list[Candidate] = []
+        long_outputs: list[Candidate] = []
+        scan = partial(scan_part, corpus, config)
+        for inputs, outputs in run_tasks(parts, scan, "seeds drawn from parts", report, interval_sec):
+            long_inputs = heapq.nsmallest(dataset.num_long_input_seeds, long_inputs + inputs)
+            long_outputs = heapq.nsmallest(dataset.num_long_output_seeds, long_outputs + outputs)
+        by_part: dict[str, list[Seed]] = defaultdict(list)
+        for drawn in draw_seeds(config, long_inputs, long_outputs):
+            by_part[drawn.part].append(drawn.seed)
+        fill = partial(_write_part, corpus, seeds.folder)
+        num_seeds = sum(
+            run_tasks(sorted(by_part.items()), fill, "seeds written, parts", report, interval_sec)
+        )
+        seeds.complete({"num_seeds": num_seeds})
+    return int(seeds.record()["num_seeds"])
+
+
+def make_results(config: Config, run: Run, num_seeds: int, report: Report) -> None:
+    """Run the agent over all seeds that have no committed result yet."""
+    folder = run.dataset.folder
+    num_done = count_committed(folder / CHECKPOINT)
+    if num_done == num_seeds:
+        return
+    if num_done:
+        report(f"synthesize: {num_done} of {num_seeds} seeds are done, going on")
+    pipeline = config.pipeline
+    retrievers = start_retrievers(config, run)
+    progress = start_progress_actor(run.folder.path.rpartition("/")[2], num_seeds, num_done)
+    context = DataContext.get_current()
+    context.checkpoint_config = CheckpointConfig(
+        id_column=ID_COLUMN,
+        checkpoint_path=(folder / CHECKPOINT).path,
+        override_filesystem=folder.filesystem,
+        delete_checkpoint_on_success=False,
+    )
+    try:
+        seeds = ray.data.read_parquet(
+            (folder / SEEDS).path,
+            filesystem=folder.filesystem,
+            file_extensions=["parquet"],
+            # Small blocks: a block is what an actor takes, what is committed, and what a crash can lose.
+            override_num_blocks=math.ceil(num_seeds / pipeline.rows_per_batch),
+        )
+        results = seeds.map_batches(
+            AgentActor,
+            fn_constructor_args=(config, folder / CALLS, RetrieverPool(retrievers), progress),
+            batch_size=pipeline.rows_per_batch,
+            batch_format="pyarrow",
+            compute=ActorPoolStrategy(
+                min_size=pipeline.min_actors,
+                max_size=pipeline.max_actors,
+                max_tasks_in_flight_per_actor=pipeline.batches_per_actor,
+            ),
+            max_concurrency=pipeline.batches_per_actor,
+            num_cpus=pipeline.cpus_per_actor,
+            num_gpus=pipeline.gpus_per_actor,
+        )
+        with watch(progress, ProgressView(run.dataset.folder, config.progress.log_interval_sec)):
+            results.write_parquet((folder / RESULTS).path, filesystem=folder.filesystem)
+    finally:
+        context.checkpoint_config = None
+        for actor in (*retrievers, progress):
+            ray.kill(actor)
+    num_done = count_committed(folder / CHECKPOINT)
+    assert num_done == num_seeds, f"{num_done} of {num_seeds} seeds have a result"
+
+
+def count_committed(checkpoint: Folder) -> int:
+    """Seeds whose result is written and committed."""
+    names = checkpoint.list_names(".parquet") if checkpoint.exists() else []
+    if not names:
+        return 0
+    files = pads.dataset([checkpoint.file(name) for name in names], filesystem=checkpoint.filesystem)
+    return len(set(files.to_table(columns=[ID_COLUMN])[ID_COLUMN].to_pylist()))
+
+
+def _write_part(corpus: Folder, folder: Folder, drawn: tuple[str, list[Seed]]) -> int:
+    part, seeds = drawn
+    folder.write_table(part, fill_part(corpus, part, seeds))
+    return len(seeds)
+
+
+def _settings(config: Config, run: Run) -> dict[str, Any]:
+    """All that decides what the dataset is."""
+    return {
+        "seed": config.seed,
+        "generator": identity(config.generator),
+        "agent": identity(config.agent),
+        "dataset": identity(config.dataset),
+        "prompt_version": PROMPT_VERSION,
+        "index": run.index.record(),
+    }

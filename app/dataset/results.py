@@ -1,0 +1,104 @@
+"""Result rows: what the pipeline makes of each seed, an example or a reject, one in, one out."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from app.agent.llm import LlmReply
+from app.schema import EXAMPLE_SCHEMA, Example, Reject, Seed
+
+CALLS_TYPE = pa.list_(
+    pa.struct(
+        [
+            ("step", pa.string()),
+            ("num_calls", pa.int64()),
+            ("num_prompt_tokens", pa.int64()),
+            ("num_output_tokens", pa.int64()),
+            ("num_cached_tokens", pa.int64()),
+        ]
+    )
+)
+
+RESULT_SCHEMA = pa.schema(
+    [
+        ("seed_id", pa.string()),
+        ("seed_index", pa.int64()),
+        *EXAMPLE_SCHEMA,
+        ("reject_step", pa.string()),
+        ("reject_reason", pa.string()),
+        ("reject_detail", pa.large_string()),
+        ("calls", CALLS_TYPE),
+    ]
+)
+"""An example's columns are null in a reject's row, and the other way round."""
+
+
+@dataclass
+class StepCalls:
+    """Calls of one step in one row; replayed ones count too: the row was made of them."""
+
+    num_calls: int = 0
+    num_prompt_tokens: int = 0
+    num_output_tokens: int = 0
+    num_cached_tokens: int = 0
+
+    def add(self, reply: LlmReply) -> None:
+        self.num_calls += 1
+        self.num_prompt_tokens += reply.num_prompt_tokens
+        self.num_output_tokens += reply.num_output_tokens
+        self.num_cached_tokens += reply.num_cached_tokens
+
+
+@dataclass
+class RowCalls:
+    """Calls of one row by step."""
+
+    steps: dict[str, StepCalls] = field(default_factory=dict)
+
+    def add(self, step: str, reply: LlmReply) -> None:
+        self.steps.setdefault(step, StepCalls()).add(reply)
+
+    def to_list(self) -> list[dict[str, Any]]:
+        return [{"step": step} | asdict(calls) for step, calls in sorted(self.steps.items())]
+
+
+def result_row(seed: Seed, outcome: Example | Reject, calls: RowCalls) -> dict[str, Any]:
+    """One row of RESULT_SCHEMA."""
+    row: dict[str, Any] = dict.fromkeys(RESULT_SCHEMA.names)
+    row |= {"seed_id": seed.seed_id, "seed_index": seed.seed_index, "calls": calls.to_list()}
+    row |= {"kind": seed.kind, "task": seed.task}
+    if isinstance(outcome, Reject):
+        row |= {
+            "reject_step": outcome.step,
+            "reject_reason": outcome.reason,
+            "reject_detail": outcome.detail,
+        }
+    else:
+        row |= example_row(outcome)
+    return row
+
+
+def example_row(example: Example) -> dict[str, Any]:
+    """One row of EXAMPLE_SCHEMA."""
+    return {
+        "example_id": example.example_id,
+        "kind": example.kind,
+        "task": example.task,
+        "messages": example.messages,
+        "num_tokens": example.num_tokens,
+        "document_ids": example.document_ids,
+        "evidence_ids": [evidence.passage_id for evidence in example.evidence],
+        "evidence_depths": [evidence.depth for evidence in example.evidence],
+        "generator": example.generator,
+        "prompt_version": example.prompt_version,
+        "instruction": example.instruction,
+    }
+
+
+def reject_of(row: Mapping[str, Any]) -> Reject | None:
+    """The reject in a result row, if it is one."""
+    if row["reject_reason"] is None:
+        return None
+    return Reject(row["seed_id"], row["reject_step"], row["reject_reason"], row["reject_detail"] or "")

@@ -1,0 +1,159 @@
+"""Seeds: which examples are to be made. A function of the settings, the run's seed and the corpus alone.
+
+A seed's document is drawn by the lowest hashes of (run's seed, id): every part of the corpus can be looked at by
+itself, in any order, and whoever looks needs memory for the drawn ones only.
+"""
+
+import hashlib
+import heapq
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from app.agent.prompts import LONG_OUTPUT_TASK
+from app.config import Config, LengthRange
+from app.schema import SEED_SCHEMA, Kind, Seed, document_id_of, hash_text
+from app.storage import Folder
+
+DOCUMENTS, PASSAGES = "documents", "passages"
+
+
+class Candidate(NamedTuple):
+    """A passage (long input) or document (long output) that may be drawn; the lower the priority, the sooner."""
+
+    priority: int
+    row_id: str
+    part: str
+    num_tokens: int
+
+
+class DrawnSeed(NamedTuple):
+    """A seed without its text, which lies in one part of the corpus."""
+
+    seed: Seed
+    part: str
+
+
+def lowest_candidates(
+    rows: Iterable[tuple[str, int]], part: str, run_seed: int, kind: Kind, count: int
+) -> list[Candidate]:
+    """The `count` rows `(id, num_tokens)` of a part that come first in the draw."""
+    candidates = (
+        Candidate(_priority(run_seed, kind, row_id), row_id, part, num_tokens) for row_id, num_tokens in rows
+    )
+    return heapq.nsmallest(count, candidates)
+
+
+def scan_part(corpus: Folder, config: Config, part: str) -> tuple[list[Candidate], list[Candidate]]:
+    """Candidates of one part of the corpus for long inputs and for long outputs; reads no text."""
+    dataset, wanted = config.dataset, config.dataset.long_output_tokens
+    passages = (corpus / PASSAGES).read_table(part, columns=["passage_id", "num_tokens"])
+    documents = (corpus / DOCUMENTS).read_table(part, columns=["document_id", "num_tokens"])
+    fitting = documents.filter(
+        (pc.field("num_tokens") >= wanted.min_tokens) & (pc.field("num_tokens") <= wanted.max_tokens)
+    )
+    return (
+        lowest_candidates(_pairs(passages), part, config.seed, "long_input", dataset.num_long_input_seeds),
+        lowest_candidates(_pairs(fitting), part, config.seed, "long_output", dataset.num_long_output_seeds),
+    )
+
+
+def draw_seeds(
+    config: Config, long_inputs: list[Candidate], long_outputs: list[Candidate]
+) -> list[DrawnSeed]:
+    """All seeds of a run, from the whole corpus's candidates in the order of their priority.
+
+    A corpus with fewer passages than long-input seeds gives some of them twice: their tasks and lengths differ.
+
+    Raises:
+        ValueError: fewer documents of the asked length than long-output seeds.
+    """
+    dataset = config.dataset
+    if len(long_outputs) < dataset.num_long_output_seeds:
+        wanted = dataset.long_output_tokens
+        raise ValueError(
+            f"dataset.num_long_output_seeds: {dataset.num_long_output_seeds} are asked for, but the corpus has "
+            f"{len(long_outputs)} documents of {wanted.min_tokens} to {wanted.max_tokens} tokens; ask for at most that "
+            f"many, or widen dataset.long_output_tokens"
+        )
+    drawn = []
+    for index in range(dataset.num_long_input_seeds):
+        candidate = long_inputs[index % len(long_inputs)]
+        rng = random.Random(f"{config.seed} long_input {index}")
+        tasks, weights = zip(*sorted(config.agent.task_weights.items()), strict=True)
+        seed = Seed(
+            seed_id=_seed_id("long_input", index, config.seed, candidate.row_id),
+            seed_index=index,
+            kind="long_input",
+            task=rng.choices(tasks, weights)[0],
+            document_id=document_id_of(candidate.row_id),
+            passage_id=candidate.row_id,
+            text="",
+            target_tokens=draw_length(dataset.target_lengths, rng),
+            random_seed=rng.randrange(2**31),
+        )
+        drawn.append(DrawnSeed(seed, candidate.part))
+    for number, candidate in enumerate(long_outputs[: dataset.num_long_output_seeds]):
+        seed = Seed(
+            seed_id=_seed_id("long_output", number, config.seed, candidate.row_id),
+            seed_index=dataset.num_long_input_seeds + number,
+            kind="long_output",
+            task=LONG_OUTPUT_TASK,
+            document_id=candidate.row_id,
+            passage_id="",
+            text="",
+            target_tokens=candidate.num_tokens,
+            random_seed=random.Random(f"{config.seed} long_output {number}").randrange(2**31),
+        )
+        drawn.append(DrawnSeed(seed, candidate.part))
+    return drawn
+
+
+def draw_length(ranges: list[LengthRange], rng: random.Random) -> int:
+    """A target length in tokens: a range by its weight, then evenly within."""
+    chosen = rng.choices(ranges, [length.weight for length in ranges])[0]
+    return rng.randint(chosen.min_tokens, chosen.max_tokens)
+
+
+def fill_part(corpus: Folder, part: str, seeds: list[Seed]) -> pa.Table:
+    """The seeds whose text lies in one part, with that text. Schema: SEED_SCHEMA."""
+    texts: dict[str, str] = {}
+    for folder, column, wanted in (
+        (PASSAGES, "passage_id", {seed.passage_id for seed in seeds if seed.kind == "long_input"}),
+        (DOCUMENTS, "document_id", {seed.document_id for seed in seeds if seed.kind == "long_output"}),
+    ):
+        for table in _batches(corpus / folder, part, [column, "text"]) if wanted else ():
+            kept = table.filter(pc.is_in(table[column], pa.array(sorted(wanted), pa.string())))
+            texts.update(zip(kept[column].to_pylist(), kept["text"].to_pylist(), strict=True))
+    rows = [
+        asdict(seed) | {"text": texts[seed.passage_id if seed.kind == "long_input" else seed.document_id]}
+        for seed in seeds
+    ]
+    return pa.Table.from_pylist(rows, schema=SEED_SCHEMA)
+
+
+def _batches(folder: Folder, part: str, columns: list[str]) -> Iterator[pa.Table]:
+    """A Parquet file's row groups, one after the other: texts of a whole part need not be in memory together."""
+    with folder.filesystem.open_input_file(folder.file(part)) as stream:
+        file = pq.ParquetFile(stream)
+        for group in range(file.num_row_groups):
+            yield file.read_row_group(group, columns=columns)
+
+
+def _pairs(table: pa.Table) -> Iterator[tuple[str, int]]:
+    names, counts = table.columns
+    return zip(names.to_pylist(), counts.to_pylist(), strict=True)
+
+
+def _priority(run_seed: int, kind: Kind, row_id: str) -> int:
+    digest = hashlib.blake2b(f"{run_seed} {kind} {row_id}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big")
+
+
+def _seed_id(kind: Kind, number: int, run_seed: int, row_id: str) -> str:
+    return f"{kind.replace('_', '-')}-{number:08d}-{hash_text(f'{run_seed} {row_id}', 8)}"

@@ -1,0 +1,37 @@
+import asyncio
+
+import pytest
+
+from app.agent.asking import StepFailedError, ask
+from app.agent.llm import LlmCall, LlmError
+from app.agent.parsing import MalformedReplyError
+
+CALL = LlmCall("answer", ({"role": "user", "content": "hi"},), max_output_tokens=8, random_seed=2**31 - 1)
+
+
+def parse(reply):
+    if reply.text == "bad":
+        raise MalformedReplyError("is bad")
+    return reply.text
+
+
+def test_malformed_and_failed_replies_are_tried_again_with_other_seeds(scripted):
+    generate = scripted({"answer": ["bad", LlmError("timed out"), "good"]})
+    assert asyncio.run(ask(generate, CALL, parse, max_attempts=3)) == "good"
+    seeds = [call.random_seed for call in generate.calls]
+    assert len(set(seeds)) == 3
+    assert all(0 <= seed < 2**31 for seed in seeds)
+
+
+def test_last_reason_is_the_rejects_reason(scripted):
+    generate = scripted({"answer": [LlmError("timed out"), "bad"]})
+    with pytest.raises(StepFailedError) as failure:
+        asyncio.run(ask(generate, CALL, parse, max_attempts=2))
+    assert (failure.value.step, failure.value.reason, failure.value.detail) == ("answer", "is bad", "bad")
+    assert len(generate.calls) == 2
+
+
+def test_other_errors_are_nobodys_to_swallow(scripted):
+    generate = scripted({"answer": [RuntimeError("engine gone")]})
+    with pytest.raises(RuntimeError, match="engine gone"):
+        asyncio.run(ask(generate, CALL, parse, max_attempts=3))

@@ -1,0 +1,98 @@
+import pytest
+
+from app.agent.parsing import (
+    MalformedReplyError,
+    parse_instruction,
+    parse_prose,
+    parse_selection,
+    parse_summary,
+    selection_schema,
+)
+
+SUBJECT = "Nantucket whalers hunted sperm whales for oil until the harbour silted up."
+
+
+def instruction(text, was_cut=False):
+    return parse_instruction(text, was_cut, SUBJECT, request="Trace how something came about in documents.")
+
+
+def test_instruction_loses_quotes_line_breaks_and_further_paragraphs():
+    text = '"Trace how Nantucket lost\nits sperm whales."\n\nThis asks for causes.'
+    assert instruction(text) == "Trace how Nantucket lost its sperm whales."
+
+
+def test_instruction_that_the_limit_cut_keeps_its_whole_sentences():
+    assert instruction("Trace how Nantucket whalers fared. Then tell what", was_cut=True) == (
+        "Trace how Nantucket whalers fared."
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("Nantucket whalers.", "instruction too short"),
+        ("Trace how Nantucket whalers lived according to the text.", "instruction refers to a text"),
+        ("Trace how the whalers of Nantucket are described above.", "instruction refers to a text"),
+        ("Trace how Nantucket whalers live in this passage.", "instruction refers to a text"),
+        ("Trace how something came about in many documents.", "instruction off its subject"),
+        ("Trace how steel mills in Ohio closed down.", "instruction off its subject"),
+        (
+            "Trace how Nantucket whalers lived. Trace how Nantucket whalers lived.",
+            "instruction repeats itself",
+        ),
+        ("", "empty reply"),
+    ],
+)
+def test_malformed_instructions_are_told_apart(text, reason):
+    with pytest.raises(MalformedReplyError, match=reason):
+        instruction(text)
+
+
+def test_instruction_may_speak_of_texts_that_are_its_subject():
+    text = "Compare how Nantucket whalers wrote of whales in letters, in the context of the oil trade."
+    assert instruction(text) == text
+
+
+def test_selection_is_sorted_and_unique():
+    assert parse_selection('{"notes": [3, 1, 3]}', 3) == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("notes 1 and 2", "not JSON"),
+        ('{"numbers": [1]}', "JSON without notes"),
+        ('{"notes": ["one"]}', "no list of numbers"),
+        ('{"notes": []}', "empty"),
+        ('{"notes": [4]}', "no such note"),
+        ('{"notes": [0]}', "no such note"),
+    ],
+)
+def test_malformed_selections_are_told_apart(text, reason):
+    with pytest.raises(MalformedReplyError, match=reason):
+        parse_selection(text, 3)
+
+
+def test_selection_schema_admits_just_the_notes_there_are():
+    notes = selection_schema(3)["properties"]["notes"]
+    assert notes["items"]["enum"] == [1, 2, 3]
+    assert notes["minItems"] == 1
+
+
+@pytest.mark.parametrize("text", ["NOTHING RELEVANT", "Nothing relevant.", "**NOTHING RELEVANT** in it."])
+def test_nothing_relevant_is_a_valid_summary(text):
+    assert parse_summary(text, was_cut=False) is None
+
+
+def test_summary_that_begins_otherwise_is_a_summary():
+    assert parse_summary("Nothing is said of Ohio, but oil paid for the port.", was_cut=False) is not None
+
+
+def test_cut_prose_ends_with_its_last_complete_sentence():
+    assert parse_prose('He said "Go." Then the ship sank and', was_cut=True) == 'He said "Go."'
+    assert parse_prose("船は沈んだ。 そして", was_cut=True) == "船は沈んだ。"
+
+
+def test_prose_cut_before_its_first_sentence_ended_is_malformed():
+    with pytest.raises(MalformedReplyError, match="cut before"):
+        parse_prose("The ship that", was_cut=True)
