@@ -10,7 +10,7 @@ RECIPE ?= laptop.yaml
 TORCH_INDEX_URL ?= https://download.pytorch.org/whl/cpu
 
 LOCK := ray_jobs/environments/cpu.txt
-PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --no-deps --progress-bar off
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --no-deps --progress-bar off -qq
 STAMP := $(VENV)/.longstrap-installed
 TEST_ENV := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_PROGRESS_BARS=1 TRANSFORMERS_VERBOSITY=error \
 	TOKENIZERS_PARALLELISM=false RAY_USAGE_STATS_ENABLED=0
@@ -27,11 +27,11 @@ setup: $(STAMP)
 $(STAMP): $(LOCK) pyproject.toml | $(VENV)/bin/python
 	@echo "Installing $(LOCK) into $(VENV); about 3 GB, once."
 	@torch="$$(grep '^torch==' $(LOCK))"; \
-	$(PIP) -q "$$torch" 2>/dev/null || { \
+	$(PIP) "$$torch" 2>/dev/null || { \
 		echo "$$torch is not on the configured package index; taking it from $(TORCH_INDEX_URL)"; \
 		$(PIP) --index-url $(TORCH_INDEX_URL) "$$torch"; }
-	@$(PIP) -q -r $(LOCK)
-	@$(PIP) -q --no-build-isolation -e .
+	@$(PIP) -r $(LOCK)
+	@$(PIP) --no-build-isolation -e .
 	@touch $@
 
 # A Python without ensurepip (Debian's without python3-venv) fills the environment by its own pip.
