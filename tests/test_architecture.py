@@ -13,6 +13,7 @@ GROUND = ("config", "schema", "storage", "tokens", "models", "run", "recipe", "b
 """What all of the line stands on imports nothing of the line."""
 RIM = (
     "app.cluster",
+    "app.dataset.agent_actor",
     "app.dataset.pipeline",
     "app.indexing",
     "app.progress_actor",
