@@ -1,0 +1,202 @@
+"""The dataset card: `README.md` of a finished dataset, which the Hub shows and `datasets.load_dataset` reads.
+
+Everything in it follows from the settings, `statistics.json` and the shards; it can be written again at any time.
+"""
+
+import re
+from itertools import islice
+from typing import Any
+
+import yaml
+
+from app.config import Config, identity
+from app.dataset.excerpts import read_examples, shorten_example
+from app.dataset.pictures import DEPTHS_PICTURE, LENGTHS_PICTURE, draw_evidence_depths, draw_lengths
+from app.dataset.shards import EXAMPLES_DIR
+from app.dataset.statistics import STATISTICS_FILE
+from app.storage import Folder
+
+CARD_FILE = "README.md"
+NUM_CARD_EXAMPLES = 3
+SIZE_CATEGORIES = (
+    (1_000, "n<1K"),
+    (10_000, "1K<n<10K"),
+    (100_000, "10K<n<100K"),
+    (1_000_000, "100K<n<1M"),
+    (10_000_000, "1M<n<10M"),
+)
+"""As the Hub names them; more than the last bound is `10M<n<100M`."""
+CITATION = """@article{wang2024bootstrap,
+  title   = {Bootstrap Your Own Context Length},
+  author  = {Wang, Liang and Yang, Nan and Zhang, Xingxing and Huang, Xiaolong and Wei, Furu},
+  journal = {arXiv preprint arXiv:2412.18860},
+  year    = {2024}
+}"""
+
+_LOGIN = re.compile(r"(?<=://)[^/@\s]*@")
+
+
+def write_card(dataset: Folder, config: Config, statistics: dict[str, Any]) -> None:
+    """Write statistics, pictures and card beside the shards.
+
+    Args:
+        dataset: the dataset's folder; `examples/` is complete.
+        config: what the dataset was made with. No secret is in it, but logins inside of URLs are taken out.
+        statistics: of `compute_statistics`.
+    """
+    dataset.write_json(STATISTICS_FILE, statistics)
+    dataset.write_bytes(LENGTHS_PICTURE, draw_lengths(statistics))
+    dataset.write_bytes(DEPTHS_PICTURE, draw_evidence_depths(statistics))
+    examples = list(islice(read_examples(dataset), NUM_CARD_EXAMPLES))
+    dataset.write_bytes(CARD_FILE, render_card(config, statistics, examples).encode("utf-8", "replace"))
+
+
+def render_card(config: Config, statistics: dict[str, Any], examples: list[dict[str, Any]]) -> str:
+    """The card's text: Markdown under YAML front matter.
+
+    Args:
+        config: what the dataset was made with.
+        statistics: of `compute_statistics`.
+        examples: a few rows to show, shortened.
+    """
+    name = config.dataset.publish.repo or config.run_dir.rstrip("/").rpartition("/")[2]
+    paragraphs = [
+        f"---\n{_yaml(_front_matter(name, statistics['num_examples']))}---",
+        f"# {name}",
+        _summary(config, statistics),
+        "## How it was made",
+        _method(config, statistics),
+        "## Lengths and evidence",
+        f"![How many examples have which length]({LENGTHS_PICTURE})",
+        _length_table(statistics),
+        f"![Where in its context the evidence stands]({DEPTHS_PICTURE})",
+        "Documents that hold evidence were given their places on purpose, evenly over all depths; the others were "
+        "shuffled between them. `evidence_depths` is measured on the finished example.",
+        "## Columns",
+        COLUMNS,
+        "## What was left out",
+        _reject_table(statistics),
+        "## What it cost",
+        _call_table(statistics),
+        "## Examples, shortened",
+        *[shorten_example(example) for example in examples],
+        "## Settings",
+        f"```yaml\n{_LOGIN.sub('', _yaml(identity(config)))}```",
+        "## Licence",
+        "The documents keep the licences of the source they were taken from. Instructions and answers of long inputs, "
+        "and instructions of long outputs, were written by the generator: its terms hold for them.",
+        "## Citation",
+        f"Made with Longstrap, which follows\n\n```bibtex\n{CITATION}\n```",
+    ]
+    return "\n\n".join(paragraphs) + "\n"
+
+
+COLUMNS = """| column | |
+|---|---|
+| `example_id` | of the seed it was made from |
+| `kind` | `long_input`: instruction over documents; `long_output`: a document for an instruction |
+| `task` | kind of instruction |
+| `messages` | the chat: documents and instruction, then the answer |
+| `num_tokens` | of the chat under the trained model's template |
+| `document_ids` | in the order of the context |
+| `evidence_ids` | passages that the answer rests on |
+| `evidence_depths` | share of the tokens that stand before each of them |
+| `generator`, `prompt_version` | what wrote instruction and answer |
+| `instruction` | alone, without the documents |"""
+
+
+def _front_matter(name: str, num_examples: int) -> dict[str, Any]:
+    size = next((category for bound, category in SIZE_CATEGORIES if num_examples < bound), "10M<n<100M")
+    return {
+        "pretty_name": name.rpartition("/")[2],
+        "license": "other",
+        "task_categories": ["text-generation", "question-answering", "summarization"],
+        "size_categories": [size],
+        "tags": ["long-context", "synthetic", "instruction-tuning", "longstrap", "arxiv:2412.18860"],
+        "configs": [
+            {
+                "config_name": "default",
+                "data_files": [{"split": "train", "path": f"{EXAMPLES_DIR}/*.parquet"}],
+            }
+        ],
+    }
+
+
+def _summary(config: Config, statistics: dict[str, Any]) -> str:
+    kinds = statistics["kinds"]
+    parts = [
+        f"{facts['num_examples']:,} {kind.replace('_', '-')} examples ({facts['num_tokens']:,} tokens)"
+        for kind, facts in kinds.items()
+    ]
+    return (
+        f"Synthetic long-context instruction data: {' and '.join(parts) or 'no examples'}. A *long input* is an "
+        "instruction that needs several documents, those documents among others that do not matter, and its answer. "
+        "A *long output* is a writing instruction and a whole document that fulfils it.\n\n"
+        "```python\nfrom datasets import load_dataset\n\n"
+        f'dataset = load_dataset("{config.dataset.publish.repo or "PATH"}", split="train")\n```'
+    )
+
+
+def _method(config: Config, statistics: dict[str, Any]) -> str:
+    generator = config.generator
+    written = ", ".join(
+        f"{row['num_examples']:,} examples by `{row['generator']}` with prompts `{row['prompt_version']}`"
+        for row in statistics["written_by"]
+    )
+    sources = ", ".join(f"`{_LOGIN.sub('', source.path)}`" for source in config.corpus.sources)
+    return "\n".join(
+        [
+            f"- Source: {sources}",
+            f"- Generator: `{generator.model}`{_at(generator.revision)}; {written or 'no examples'}",
+            f"- Retriever: `{config.retrieval.model}`{_at(config.retrieval.revision)}",
+            f"- Tokens are counted with: `{config.tokenizer_model}`",
+            "",
+            "The generator writes an instruction beside a random passage, for diversity; the retriever finds documents "
+            "for it; their chunks are summarised with the instruction in view, and the answer is written from the "
+            "summaries. The example holds the documents themselves, not the summaries, at exactly the length that was "
+            "drawn for it. For a long output the generator writes the instruction that a document answers.",
+        ]
+    )
+
+
+def _at(revision: str | None) -> str:
+    return f" at `{revision}`" if revision else ""
+
+
+def _length_table(statistics: dict[str, Any]) -> str:
+    names = ["min", "p10", "p50", "p90", "max", "mean"]
+    rows = [
+        [kind, facts["num_examples"], facts["num_tokens"], *(facts["length_tokens"][name] for name in names)]
+        for kind, facts in statistics["kinds"].items()
+    ]
+    return _table(["kind"], ["examples", "tokens", *(f"{name} tokens" for name in names)], rows)
+
+
+def _reject_table(statistics: dict[str, Any]) -> str:
+    if not statistics["rejects"]:
+        return "Nothing: each seed became an example."
+    rows = [[reject["step"], reject["reason"], reject["num_rejects"]] for reject in statistics["rejects"]]
+    num_seeds = statistics["num_examples"] + statistics["num_rejects"]
+    return f"{statistics['num_rejects']:,} of {num_seeds:,} seeds.\n\n" + _table(
+        ["step", "reason", "seeds"], rows
+    )
+
+
+def _call_table(statistics: dict[str, Any]) -> str:
+    names = ["num_calls", "num_prompt_tokens", "num_cached_tokens", "num_output_tokens"]
+    rows = [[step, *(counts[name] for name in names)] for step, counts in statistics["calls"].items()]
+    if len(rows) > 1:
+        rows.append(["all", *(sum(row[column] for row in rows) for column in range(1, len(names) + 1))])
+    return _table(["step"], ["calls", "prompt tokens", "of them cached", "output tokens"], rows)
+
+
+def _table(labels: list[str], numbers: list[str], rows: list[list[Any]]) -> str:
+    def line(cells: list[Any]) -> str:
+        return f"| {' | '.join(cell if isinstance(cell, str) else f'{cell:,.0f}' for cell in cells)} |"
+
+    rule = "|".join(["---"] * len(labels) + ["---:"] * len(numbers))
+    return "\n".join([line(labels + numbers), f"|{rule}|", *(line(row) for row in rows)])
+
+
+def _yaml(value: dict[str, Any]) -> str:
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100)

@@ -1,0 +1,126 @@
+"""The card: valid for the Hub, true to the numbers, free of secrets; `load_dataset` opens what it describes."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from example_rows import CALLS, make_config, make_row, make_rows, write_dataset
+
+from app.config import identity
+from app.dataset.card import write_card
+from app.dataset.excerpts import read_examples, shorten_example
+from app.dataset.statistics import compute_statistics
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    dataset = write_dataset(tmp_path_factory.mktemp("floods"))
+    write_card(dataset, make_config(), compute_statistics(dataset, CALLS))
+    return dataset
+
+
+@pytest.fixture(scope="module")
+def card(dataset):
+    return dataset.read_bytes("README.md").decode()
+
+
+def test_load_dataset_opens_exactly_the_examples(dataset, tmp_path):
+    script = (
+        "import sys, json, datasets\n"
+        "found = datasets.load_dataset(sys.argv[1])\n"
+        "assert list(found) == ['train'], found\n"
+        "print(json.dumps(found['train'].to_list()))\n"
+    )
+    # Its cache and its offline switch are read when it is imported, so it runs beside.
+    environment = os.environ | {
+        "HF_HUB_OFFLINE": "1",
+        "HF_HOME": str(tmp_path),
+        "HF_DATASETS_CACHE": str(tmp_path),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", script, dataset.path],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert yaml.safe_load(done.stdout.splitlines()[-1]) == make_rows()
+
+
+def test_front_matter_is_what_the_hub_validates(card):
+    from huggingface_hub import DatasetCard
+
+    data = DatasetCard(card).data.to_dict()
+    assert data["size_categories"] == ["n<1K"]
+    assert data["license"] == "other"
+    assert data["configs"] == [
+        {"config_name": "default", "data_files": [{"split": "train", "path": "examples/*.parquet"}]}
+    ]
+    assert "long-context" in data["tags"]
+
+
+def test_pictures_are_shown_and_there(card, dataset):
+    for name in ("lengths.png", "evidence_depths.png"):
+        assert f"]({name})" in card
+        assert dataset.read_bytes(name).startswith(b"\x89PNG")
+
+
+def test_the_card_says_how_it_was_made(card):
+    for text in (
+        "writer",
+        "bundled:multilingual-e5-small",
+        "bucket/floods.jsonl",
+        "with prompts `1`",
+        "2412.18860",
+    ):
+        assert text in card
+    block = card.split("## Settings")[1].split("```yaml\n")[1].split("```")[0]
+    settings = yaml.safe_load(block)
+    assert settings["dataset"] == identity(make_config())["dataset"]
+    assert settings["corpus"]["sources"][0]["path"] == "s3://bucket/floods.jsonl"
+
+
+def test_the_card_holds_no_secret(card):
+    for secret in ("hunter2", "SECRET_KEY_VARIABLE", "inner-host", "HF_TOKEN"):
+        assert secret not in card
+
+
+def test_rejects_and_calls_are_tables(card):
+    assert "3 of 16 seeds." in card
+    assert "| filters | refusal | 2 |" in card
+    assert "| assembly | evidence exceeds target | 1 |" in card
+    assert "| summarize | 40 | 90,000 | 50 | 700 |" in card
+    assert "| all | 43 | 93,000 | 1,050 | 1,000 |" in card
+
+
+def test_three_examples_are_shown_shortened(card):
+    assert card.count("**Answer**") == 3
+    assert "`long_input-000000` · compare · 4,000 tokens · 2 documents · evidence at 0%, 100%" in card
+
+
+def test_shortened_examples_stay_short_and_harmless():
+    row = make_row(
+        1, documents="# Heading <script> | `x` " * 10_000, depths=[index / 40 for index in range(40)]
+    )
+    text = shorten_example(row)
+    assert len(text) < 1500
+    assert "\\# Heading \\<script\\> \\| \\`x\\`" in text
+    assert "40 evidence passages between 0% and 98%" in text
+    assert "---" not in text
+    assert shorten_example(make_row(1, "long_output")).count("**") == 4
+
+
+def test_examples_are_read_in_order(dataset):
+    assert list(read_examples(dataset)) == make_rows()
+
+
+def test_an_empty_dataset_has_a_card(tmp_path):
+    dataset = write_dataset(tmp_path, [], [])
+    write_card(dataset, make_config(), compute_statistics(dataset, {}))
+    card = Path(dataset.file("README.md")).read_text("utf-8")
+    assert "no examples" in card
+    assert "Nothing: each seed became an example." in card
