@@ -178,7 +178,7 @@ def _reject_table(statistics: dict[str, Any]) -> str:
     rows = [[reject["step"], reject["reason"], reject["num_rejects"]] for reject in statistics["rejects"]]
     num_seeds = statistics["num_examples"] + statistics["num_rejects"]
     return f"{statistics['num_rejects']:,} of {num_seeds:,} seeds.\n\n" + _table(
-        ["step", "reason", "seeds"], rows
+        ["step", "reason"], ["seeds"], rows
     )
 
 

@@ -19,7 +19,8 @@ from app.dataset.layout import OMISSION, SEPARATOR, header
 from app.schema import ContextDocument, Draft, Example, Passage, Reject, Seed, passage_id_of
 from app.tokens import Tokenizer
 
-CHATML = "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+TURN = "<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
+CHATML = f"{{% for message in messages %}}{TURN}{{% endfor %}}"
 TRIMMING = CHATML.replace("message['content']", "message['content'] | trim")
 CORPUS = [
     "The river rose in the night, and by morning the lower fields were under water. Nobody had seen it coming!",
