@@ -38,8 +38,8 @@ _REFUSALS = re.compile(
             rf"(?:unfortunately|regrettably),? the (?:\w+ )?{_CONTEXT} (?:provided )?(?:do|does) not\b",
             rf"i ?(?:{_CANNOT}|won't|will not) (?:be able to )?{_ANSWER}\b",
             r"i (?:do not|don't) have (?:access|enough|any|sufficient|the (?:ability|necessary|required))\b",
-            r"as an? (?:(?:ai|artificial intelligence)(?: (?:language )?(?:model|assistant))?|(?:large )?language model)"
-            r",? (?:i|my)\b",
+            r"as an? (?:(?:ai|artificial intelligence)(?: (?:language )?(?:model|assistant))?|"
+            r"(?:large )?language model),? (?:i|my)\b",
             rf"(?:there (?:is|are|was|were) )?no relevant {_FOUND}",
             rf"(?:there (?:is|are) )?(?:not enough|insufficient|no (?:specific |further )?) ?{_FOUND}"
             r" (?:is |was )?(?:available|provided|given|found|in the|about|regarding|on|to)\b",
