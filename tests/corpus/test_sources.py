@@ -1,0 +1,102 @@
+import pytest
+
+from app.config import SourceConfig
+from app.corpus.sources import compression_of, list_files
+
+
+def listed(path, **more):
+    return list_files([SourceConfig(path=str(path), **more)])
+
+
+def touch(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("x")
+
+
+def test_a_folder_is_searched_sorted_and_without_hidden_or_unknown_files(tmp_path):
+    touch(
+        tmp_path,
+        "b.txt",
+        "a/z.md",
+        "a/c.jsonl.gz",
+        "x.parquet",
+        "n.csv",
+        ".git/d.txt",
+        "_log/0.json",
+        "e.rst",
+    )
+    files = listed(tmp_path)
+    assert [file.name.removeprefix(f"{tmp_path}/") for file in files] == [
+        "a/c.jsonl.gz",
+        "a/z.md",
+        "b.txt",
+        "e.rst",
+        "x.parquet",
+    ]
+    assert [file.format for file in files] == ["jsonl", "text", "text", "text", "parquet"]
+
+
+def test_a_set_format_takes_only_its_own_files_of_a_folder(tmp_path):
+    touch(tmp_path, "a.txt", "b.jsonl")
+    assert [file.format for file in listed(tmp_path, format="text")] == ["text"]
+
+
+def test_a_file_chosen_by_name_may_be_called_anything(tmp_path):
+    touch(tmp_path, "rows.dump")
+    assert listed(tmp_path / "rows.dump", format="jsonl")[0].format == "jsonl"
+    with pytest.raises(
+        ValueError, match=r"corpus\.sources\.0\.path: '.*rows\.dump' .*corpus\.sources\.0\.format"
+    ):
+        listed(tmp_path / "rows.dump")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*.jsonl", ["a.jsonl", "b.jsonl"]),
+        ("[!a].jsonl", ["b.jsonl"]),
+        ("?.jsonl", ["a.jsonl", "b.jsonl"]),
+        ("**/*.jsonl", ["a.jsonl", "b.jsonl", "d/c.jsonl"]),
+        ("d/*", ["d/c.jsonl"]),
+    ],
+)
+def test_globs(tmp_path, pattern, expected):
+    touch(tmp_path, "b.jsonl", "a.jsonl", "d/c.jsonl")
+    files = listed(tmp_path / pattern)
+    assert [file.name.removeprefix(f"{tmp_path}/") for file in files] == expected
+
+
+def test_a_path_with_glob_characters_that_exists_is_that_path(tmp_path):
+    touch(tmp_path, "a[1].txt", "a1.txt")
+    assert [file.name for file in listed(tmp_path / "a[1].txt")] == [str(tmp_path / "a[1].txt")]
+
+
+def test_file_uris_are_read_from_where_they_say(tmp_path):
+    touch(tmp_path, "a.txt")
+    [file] = listed(f"file://{tmp_path}/*.txt")
+    assert file.name == f"file://{tmp_path}/a.txt"
+    filesystem, path = file.open_filesystem()
+    assert filesystem.open_input_file(path).readall() == b"x"
+
+
+@pytest.mark.parametrize("path", ["nowhere", "*.jsonl", "empty", "bundled:nothing", "ftp://host/file"])
+def test_a_source_without_files_is_refused_in_one_line(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    touch(tmp_path, "fine.txt")
+    with pytest.raises(ValueError, match=r"^corpus\.sources\.1\.path: ") as raised:
+        list_files([SourceConfig(path="fine.txt"), SourceConfig(path=path)])
+    assert repr(path) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_the_bundled_sample_is_there():
+    [file] = listed("bundled:public_domain_sample")
+    assert (file.name, file.format) == ("bundled:public_domain_sample", "jsonl")
+    assert file.num_bytes > 1_000_000
+
+
+def test_compressions():
+    names = ("a.jsonl.gz", "a.JSONL.ZST", "a.txt")
+    assert [compression_of(name) for name in names] == ["gzip", "zstd", None]
