@@ -1,9 +1,9 @@
 """Jobs through a real local head with token authentication: submitted by Longstrap and by Ray itself."""
 
+import json
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -13,13 +13,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
+import psutil
 import pytest
+from endpoint_double import EndpointDouble
 
 ROOT = Path(__file__).parents[2]
-START_SEC, STOP_SEC, JOB_SEC = 90, 30, 240
+START_SEC, STOP_SEC, JOB_SEC = 120, 60, 400
+KEY_VARIABLE = "LONGSTRAP_DOUBLE_KEY"
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ def local_head() -> Iterator[LocalHead]:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token),
         "RAY_USAGE_STATS_ENABLED": "0",
+        KEY_VARIABLE: "any",
     }
     names = (
         *("port", "dashboard-port", "dashboard-agent-listen-port", "dashboard-agent-grpc-port"),
@@ -83,12 +86,13 @@ def local_head() -> Iterator[LocalHead]:
         wait_for_dashboard(address, token.read_text(), head, log)
         yield LocalHead(address, environment, log)
     finally:
-        head.send_signal(signal.SIGTERM)
-        try:
-            head.wait(STOP_SEC)
-        except subprocess.TimeoutExpired:
-            head.kill()
-            head.wait()
+        if head.poll() is None:
+            process = psutil.Process(head.pid)
+            processes = [process, *process.children(recursive=True)]
+            process.terminate()
+            for left in psutil.wait_procs(processes, STOP_SEC)[1]:
+                left.kill()
+        head.wait()
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -144,32 +148,76 @@ def test_without_the_token_one_line_says_what_to_set(local_head):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.skipif(
-    find_spec("app.dataset.pipeline") is None, reason="the dataset's pipeline is not there yet"
-)
+def write_corpus(path: Path, num_documents: int = 40) -> None:
+    """Documents of a few hundred words; every fourth is long enough to become an output."""
+    words = [
+        "river",
+        "stone",
+        "harvest",
+        "engine",
+        "letter",
+        "island",
+        "market",
+        "winter",
+        "bridge",
+        "teacher",
+    ]
+    rows = []
+    for number in range(num_documents):
+        num_sentences = 120 if number % 4 == 0 else 25
+        sentences = [
+            f"In chapter {number} the {words[(number * 7 + i) % 10]} number {number * 1000 + i} "
+            f"met the {words[(number + i * 3) % 10]} near the {words[(i * i + number) % 10]}."
+            for i in range(num_sentences)
+        ]
+        rows.append(json.dumps({"title": f"Chapter {number}", "text": " ".join(sentences)}))
+    path.write_text("\n".join(rows))
+
+
 @pytest.mark.timeout(START_SEC + JOB_SEC)
 def test_rays_own_command_runs_a_synthesis(local_head, tmp_path):
-    done = subprocess.run(
-        [
-            *(str(Path(sys.executable).parent / "ray"), "job", "submit", "--address", local_head.address),
-            *(
-                "--working-dir",
-                str(ROOT),
-                "--",
-                "python",
-                "-m",
-                "ray_jobs.synthesize",
-                "--config",
-                "laptop.yaml",
-            ),
-            *("--run_dir", str(tmp_path / "run")),
-        ],
-        cwd=ROOT,
-        env=local_head.environment,
-        capture_output=True,
-        text=True,
-        timeout=JOB_SEC,
-        check=False,
-    )
+    """`ray job submit --working-dir .`, as on a cluster; only the LLM is a double."""
+    write_corpus(tmp_path / "corpus.jsonl")
+    with EndpointDouble() as endpoint:
+        generator = {
+            "type": "openai",
+            "base_url": endpoint.base_url,
+            "api_key_env": KEY_VARIABLE,
+            "model": "double",
+            "tokenizer": "bundled:smollm2-135m-instruct",
+            "max_model_tokens": 4096,
+        }
+        lengths = {"min_tokens": 1500, "max_tokens": 2500}
+        done = subprocess.run(
+            [
+                *(str(Path(sys.executable).parent / "ray"), "job", "submit", "--address", local_head.address),
+                *(
+                    "--working-dir",
+                    str(ROOT),
+                    "--",
+                    "python",
+                    "-m",
+                    "ray_jobs.synthesize",
+                    "--config",
+                    "laptop.yaml",
+                ),
+                *(
+                    "--run_dir",
+                    str(tmp_path / "run"),
+                    "--corpus.sources.0.path",
+                    str(tmp_path / "corpus.jsonl"),
+                ),
+                *("--generator", json.dumps(generator), "--dataset.target_lengths.0", json.dumps(lengths)),
+                *("--dataset.long_output_tokens", json.dumps(lengths)),
+                *("--dataset.num_long_input_seeds", "4", "--dataset.num_long_output_seeds", "1"),
+            ],
+            cwd=ROOT,
+            env=local_head.environment,
+            capture_output=True,
+            text=True,
+            timeout=JOB_SEC,
+            check=False,
+        )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (tmp_path / "run" / "dataset" / "_complete.json").exists()
+    record = json.loads((tmp_path / "run" / "dataset" / "_complete.json").read_text("utf-8"))
+    assert record["num_examples"] >= 4, done.stdout
