@@ -193,6 +193,8 @@ class OpenAiConfig(GeneratorSection):
     base_url: Annotated[str, Field(json_schema_extra=OPERATIONAL)]
     api_key_env: Annotated[str, Field(json_schema_extra=OPERATIONAL)] = "OPENAI_API_KEY"
     """Name of the environment variable that holds the key."""
+    num_retries: Annotated[NonNegativeCount, Field(json_schema_extra=OPERATIONAL)] = 6
+    """Retries, with growing pauses, while the endpoint is away or its rate limit is reached; then the job stops."""
     tokenizer: str
     """Model or folder whose tokenizer counts the endpoint's tokens."""
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import openai
 
-from app.agent.llm import LlmCall, LlmError, LlmReply
+from app.agent.llm import EngineDeadError, LlmCall, LlmError, LlmReply
 from app.config import OpenAiConfig, read_secret
 
 
@@ -23,14 +23,16 @@ class OpenAiGenerator:
         self._config = config
         self._slots = asyncio.Semaphore(config.max_concurrent_calls)
         self._client = openai.AsyncOpenAI(
-            base_url=config.base_url, api_key=key, timeout=config.call_timeout_sec, max_retries=2
+            base_url=config.base_url, api_key=key, timeout=config.call_timeout_sec, max_retries=config.num_retries
         )
 
     async def __call__(self, call: LlmCall) -> LlmReply:
         """Answer one call; see `app.agent.llm.Generator`.
 
         Raises:
-            LlmError: timed out, rate limited beyond the client's own retries, or refused for this prompt.
+            LlmError: timed out, or refused for this prompt.
+            EngineDeadError: the endpoint is away or its rate limit reached, beyond all retries. The job stops then,
+                rather than reject every row; started again it goes on.
             ValueError: the endpoint refuses every call: wrong key, no such model.
         """
         sampling = self._config.sampling
@@ -67,6 +69,10 @@ class OpenAiGenerator:
                 ) from error
             except openai.APITimeoutError as error:
                 raise LlmError("timed out") from error
+            except (openai.APIConnectionError, openai.RateLimitError) as error:
+                raise EngineDeadError(
+                    f"{self._config.base_url} does not answer calls ({type(error).__name__})"
+                ) from error
             except openai.APIError as error:
                 raise LlmError(f"endpoint error: {type(error).__name__}") from error
         if not completion.choices or completion.usage is None:

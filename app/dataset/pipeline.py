@@ -5,6 +5,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import pyarrow.dataset as pads
@@ -13,10 +14,15 @@ from ray.data import ActorPoolStrategy, DataContext
 from ray.data.checkpoint import CheckpointConfig
 
 from app.agent.prompts import PROMPT_VERSION
-from app.config import Config, identity
+from app.config import Config, identity, read_secret
 from app.dataset.agent_actor import AgentActor
+from app.dataset.card import CARD_FILE
+from app.dataset.excerpts import read_examples, shorten_example
 from app.dataset.finishing import finish_dataset
+from app.dataset.publish import publish_dataset
 from app.dataset.seeds import PASSAGES, Candidate, draw_seeds, fill_part, scan_part
+from app.dataset.shards import EXAMPLES_DIR
+from app.dataset.statistics import REJECTS_DIR
 from app.indexing.tasks import run_tasks
 from app.preflight import check_targets_fit
 from app.progress_actor import start_progress_actor, watch
@@ -46,10 +52,15 @@ def synthesize(config: Config, run: Run, report: Report) -> dict[str, Any]:
     if not run.dataset.is_complete():
         num_seeds = write_seeds(config, run, report)
         make_results(config, run, num_seeds, report)
-        run.dataset.complete(finish_dataset(config, run, num_seeds))
+        run.dataset.complete(_finish(config, run))
         for name in (RESULTS, CHECKPOINT) if config.dataset.keep_calls else (RESULTS, CHECKPOINT, CALLS):
             (run.dataset.folder / name).delete()
-    return run.dataset.record()
+    record = run.dataset.record()
+    show_dataset(config, run.dataset.folder, record, report)
+    publish = config.dataset.publish
+    if address := publish_dataset(run.dataset.folder, publish, read_secret(publish.token_env)):
+        report(f"published: {address}")
+    return record
 
 
 def write_seeds(config: Config, run: Run, report: Report) -> int:
@@ -126,6 +137,22 @@ def make_results(config: Config, run: Run, num_seeds: int, report: Report) -> No
     assert num_done == num_seeds, f"{num_done} of {num_seeds} seeds have a result"
 
 
+def show_dataset(config: Config, dataset: Folder, record: dict[str, Any], report: Report) -> None:
+    """Tell what was made, where it is, and show a few examples, shortened to read."""
+    kinds = ", ".join(
+        f"{facts['num_examples']:,} {kind.replace('_', '-')}" for kind, facts in record["kinds"].items()
+    )
+    for example in islice(read_examples(dataset), config.progress.num_shown_examples):
+        report(shorten_example(example) + "\n")
+    report(
+        f"dataset: {record['num_examples']:,} examples ({kinds}), {record['num_tokens']:,} tokens, "
+        f"{record['num_rejects']:,} rejects\n"
+        f"  examples  {dataset.uri}/{EXAMPLES_DIR}\n"
+        f"  card      {dataset.uri}/{CARD_FILE}\n"
+        f"  rejects   {dataset.uri}/{REJECTS_DIR}"
+    )
+
+
 def count_committed(checkpoint: Folder) -> int:
     """Seeds whose result is written and committed."""
     names = checkpoint.list_names(".parquet") if checkpoint.exists() else []
@@ -133,6 +160,13 @@ def count_committed(checkpoint: Folder) -> int:
         return 0
     files = pads.dataset([checkpoint.file(name) for name in names], filesystem=checkpoint.filesystem)
     return len(set(files.to_table(columns=[ID_COLUMN])[ID_COLUMN].to_pylist()))
+
+
+def _finish(config: Config, run: Run) -> dict[str, Any]:
+    """Finish the dataset in a task: the driver's memory holds none of it."""
+    folder = run.dataset.folder
+    record: dict[str, Any] = ray.get(ray.remote(finish_dataset).remote(config, folder, folder / RESULTS))
+    return record
 
 
 def _write_part(corpus: Folder, folder: Folder, drawn: tuple[str, list[Seed]]) -> int:

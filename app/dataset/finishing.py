@@ -1,0 +1,98 @@
+"""From result rows to the finished dataset: the filter that looks across rows, the shards, the rejects, the card."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import pyarrow as pa
+
+from app.config import Config
+from app.dataset.card import write_card
+from app.dataset.filters import find_similar_instructions
+from app.dataset.results import reject_of
+from app.dataset.shards import EXAMPLES_DIR, write_shards
+from app.dataset.statistics import REJECTS_DIR, compute_statistics
+from app.schema import REJECT_SCHEMA, Reject
+from app.storage import Folder
+
+ROWS_PER_WINDOW = 64
+
+
+class ResultRows:
+    """The pipeline's results in the order of their seeds, whatever order and files they were written in.
+
+    A result that was written twice (a task that ended before its commit) is read once.
+    """
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._files: dict[int, str] = {}
+        for name in folder.list_names(".parquet"):
+            for seed_index in folder.read_table(name, columns=["seed_index"])["seed_index"].to_pylist():
+                self._files.setdefault(seed_index, name)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def read(self, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
+        """Rows of RESULT_SCHEMA; a few windows of rows are in memory, never all."""
+        indices = sorted(self._files)
+        for start in range(0, len(indices), ROWS_PER_WINDOW):
+            window = indices[start : start + ROWS_PER_WINDOW]
+            rows: dict[int, dict[str, Any]] = {}
+            for name in sorted({self._files[index] for index in window}):
+                needed = None if columns is None else ["seed_index", *columns]
+                for row in self._folder.read_table(name, columns=needed).to_pylist():
+                    if self._files[row["seed_index"]] == name:
+                        rows[row["seed_index"]] = row
+            for index in window:
+                yield rows[index]
+
+
+def finish_dataset(config: Config, dataset: Folder, results: Folder) -> dict[str, Any]:
+    """Everything between the last result and a dataset that people can open; safe to repeat.
+
+    Returns:
+        The dataset's record: its counts.
+    """
+    calls = write_examples(config, dataset, ResultRows(results))
+    statistics = compute_statistics(dataset, calls)
+    write_card(dataset, config, statistics)
+    return {
+        name: statistics[name] for name in ("num_examples", "num_tokens", "num_rejects", "kinds", "calls")
+    }
+
+
+def write_examples(config: Config, dataset: Folder, results: ResultRows) -> dict[str, dict[str, int]]:
+    """Write the examples that pass every filter, and the rejects with their reasons.
+
+    Returns:
+        LLM calls and tokens by step, those of rejects included.
+    """
+    columns = ["seed_id", "instruction", "reject_step", "reject_reason", "reject_detail", "calls"]
+    narrow = list(results.read(columns))
+    similar = find_similar_instructions(
+        ((row["seed_id"], row["instruction"]) for row in narrow if row["reject_reason"] is None),
+        config.dataset.filters.instruction_similarity,
+    )
+    rejects: list[Reject] = []
+    calls: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in narrow:
+        seed_id = row["seed_id"]
+        if seed_id in similar:
+            rejects.append(Reject(seed_id, "filters", "similar instruction", f"resembles {similar[seed_id]}"))
+        elif (reject := reject_of(row)) is not None:
+            rejects.append(reject)
+        for step in row["calls"]:
+            calls[step.pop("step")].update(step)
+    write_shards(
+        (row for row in results.read() if row["reject_reason"] is None and row["seed_id"] not in similar),
+        len(results) - len(rejects),
+        dataset / EXAMPLES_DIR,
+        config.dataset.rows_per_shard,
+        config.dataset.row_group_bytes,
+    )
+    table = pa.Table.from_pylist([asdict(reject) for reject in rejects], schema=REJECT_SCHEMA)
+    (dataset / REJECTS_DIR).write_table("rejects.parquet", table)
+    return {step: dict(counts) for step, counts in sorted(calls.items())}

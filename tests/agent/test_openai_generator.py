@@ -1,0 +1,63 @@
+import asyncio
+
+import pytest
+
+from app.agent.llm import EngineDeadError, LlmCall, LlmError
+from app.agent.openai_generator import OpenAiGenerator
+from app.config import OpenAiConfig
+from tests.integration.endpoint_double import EndpointDouble
+
+CALL = LlmCall(
+    "selection",
+    ({"role": "system", "content": 'JSON {"notes": []}'}, {"role": "user", "content": "Note 1: whales"}),
+    max_output_tokens=8,
+    random_seed=1,
+    json_schema={"type": "object"},
+)
+
+
+def ask(base_url, call=CALL, **settings):
+    config = OpenAiConfig(model="double", base_url=base_url, tokenizer="any", api_key_env="DOUBLE_KEY", **settings)
+
+    async def once():
+        generate = OpenAiGenerator(config)
+        try:
+            return await generate(call)
+        finally:
+            await generate.close()
+
+    return asyncio.run(once())
+
+
+def test_answers_with_text_and_token_counts(monkeypatch):
+    monkeypatch.setenv("DOUBLE_KEY", "secret")
+    with EndpointDouble() as endpoint:
+        reply = ask(endpoint.base_url)
+    assert reply.text == '{"notes": [1]}'
+    assert (reply.finish_reason, reply.num_prompt_tokens, reply.num_output_tokens) == ("stop", 3, 8)
+
+
+def test_opening_is_asked_for(monkeypatch):
+    monkeypatch.setenv("DOUBLE_KEY", "secret")
+    messages = ({"role": "system", "content": "s"}, {"role": "user", "content": "whales and ports"})
+    with EndpointDouble() as endpoint:
+        reply = ask(endpoint.base_url, LlmCall("instruction", messages, 8, 1, opening="Trace how"))
+    assert reply.text.startswith("Trace how")
+
+
+def test_late_answer_fails_the_call_alone(monkeypatch):
+    monkeypatch.setenv("DOUBLE_KEY", "secret")
+    with EndpointDouble(hangs=lambda user: True) as endpoint, pytest.raises(LlmError, match="timed out"):
+        ask(endpoint.base_url, call_timeout_sec=0.2, num_retries=0)
+
+
+def test_missing_key_is_named_before_any_call(monkeypatch):
+    monkeypatch.delenv("DOUBLE_KEY", raising=False)
+    with pytest.raises(ValueError, match="DOUBLE_KEY is not set"):
+        ask("http://127.0.0.1:1/v1")
+
+
+def test_endpoint_that_is_away_stops_the_job_rather_than_reject_its_rows(monkeypatch):
+    monkeypatch.setenv("DOUBLE_KEY", "secret")
+    with pytest.raises(EngineDeadError, match="does not answer"):
+        ask("http://127.0.0.1:1/v1", num_retries=0)

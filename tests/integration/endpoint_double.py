@@ -1,0 +1,106 @@
+"""An OpenAI-compatible endpoint on loopback that answers by rule, at once or late, and keeps what it was asked."""
+
+import hashlib
+import json
+import re
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass(frozen=True)
+class Served:
+    """One answered request."""
+
+    body_hash: str
+    serial: int
+    user: str
+
+
+class EndpointDouble:
+    """`with EndpointDouble() as endpoint:` serves `endpoint.base_url`.
+
+    Args:
+        delay_sec: Of every answer.
+        hangs: Says for which user messages no answer comes within a call's timeout.
+    """
+
+    def __init__(self, delay_sec: float = 0.0, hangs: Callable[[str], bool] = lambda user: False) -> None:
+        self.delay_sec = delay_sec
+        self.hangs = hangs
+        self.served: list[Served] = []
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}/v1"
+
+    def __enter__(self) -> "EndpointDouble":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stopping.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def answer(self, body: bytes) -> dict:
+        request = json.loads(body)
+        system, user = (message["content"] for message in request["messages"])
+        if self.hangs(user):
+            self._stopping.wait(30)
+        time.sleep(self.delay_sec)
+        with self._lock:
+            serial = len(self.served)
+            self.served.append(Served(hashlib.sha256(body).hexdigest(), serial, user))
+        text = reply_to(system, user, serial)
+        return {
+            "id": str(serial),
+            "object": "chat.completion",
+            "created": 0,
+            "model": request["model"],
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": len(user.split()), "completion_tokens": 8, "total_tokens": 0},
+        }
+
+    def _handler(double) -> type[BaseHTTPRequestHandler]:  # noqa: N805
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:  # noqa: N802
+                answer = double.answer(self.rfile.read(int(self.headers["Content-Length"])))
+                payload = json.dumps(answer).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(payload)))
+                self.end_headers()
+                try:
+                    self.wfile.write(payload)
+                except OSError:
+                    # Whoever asked was killed: just what these tests do.
+                    self.close_connection = True
+
+            def log_message(self, *arguments: object) -> None:
+                pass
+
+        return Handler
+
+
+def reply_to(system: str, user: str, serial: int) -> str:
+    """A usable answer to each step; the serial makes each reply one of its kind."""
+    opening = re.search(r'Begin with "([^"]+)"', user)
+    if opening:
+        subject = " ".join(re.findall(r"\w{4,}", user)[:12])
+        return f"{opening[1]} {subject} number {serial}."
+    if '{"notes"' in system:
+        return json.dumps({"notes": [1]})
+    if "take notes" in system:
+        excerpt = user.partition("Excerpt:")[2]
+        return f"Note of call {serial}: " + " ".join(excerpt.split()[:20]) + "."
+    return f"Answer {serial} rests on these words: " + " ".join(user.partition("Note 1:")[2].split()[:25]) + "."
