@@ -1,0 +1,104 @@
+"""Passages → vectors → the index, built once and reused."""
+
+from typing import Any
+
+import ray
+
+from app.config import Config, RetrievalConfig
+from app.indexing.embedding import Report, ShardPlan, embed_corpus, num_node_cores, plan_shards
+from app.retrieval.embedder import check_embedding_tokens
+from app.retrieval.index import create_index
+from app.retrieval.index_folder import VECTORS_FOLDER, make_index, measure_index, vector_identity
+from app.retrieval.model_facts import describe_model
+from app.retrieval.passages import PASSAGES_FOLDER
+from app.retrieval.vectors import VectorShard, VectorShards
+from app.run import Run
+
+
+def build_index(config: Config, run: Run, report: Report) -> dict[str, Any]:
+    """Make sure that the run has its index, and return the index's record.
+
+    A finished one is reused, a half-finished one continued.
+
+    Args:
+        config: The run's settings.
+        run: Its corpus is complete.
+        report: Takes lines for a person to read.
+
+    Raises:
+        ValueError: the model can't be had, the index there was made from other vectors, or its factory does not fit.
+    """
+    retrieval = config.retrieval
+    facts = describe_model(retrieval.model, retrieval.revision)
+    check_embedding_tokens(retrieval, facts.max_tokens)
+    corpus = run.corpus.record()
+    if facts.dim is not None and not run.index.is_complete():
+        # Here and not after hours of embedding; thrown away at once.
+        create_index(retrieval, corpus["num_passages"], facts.dim)
+    run.index.claim(vector_identity(retrieval, facts, corpus["fingerprint"]))
+    if run.index.is_complete():
+        record = _reuse(retrieval, run)
+    else:
+        plans = plan_shards(run.corpus.folder / PASSAGES_FOLDER)
+        embed_corpus(config, run, plans, report)
+        num_gpus = retrieval.gpus_per_embed_actor
+        build = _build.options(num_cpus=max(1.0, retrieval.cpus_per_embed_actor), num_gpus=num_gpus)
+        record = _get(build.remote(retrieval, run, plans, config.seed))
+        run.index.complete(record)
+    (run.index.folder / VECTORS_FOLDER).delete()
+    factory, recall = record["build"]["index_factory"], record["recall_at_10"]
+    report(f"index: {record['num_vectors']:,} passages × {record['dim']}, {factory}, recall@10 {recall:.2f}")
+    return record
+
+
+def _reuse(retrieval: RetrievalConfig, run: Run) -> dict[str, Any]:
+    record = run.index.record()
+    factory = record["build"]["index_factory"]
+    if factory != retrieval.index_factory:
+        raise ValueError(
+            f"retrieval.index_factory: {run.index.folder.uri} was made with {factory!r}, now it is "
+            f"{retrieval.index_factory!r}, and its vectors are no longer kept; set it back, or give another run_dir"
+        )
+    if "IVF" in factory and record["nprobe"] != retrieval.nprobe:
+        record = _get(_measure.remote(retrieval, run))
+        run.index.complete(record)
+    return record
+
+
+@ray.remote(max_retries=1)
+def _build(
+    retrieval: RetrievalConfig, run: Run, plans: list[ShardPlan], seed: int
+) -> dict[str, Any] | ValueError:
+    _use_all_cores()
+    shards = VectorShards(
+        run.index.folder / VECTORS_FOLDER, [VectorShard(plan.name, plan.num_rows) for plan in plans]
+    )
+    try:
+        make_index(retrieval, run, shards, seed)
+        return measure_index(retrieval, run)
+    except ValueError as error:
+        return error
+
+
+@ray.remote(max_retries=1)
+def _measure(retrieval: RetrievalConfig, run: Run) -> dict[str, Any] | ValueError:
+    _use_all_cores()
+    try:
+        return measure_index(retrieval, run)
+    except ValueError as error:
+        return error
+
+
+def _get(reference: "ray.ObjectRef[dict[str, Any] | ValueError]") -> dict[str, Any]:
+    """A task's result. The user's faults come back as values: raised in the task, Ray would wrap them in tracebacks."""
+    result = ray.get(reference)
+    if isinstance(result, ValueError):
+        raise result
+    return result
+
+
+def _use_all_cores() -> None:
+    """While the index is built the job does nothing else; Ray would leave FAISS one thread a reserved CPU."""
+    import faiss
+
+    faiss.omp_set_num_threads(num_node_cores())

@@ -1,0 +1,143 @@
+"""Texts → unit vectors, with the prefixes that the model was trained with."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from app.config import RetrievalConfig
+from app.models import resolve_model
+
+Vectors = npt.NDArray[np.float32]
+
+_E5_NAME = re.compile(r"(?:^|[-_:])e5(?:[-_.]|$)", re.IGNORECASE)
+_E5_INSTRUCT_NAME = re.compile(r"e5[-_](?:mistral|.*instruct)", re.IGNORECASE)
+_E5_INSTRUCTION = (
+    "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery: "
+)
+
+
+class Prefixes(NamedTuple):
+    """What is put before every query and every passage."""
+
+    query: str
+    passage: str
+
+
+def resolve_prefixes(
+    model: str,
+    prompts: Mapping[str, str],
+    query_prefix: str | None = None,
+    passage_prefix: str | None = None,
+) -> Prefixes:
+    """Prefixes for a model: those given; else the E5 family's, known by name; else the model's own; else none.
+
+    E5's are those of its model cards (arXiv 2212.03533, 2402.05672; with instructions: 2401.00368).
+
+    Args:
+        model: Its name or folder; only the last part counts.
+        prompts: The model's own, by name.
+        query_prefix: Overrides all others for queries, also when empty.
+        passage_prefix: The same for passages.
+    """
+    name = model.rstrip("/").rpartition("/")[2]
+    if _E5_NAME.search(name):
+        prefixes = (
+            Prefixes(_E5_INSTRUCTION, "")
+            if _E5_INSTRUCT_NAME.search(name)
+            else Prefixes("query: ", "passage: ")
+        )
+    else:
+        own = (prompts[key] for key in ("passage", "document", "corpus") if prompts.get(key))
+        prefixes = Prefixes(prompts.get("query", ""), next(own, ""))
+    return Prefixes(
+        prefixes.query if query_prefix is None else query_prefix,
+        prefixes.passage if passage_prefix is None else passage_prefix,
+    )
+
+
+class TextEncoder(Protocol):
+    """The part of `SentenceTransformer` that is used here."""
+
+    def encode(
+        self, inputs: list[str], *, prompt: str, batch_size: int, show_progress_bar: bool
+    ) -> npt.NDArray[Any]:
+        """Vectors `[num_inputs, dim]` of the inputs, each behind the prompt."""
+        ...
+
+
+class Embedder:
+    """A text encoder with its prefixes; all vectors have length 1, so that inner product is cosine similarity."""
+
+    def __init__(self, encoder: TextEncoder, prefixes: Prefixes, batch_size: int) -> None:
+        self._encoder = encoder
+        self._prefixes = prefixes
+        self._batch_size = batch_size
+
+    @classmethod
+    def load(
+        cls,
+        config: RetrievalConfig,
+        prefixes: Prefixes,
+        revision: str | None = None,
+        device: str | None = None,
+    ) -> "Embedder":
+        """Load the model.
+
+        Args:
+            config: Model, dtype, embedding_tokens, batch_size.
+            prefixes: From `resolve_prefixes`.
+            revision: Commit that the index was made with.
+            device: `cuda` or `cpu`; left out: the GPU if there is one.
+
+        Raises:
+            ValueError: `retrieval.embedding_tokens` is more than the model reads.
+        """
+        import torch
+        from sentence_transformers import SentenceTransformer
+
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        model = SentenceTransformer(
+            resolve_model(config.model),
+            revision=revision,
+            device=device,
+            trust_remote_code=False,
+            model_kwargs={"dtype": getattr(torch, config.dtype)},
+        )
+        check_embedding_tokens(config, model.max_seq_length)
+        model.max_seq_length = config.embedding_tokens
+        return cls(model, prefixes, config.batch_size)
+
+    def embed_passages(self, texts: Sequence[str]) -> Vectors:
+        """Vectors `[num_texts, dim]`. The encoder batches by length, so hand it many texts at once."""
+        return self._embed(texts, self._prefixes.passage, self._batch_size)
+
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        """Vectors `[num_texts, dim]`, each the same whatever other queries it comes with.
+
+        Padding to a batch's longest text and kernels that depend on the batch's size change last bits, and so the
+        order of near-ties: a resumed run would see other documents. Queries are few and short, so each goes alone.
+        """
+        return self._embed(texts, self._prefixes.query, 1)
+
+    def _embed(self, texts: Sequence[str], prefix: str, batch_size: int) -> Vectors:
+        encoded = self._encoder.encode(
+            list(texts), prompt=prefix, batch_size=batch_size, show_progress_bar=False
+        )
+        vectors = np.asarray(encoded, dtype=np.float32)
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        assert bool(np.all(np.isfinite(lengths)) and np.all(lengths > 0)), (
+            "the model gave a vector without a direction"
+        )
+        return np.ascontiguousarray(vectors / lengths)
+
+
+def check_embedding_tokens(config: RetrievalConfig, max_tokens: int | None) -> None:
+    """Raise a ValueError if `retrieval.embedding_tokens` is more than the model reads; None means unknown."""
+    if max_tokens is not None and config.embedding_tokens > max_tokens:
+        raise ValueError(
+            f"retrieval.embedding_tokens: {config.embedding_tokens} is more than {config.model} reads; "
+            f"at most {max_tokens}"
+        )

@@ -1,0 +1,121 @@
+import faiss
+import numpy as np
+import pytest
+
+from app.retrieval.embedder import Embedder, Prefixes
+from app.retrieval.index import SearchIndex
+from app.retrieval.passages import PassageStore, write_row_files
+from app.retrieval.retriever import Query, Retriever, choose_run
+from app.storage import Folder
+from tests.retrieval.fake_corpus import BagOfWords, write_corpus
+
+WORDS = ["cat", "dog", "bird", "fish"]
+FILLER = "and so on it goes. "  # 5 tokens
+
+CORPUS = [
+    [
+        ("Cats", [FILLER, f"cat {FILLER}", FILLER, f"cat cat {FILLER}", FILLER]),
+        ("Pets", [f"cat dog {FILLER}", f"dog {FILLER}"]),
+    ],
+    [("Dogs", [f"dog {FILLER}"]), ("Birds", [f"bird {FILLER}"]), ("Stones", [FILLER] * 30)],
+]
+
+
+@pytest.fixture
+def retriever(tmp_path):
+    corpus = Folder(str(tmp_path / "corpus"))
+    texts = write_corpus(corpus, CORPUS)
+    write_row_files(corpus, Folder(str(tmp_path / "index")))
+    embedder = Embedder(BagOfWords(WORDS), Prefixes("query: ", "passage: "), batch_size=4)
+    index = faiss.IndexFlatIP(len(WORDS) + 1)
+    index.add(embedder.embed_passages(texts))
+    return Retriever(embedder, SearchIndex(index, 1), PassageStore(tmp_path / "index", corpus))
+
+
+def titles(documents):
+    return [document.title for document in documents]
+
+
+def test_documents_come_by_their_best_passage_and_once(retriever):
+    (documents,) = retriever.retrieve([Query("cat", 20, 1000)])
+    assert titles(documents) == ["Cats"]
+    (documents,) = retriever.retrieve([Query("cat", 40, 1000)])
+    assert titles(documents) == ["Cats", "Pets"]
+    assert [document.score for document in documents] == sorted((d.score for d in documents), reverse=True)
+    assert documents[0].text == "".join(CORPUS[0][0][1])
+    (documents,) = retriever.retrieve([Query("bird", 6, 1000)])
+    assert titles(documents) == ["Birds"]
+
+
+def test_there_are_as_many_documents_as_fill_the_length(retriever):
+    for num_tokens in (1, 6, 7, 28, 29, 50, 150):
+        (documents,) = retriever.retrieve([Query("dog", num_tokens, 1000)])
+        sizes = [document.num_tokens for document in documents]
+        assert sum(sizes) >= num_tokens
+        assert sum(sizes[:-1]) < num_tokens
+        assert len(set(titles(documents))) == len(documents)
+
+
+def test_the_search_goes_deeper_until_the_length_is_filled(retriever, monkeypatch):
+    asked = []
+    search = retriever._index.search
+    monkeypatch.setattr(
+        retriever._index, "search", lambda vectors, k: asked.append((len(vectors), k)) or search(vectors, k)
+    )
+    # The first sixteen hits lie in two documents, of each of which five tokens are taken.
+    deep, shallow = retriever.retrieve([Query(FILLER, 20, 5), Query("dog", 6, 1000)])
+    assert sum(document.num_tokens for document in deep) >= 20
+    assert titles(shallow) == ["Pets"]
+    assert asked == [(2, 16), (1, 39)]
+
+
+def test_a_corpus_that_is_too_small_gives_all_it_has(retriever):
+    (documents,) = retriever.retrieve([Query("cat", 10**6, 1000)])
+    assert sorted(titles(documents)) == ["Birds", "Cats", "Dogs", "Pets", "Stones"]
+    assert sum(document.num_tokens for document in documents) == int(retriever._store.num_tokens.sum())
+
+
+def test_a_long_document_is_cut_to_the_passages_around_its_best(retriever):
+    (documents,) = retriever.retrieve([Query("cat", 1, 19)])
+    (cats,) = documents
+    # `cat cat` is the best, `cat` two passages before it is within reach.
+    assert [passage.passage_id[-5:] for passage in cats.passages] == ["00001", "00002", "00003"]
+    assert cats.num_tokens == 18
+    assert cats.text in "".join(CORPUS[0][0][1])
+
+
+def test_an_answer_does_not_depend_on_its_batch(retriever):
+    queries = [Query(text, length, 15) for text in ("cat", "dog bird", "fish") for length in (5, 60)]
+    assert retriever.retrieve(queries) == [retriever.retrieve([query])[0] for query in queries]
+    assert retriever.retrieve([]) == []
+
+
+def test_queries_are_sent_as_queries_in_one_call(retriever):
+    calls = retriever._embedder._encoder.calls
+    calls.clear()
+    retriever.retrieve([Query("cat", 5, 5), Query("dog", 200, 5)])
+    assert calls == [("query: ", 1, ["cat", "dog"])]
+
+
+def tokens(*sizes):
+    # The rows before and after belong to other documents.
+    return np.array([1000, *sizes, 1000], dtype=np.int32)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "hits", "max_tokens", "run"),
+    [
+        ([10, 10, 10], [2], 30, range(1, 4)),  # fits
+        ([10] * 9, [5], 30, range(4, 7)),  # both sides evenly
+        ([10] * 9, [5], 40, range(4, 8)),  # what follows first
+        ([10] * 9, [1], 30, range(1, 4)),  # no more before it
+        ([10] * 9, [9], 30, range(7, 10)),  # nor after it
+        ([10] * 9, [5, 7], 40, range(4, 8)),  # towards the next hit
+        ([10] * 9, [5, 3], 30, range(3, 6)),
+        ([10] * 9, [5, 1, 6], 30, range(4, 7)),  # out of reach, but the third is not
+        ([10, 10, 90, 10], [2], 30, range(1, 3)),  # a large one in the way
+        ([10, 90, 10], [2], 30, range(2, 3)),  # the best alone is larger
+    ],
+)
+def test_a_run_grows_around_the_best_hit(sizes, hits, max_tokens, run):
+    assert choose_run(tokens(*sizes), 1, len(sizes) + 1, hits, max_tokens) == run
