@@ -286,7 +286,7 @@ class DatasetConfig(Section):
     """The Hub's viewer reads whole row groups and wants them between 100 and 300 MB."""
     rows_per_shard: PositiveInt = 2_000
     keep_calls: Annotated[bool, Field(json_schema_extra=OPERATIONAL)] = False
-    """Keep the journal of LLM calls after the dataset is complete."""
+    """Keep the journal of LLM calls, with their prompts, after the dataset is complete."""
     publish: Annotated[PublishConfig, Field(json_schema_extra=OPERATIONAL)] = PublishConfig()
 
     @field_validator("target_lengths")

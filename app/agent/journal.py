@@ -1,7 +1,9 @@
 """Finished calls on disk, so that a row that was half done when its worker died pays for none of them again."""
 
 import asyncio
+import time
 from dataclasses import asdict
+from typing import Any
 
 from app.agent.llm import Generator, LlmCall, LlmReply
 from app.storage import Folder
@@ -12,10 +14,16 @@ class CallJournal:
 
     A file a call, rather than a log a row, because object stores cannot append and because a call that has returned
     must be on disk before the workflow goes on.
+
+    Args:
+        calls: folder of all journals.
+        seed_id: the row's.
+        keeps_prompts: write down what was asked, and when, beside what was answered; for people who look into it.
     """
 
-    def __init__(self, calls: Folder, seed_id: str) -> None:
+    def __init__(self, calls: Folder, seed_id: str, keeps_prompts: bool = False) -> None:
         self._folder = calls / seed_id
+        self._keeps_prompts = keeps_prompts
         self._replies: dict[str, LlmReply] = {}
         self.num_replayed = 0
 
@@ -30,12 +38,18 @@ class CallJournal:
             if (reply := self._replies.get(call.key)) is not None:
                 self.num_replayed += 1
                 return reply
+            asked_at = time.time()
             reply = await generate(call)
-            await asyncio.to_thread(self._folder.write_json, f"{call.key}.json", asdict(reply))
+            record: dict[str, Any] = {"reply": asdict(reply)}
+            if self._keeps_prompts:
+                record |= {"call": asdict(call), "asked_at_sec": asked_at, "answered_at_sec": time.time()}
+            await asyncio.to_thread(self._folder.write_json, f"{call.key}.json", record)
             return reply
 
         return replay_or_generate
 
     def _read(self) -> dict[str, LlmReply]:
         names = self._folder.list_names(".json")
-        return {name.removesuffix(".json"): LlmReply(**self._folder.read_json(name)) for name in names}
+        return {
+            name.removesuffix(".json"): LlmReply(**self._folder.read_json(name)["reply"]) for name in names
+        }

@@ -23,7 +23,10 @@ class OpenAiGenerator:
         self._config = config
         self._slots = asyncio.Semaphore(config.max_concurrent_calls)
         self._client = openai.AsyncOpenAI(
-            base_url=config.base_url, api_key=key, timeout=config.call_timeout_sec, max_retries=config.num_retries
+            base_url=config.base_url,
+            api_key=key,
+            timeout=config.call_timeout_sec,
+            max_retries=config.num_retries,
         )
 
     async def __call__(self, call: LlmCall) -> LlmReply:

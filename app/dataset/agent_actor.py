@@ -55,7 +55,7 @@ class AgentActor:
                 row.cancel()
 
     async def _make_row(self, seed: Seed) -> dict[str, Any]:
-        journal = CallJournal(self._calls, seed.seed_id)
+        journal = CallJournal(self._calls, seed.seed_id, keeps_prompts=self._config.dataset.keep_calls)
         await journal.load()
         calls = RowCalls()
         generate = self._counted(journal, calls)
