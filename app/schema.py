@@ -81,7 +81,7 @@ class Seed:
 
 @dataclass(frozen=True, slots=True)
 class ContextDocument:
-    """A document as it stands in a long context: a run of its consecutive passages, best match first among its peers."""
+    """A document as it stands in a long context: a run of its consecutive passages around what was found."""
 
     document_id: str
     title: str

@@ -17,7 +17,7 @@ from app.dataset.results import RESULT_SCHEMA, RowCalls, result_row
 from app.progress_actor import ProgressSender
 from app.retrieval.actors import RetrieverPool
 from app.retrieval.retriever import Query
-from app.schema import ContextDocument, Reject, Seed
+from app.schema import ContextDocument, Draft, Example, Reject, Seed
 from app.storage import Folder
 from app.tokens import Tokenizer
 
@@ -60,15 +60,18 @@ class AgentActor:
         calls = RowCalls()
         generate = self._counted(journal, calls)
         draft = await self._workflow(seed, generate, self._retrieve_for(seed))
-        outcome = draft if isinstance(draft, Reject) else check_draft(draft, self._config.dataset.filters)
-        if outcome is None:
-            assert not isinstance(draft, Reject)
-            # In a thread: a long example takes seconds to measure, in which the other rows' calls would wait.
-            outcome = await asyncio.to_thread(
-                assemble, draft, self._tokenizer, self._config.generator.model, PROMPT_VERSION
-            )
+        outcome = await self._judge(draft) if isinstance(draft, Draft) else draft
         self._sender.finish_row(seed.seed_id, outcome.reason if isinstance(outcome, Reject) else "")
         return result_row(seed, outcome, calls)
+
+    async def _judge(self, draft: Draft) -> Example | Reject:
+        """The draft as an example of its length, unless a filter or its length speaks against it."""
+        if reject := check_draft(draft, self._config.dataset.filters):
+            return reject
+        # In a thread: a long example takes seconds to measure, in which the other rows' calls would wait.
+        return await asyncio.to_thread(
+            assemble, draft, self._tokenizer, self._config.generator.model, PROMPT_VERSION
+        )
 
     def _counted(self, journal: CallJournal, calls: RowCalls) -> Generator:
         """The generator behind the row's journal, with its calls counted for the row and for the screen."""
