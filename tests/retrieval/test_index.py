@@ -5,7 +5,7 @@ import faiss
 import numpy as np
 import pytest
 
-from app.retrieval.index import INDEX_FILE, SearchIndex, create_index, fill_index, save_index
+from app.retrieval.index import INDEX_FILE, Hits, SearchIndex, create_index, fill_index, save_index
 from app.retrieval.recall import RecallSample, check_recall
 from app.retrieval.vectors import VectorShard, VectorShards, write_shard
 from app.storage import Folder
@@ -150,12 +150,35 @@ def test_centroids_are_trained_and_assigned_where_to_gpus_says(tmp_path, setting
     def to_gpus(index):
         assert index.metric_type == faiss.METRIC_INNER_PRODUCT
         moved.append(index.ntotal)
-        return faiss.clone_index(index)
+        if not index.ntotal:
+            return faiss.clone_index(index)
+        # Seen in the result: these "GPUs" put every vector into a wrong list.
+        reversed_centroids = faiss.IndexFlatIP(DIM)
+        reversed_centroids.add(faiss.downcast_index(index).reconstruct_n(0, index.ntotal)[::-1].copy())
+        return reversed_centroids
 
-    config = settings(index_factory="IVF16,Flat", nprobe=16)
-    index, shards = make(tmp_path, config, clustered(2000), to_gpus=to_gpus)
+    vectors, queries = clustered(2000), clustered(50, seed=1)
+    config = settings(index_factory="IVF16,Flat", nprobe=1)
+    right, _ = make(tmp_path / "right", config, vectors)
+    wrong, _ = make(tmp_path / "wrong", config, vectors, to_gpus=to_gpus)
     assert moved == [0, 16]
-    assert RecallSample.search_exactly(shards, 50, seed=0).recall(index) == 1.0
+    best = np.argmax(queries @ vectors.T, axis=1)
+    assert (right.search(queries, 1).rows[:, 0] == best).mean() > 0.6
+    assert (wrong.search(queries, 1).rows[:, 0] == best).mean() < 0.2
+
+
+def test_any_of_equal_neighbours_is_right():
+    class LastFirst:
+        def search(self, vectors, num_results):
+            rows = np.arange(20, 20 - num_results, -1)[None]
+            return Hits(np.ones(rows.shape, dtype=np.float32), rows)
+
+    scores = np.full((1, 20), 0.5, dtype=np.float32)
+    neighbours = np.arange(1, 21)[None]
+    query = np.zeros((1, DIM), dtype=np.float32)
+    assert RecallSample(np.array([0]), query, neighbours, scores).recall(LastFirst()) == 1.0
+    scores[0, :10] = 0.6
+    assert RecallSample(np.array([0]), query, neighbours, scores).recall(LastFirst()) == 0.0
 
 
 @pytest.mark.parametrize(

@@ -85,25 +85,27 @@ def test_local_files_stay_where_they_are(tmp_path):
     assert not (tmp_path / "cache").exists()
 
 
+NAMES = [f"file-{number}" for number in range(300)]
+
+
 def copy(arguments):
     uri, cache = arguments
-    return str(copy_once(Folder(uri), ["a", "b"], "v1", cache))
+    return str(copy_once(Folder(uri), NAMES, "v1", cache))
 
 
 def test_files_are_copied_once_by_many(tmp_path):
     folder = Folder(str(tmp_path / "index"))
-    folder.write_bytes("a", b"1" * 1_000_000)
-    folder.write_bytes("b", b"2")
-    folder.write_bytes("c", b"not asked for")
+    for name in (*NAMES, "not asked for"):
+        folder.write_bytes(name, name.encode())
     # A copy that was killed half way.
     leftover = copy_once(folder, [], "v1", tmp_path / "elsewhere").name
     (tmp_path / "cache" / "indexes" / f"{leftover}.part").mkdir(parents=True)
     with multiprocessing.get_context("spawn").Pool(4) as pool:
-        copies = pool.map(copy, [(folder.uri, tmp_path / "cache")] * 8)
+        copies = pool.map(copy, [(folder.uri, tmp_path / "cache")] * 8, chunksize=1)
     assert len(set(copies)) == 1
     copied = Folder(copies[0])
-    assert copied.list_names() == ["a", "b"]
-    assert copied.read_bytes("a") == b"1" * 1_000_000
-    folder.write_bytes("b", b"3")
-    assert copied.read_bytes("b") == b"2"
-    assert Folder(str(copy_once(folder, ["b"], "v2", tmp_path / "cache"))).read_bytes("b") == b"3"
+    assert copied.list_names() == sorted(NAMES)
+    assert all(copied.read_bytes(name) == name.encode() for name in NAMES)
+    folder.write_bytes("file-1", b"new")
+    assert copied.read_bytes("file-1") == b"file-1"
+    assert Folder(str(copy_once(folder, NAMES, "v2", tmp_path / "cache"))).read_bytes("file-1") == b"new"

@@ -21,15 +21,19 @@ CORPUS = [
 ]
 
 
-@pytest.fixture
-def retriever(tmp_path):
-    corpus = Folder(str(tmp_path / "corpus"))
-    texts = write_corpus(corpus, CORPUS)
-    write_row_files(corpus, Folder(str(tmp_path / "index")))
+def make_retriever(path, parts):
+    corpus = Folder(str(path / "corpus"))
+    texts = write_corpus(corpus, parts)
+    write_row_files(corpus, Folder(str(path / "index")))
     embedder = Embedder(BagOfWords(WORDS), Prefixes("query: ", "passage: "), batch_size=4)
     index = faiss.IndexFlatIP(len(WORDS) + 1)
     index.add(embedder.embed_passages(texts))
-    return Retriever(embedder, SearchIndex(index, 1), PassageStore(tmp_path / "index", corpus))
+    return Retriever(embedder, SearchIndex(index, 1), PassageStore(path / "index", corpus))
+
+
+@pytest.fixture
+def retriever(tmp_path):
+    return make_retriever(tmp_path, CORPUS)
 
 
 def titles(documents):
@@ -48,7 +52,7 @@ def test_documents_come_by_their_best_passage_and_once(retriever):
 
 
 def test_there_are_as_many_documents_as_fill_the_length(retriever):
-    for num_tokens in (1, 6, 7, 28, 29, 50, 150):
+    for num_tokens in (1, 6, 13, 14, 19, 20, 50, 150):
         (documents,) = retriever.retrieve([Query("dog", num_tokens, 1000)])
         sizes = [document.num_tokens for document in documents]
         assert sum(sizes) >= num_tokens
@@ -88,6 +92,17 @@ def test_an_answer_does_not_depend_on_its_batch(retriever):
     queries = [Query(text, length, 15) for text in ("cat", "dog bird", "fish") for length in (5, 60)]
     assert retriever.retrieve(queries) == [retriever.retrieve([query])[0] for query in queries]
     assert retriever.retrieve([]) == []
+
+
+def test_hits_that_only_its_batch_needs_do_not_move_a_run(tmp_path):
+    edges = [f"cat bird {FILLER}", f"cat cat {FILLER}", FILLER, FILLER]
+    retriever = make_retriever(tmp_path, [[("Edges", edges), ("Many", [f"cat cat dog {FILLER}"] * 30)]])
+    # `cat bird` is hit number 32: too late for this query, and found for the other.
+    short, long = Query("cat", 5, 14), Query("cat", 1000, 14)
+    (alone,), (together, deep) = retriever.retrieve([short]), retriever.retrieve([short, long])
+    assert alone == together
+    assert [passage.text for passage in together[0].passages] == edges[1:3]
+    assert [passage.text for passage in deep[0].passages] == edges[:2]
 
 
 def test_queries_are_sent_as_queries_in_one_call(retriever):
