@@ -71,6 +71,8 @@ NO_REFUSALS = [
     "Information about the flood came to the town by a rider from the upper valley.",
     "We cannot but admire how the two stories end in the same room.",
     "Nothing relevant to the crown's claim was left out by the second chronicler, who lists nine charters.",
+    'The miller says "I cannot help you", and the bailiff "I do not have the key"; only the widow opens.',
+    "The second report is the later one. There is no relevant information in the first on who paid.",
     "Requests for help went out on the third day, and the answer came after a week.",
 ]
 
