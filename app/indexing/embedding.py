@@ -159,14 +159,14 @@ class _EmbedActor:
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         (part,), (first_row,), (num_rows,) = batch["part"], batch["first_row"], batch["num_rows"]
         plan = ShardPlan(str(part), int(first_row), int(num_rows))
-        blocks = [self._embedder.embed_passages(texts) for texts in _read_texts(self._passages, plan)]
+        blocks = [self._embedder.embed_passages(texts) for texts in read_texts(self._passages, plan)]
         vectors: Vectors = np.concatenate(blocks)
         assert len(vectors) == plan.num_rows
         write_shard(self._vectors, plan.name, vectors.astype(self._dtype))
         return {"num_rows": np.array([plan.num_rows])}
 
 
-def _read_texts(passages: Folder, plan: ShardPlan) -> Iterable[list[str]]:
+def read_texts(passages: Folder, plan: ShardPlan) -> Iterable[list[str]]:
     """A shard's texts, a row group at a time."""
     with pq.ParquetFile(passages.file(plan.part), filesystem=passages.filesystem) as parquet:
         group_start = 0

@@ -11,7 +11,7 @@ import pytest
 import ray
 
 from app.config import Config
-from app.indexing.embedding import plan_shards, report_progress
+from app.indexing.embedding import plan_shards, read_texts, report_progress
 from app.indexing.index_pipeline import build_index
 from app.recipe import load_config
 from app.retrieval.actors import RetrieverPool, start_retrievers
@@ -246,7 +246,8 @@ def test_a_killed_retriever_answers_again(retrievers):
 
 def test_a_corpus_is_cut_into_shards_that_cover_it(tmp_path):
     folder = Folder(str(tmp_path))
-    write_corpus(folder, [[("A", ["a "] * 150)], [("B", ["b "] * 64), ("C", ["c "])]])
+    long = [f"a{number} " for number in range(150)]
+    texts = write_corpus(folder, [[("A", long)], [("B", ["b "] * 64), ("C", ["c "])]], row_group_rows=10)
     plans = plan_shards(folder / "passages")
     assert [(plan.name, plan.num_rows) for plan in plans] == [
         ("part-00000.000000000.npy", 64),
@@ -255,6 +256,8 @@ def test_a_corpus_is_cut_into_shards_that_cover_it(tmp_path):
         ("part-00001.000000000.npy", 64),
         ("part-00001.000000064.npy", 1),
     ]
+    read = [text for plan in plans for texts in read_texts(folder / "passages", plan) for text in texts]
+    assert read == texts
 
 
 def test_progress_is_reported_once_an_interval():
