@@ -24,7 +24,9 @@ class Tokenizer:
             resolve_model(self.model), revision=self.revision, trust_remote_code=False
         )
         if not tokenizer.is_fast:
-            raise ValueError(f"{self.model}: its tokenizer is a slow one without offsets; use a model with a fast one")
+            raise ValueError(
+                f"{self.model}: its tokenizer is a slow one without offsets; use a model with a fast one"
+            )
         # Long documents are measured here, never fed to the model: its length warning would mislead.
         tokenizer.model_max_length = 10**12
         return tokenizer
@@ -65,7 +67,9 @@ class Tokenizer:
         if self._hf.chat_template is None:
             raise ValueError(f"{self.model}: its tokenizer has no chat template; use an instruct model")
         return str(
-            self._hf.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=generation_prompt)
+            self._hf.apply_chat_template(
+                list(messages), tokenize=False, add_generation_prompt=generation_prompt
+            )
         )
 
     def count_chat(self, messages: Sequence[Message]) -> int:

@@ -2,7 +2,7 @@
 
 from app.agent.asking import ask
 from app.agent.llm import Generator, LlmCall
-from app.agent.parsing import parse_prose, parse_selection, selection_schema
+from app.agent.parsing import parse_answer, parse_selection, selection_schema
 from app.agent.prompts import answer_messages, selection_messages
 from app.agent.summarization import Note
 from app.config import AgentConfig, GeneratorSection
@@ -45,6 +45,6 @@ async def write_answer(
     return await ask(
         generate,
         call,
-        lambda reply: parse_prose(reply.text, was_cut=reply.finish_reason == "length"),
+        lambda reply: parse_answer(reply.text, was_cut=reply.finish_reason == "length"),
         generator.max_attempts,
     )

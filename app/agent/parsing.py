@@ -8,6 +8,7 @@ from app.agent.prompts import NOTHING_RELEVANT
 
 MIN_INSTRUCTION_WORDS = 5
 MIN_SUBJECT_WORDS = 2
+MIN_KEPT_SHARE = 0.5
 
 _TEXT_NOUN = r"(?:text|passage|document|excerpt|article|paragraph|sentence|statement)s?"
 _REFERS_TO_CONTEXT = re.compile(
@@ -20,6 +21,17 @@ _REFERS_TO_CONTEXT = re.compile(
     rf"|\b(?:mentioned|described|stated|discussed|written)\s+(?:above|below|here)\b",
     re.IGNORECASE,
 )
+_ABOUT_ITSELF = re.compile(
+    r"(?<=[.!?])\s+(?:(?:This|The|Your)\s+(?:instruction|question|task|request|topic|subject|answer|response|example)\b"
+    r"|This\s+(?:is|asks|will|should|can|could|would|requires|involves)\b|For example\b|Here(?:'s| is)\b)"
+)
+_SPEAKS_OF_NOTES = re.compile(
+    r"\b(?:the|this|these|above)\s+(?:excerpts?|notes?|instructions?)\b|\bexcerpts?\s+from\b"
+    r"|\b(?:this|above|following|provided|given)\s+(?:passage|text|document)\b"
+    r"|\b(?:the)\s+(?:passage|text|document)\s+(?:is|provides|describes|discusses|contains|highlights|explains|explores)\b",
+    re.IGNORECASE,
+)
+_SENTENCE = re.compile(r".+?(?:[.!?。！？।؟…][\"'”’)\]]*(?:\s+|$)|\n+|$)", re.DOTALL)
 _CONTENT_WORD = re.compile(r"[\u3040-\u9fff]|\w{4,}")
 _SENTENCE_END = re.compile(r"[.!?。！？।؟…][\"'”’)\]]*(?=\s|$)")
 
@@ -58,9 +70,14 @@ def parse_instruction(text: str, was_cut: bool, subject: str, request: str) -> s
     instruction = " ".join(prose.strip('"“”* ').split())
     if len(instruction.split()) < MIN_INSTRUCTION_WORDS:
         raise MalformedReplyError("instruction too short")
+    if about_itself := _ABOUT_ITSELF.search(instruction):
+        # Small models go on to say what kind of instruction they have just written.
+        instruction = instruction[: about_itself.start()].rstrip()
     sentences = [sentence.strip() for sentence in _SENTENCE_END.split(instruction) if sentence.strip()]
     if len(set(sentences)) < len(sentences):
         raise MalformedReplyError("instruction repeats itself")
+    if len(instruction.split()) < MIN_INSTRUCTION_WORDS:
+        raise MalformedReplyError("instruction too short")
     if _REFERS_TO_CONTEXT.search(instruction):
         raise MalformedReplyError("instruction refers to a text")
     named = (content_words(instruction) - content_words(request)) & content_words(subject)
@@ -101,6 +118,20 @@ def parse_summary(text: str, was_cut: bool) -> str | None:
     if summary.strip(" .*\"'").upper().startswith(NOTHING_RELEVANT):
         return None
     return parse_prose(summary, was_cut)
+
+
+def parse_answer(text: str, was_cut: bool) -> str:
+    """The answer in a reply, without the sentences that speak of the notes: its reader will never see those.
+
+    Raises:
+        MalformedReplyError: empty, cut before its first sentence ended, or it speaks of little else than its notes.
+    """
+    answer = parse_prose(text, was_cut)
+    sentences = [match.group() for match in _SENTENCE.finditer(answer)]
+    kept = "".join(sentence for sentence in sentences if not _SPEAKS_OF_NOTES.search(sentence)).strip()
+    if len(kept) < MIN_KEPT_SHARE * len(answer):
+        raise MalformedReplyError("answer speaks of its notes")
+    return kept
 
 
 def parse_prose(text: str, was_cut: bool) -> str:

@@ -27,7 +27,7 @@ class Task(NamedTuple):
 TASKS: dict[str, Task] = {
     "compare": Task(
         "It compares two or more people, things, places or ideas that different documents describe.",
-        ("Compare how", "Compare what is known about", "Compare the different ways in which"),
+        ("Compare how", "Compare what is known about", "Compare and contrast"),
     ),
     "trace": Task(
         "It asks to trace how something came about or changed, through causes told in different documents.",
@@ -95,8 +95,8 @@ mentions one. Reply with the request, in one paragraph, and nothing else."""
 def instruction_messages(passage: str, task: str) -> tuple[Message, ...]:
     """Ask for a long-input instruction; the random passage in front makes each call's subject another one."""
     return _chat(
-        _INSTRUCTION_SYSTEM,
-        f"{passage.strip()}\n\n---\nWrite one instruction about this subject. {TASKS[task].description}",
+        f"{_INSTRUCTION_SYSTEM} {TASKS[task].description}",
+        f"{passage.strip()}\n\n---\nWrite one instruction about this subject.",
     )
 
 

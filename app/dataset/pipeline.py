@@ -121,9 +121,10 @@ def make_results(config: Config, run: Run, num_seeds: int, report: Report) -> No
             compute=ActorPoolStrategy(
                 min_size=pipeline.min_actors,
                 max_size=pipeline.max_actors,
-                max_tasks_in_flight_per_actor=pipeline.batches_per_actor,
+                max_concurrent_calls_per_actor=pipeline.batches_per_actor,
+                # One more waits at the actor, so that the engine is not idle between two batches.
+                max_tasks_in_flight_per_actor=pipeline.batches_per_actor + 1,
             ),
-            max_concurrency=pipeline.batches_per_actor,
             num_cpus=pipeline.cpus_per_actor,
             num_gpus=pipeline.gpus_per_actor,
         )

@@ -17,7 +17,9 @@ CALL = LlmCall(
 
 
 def ask(base_url, call=CALL, **settings):
-    config = OpenAiConfig(model="double", base_url=base_url, tokenizer="any", api_key_env="DOUBLE_KEY", **settings)
+    config = OpenAiConfig(
+        model="double", base_url=base_url, tokenizer="any", api_key_env="DOUBLE_KEY", **settings
+    )
 
     async def once():
         generate = OpenAiGenerator(config)

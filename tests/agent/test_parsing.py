@@ -2,6 +2,7 @@ import pytest
 
 from app.agent.parsing import (
     MalformedReplyError,
+    parse_answer,
     parse_instruction,
     parse_prose,
     parse_selection,
@@ -46,6 +47,24 @@ def test_instruction_that_the_limit_cut_keeps_its_whole_sentences():
 def test_malformed_instructions_are_told_apart(text, reason):
     with pytest.raises(MalformedReplyError, match=reason):
         instruction(text)
+
+
+def test_instruction_loses_what_it_says_about_itself():
+    text = "Trace how Nantucket whalers lived. This instruction asks for causes. It is long."
+    assert instruction(text) == "Trace how Nantucket whalers lived."
+
+
+@pytest.mark.parametrize(
+    "text", ["The excerpt shows whales.", "Whales, as this passage says, dive.", "The text is short."]
+)
+def test_answer_that_speaks_of_its_notes_is_malformed(text):
+    with pytest.raises(MalformedReplyError, match="speaks of its notes"):
+        parse_answer(text, was_cut=False)
+
+
+def test_answer_may_speak_of_texts_that_are_its_subject():
+    text = "The Northwest Passage took years, and the text of the treaty fills two pages."
+    assert parse_answer(text, was_cut=False) == text
 
 
 def test_instruction_may_speak_of_texts_that_are_its_subject():
