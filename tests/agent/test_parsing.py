@@ -54,10 +54,24 @@ def test_instruction_loses_what_it_says_about_itself():
     assert instruction(text) == "Trace how Nantucket whalers lived."
 
 
+def test_answer_loses_the_sentences_that_speak_of_its_notes():
+    text = (
+        "Whales dive deep, as logs of forty ships show. The excerpt describes this. Oil paid for the harbour."
+    )
+    assert parse_answer(text, was_cut=False) == (
+        "Whales dive deep, as logs of forty ships show. Oil paid for the harbour."
+    )
+
+
+def test_answer_keeps_its_paragraphs():
+    text = "One.\n\n- Two\n- Three 4.5 per cent\n\nFour"
+    assert parse_answer(text, was_cut=False) == text
+
+
 @pytest.mark.parametrize(
-    "text", ["The excerpt shows whales.", "Whales, as this passage says, dive.", "The text is short."]
+    "text", ["The excerpt shows whales.", "Yes. The text is about ships and the sea and so on."]
 )
-def test_answer_that_speaks_of_its_notes_is_malformed(text):
+def test_answer_that_speaks_of_little_but_its_notes_is_malformed(text):
     with pytest.raises(MalformedReplyError, match="speaks of its notes"):
         parse_answer(text, was_cut=False)
 
