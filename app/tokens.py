@@ -39,7 +39,7 @@ class Tokenizer:
         return self.count_batch([text])[0]
 
     def count_batch(self, texts: Sequence[str]) -> list[int]:
-        """`count` of many texts. Other threads go on meanwhile: batches are tokenized without the interpreter's lock."""
+        """`count` of many texts. Batches are tokenized without the interpreter's lock."""
         encodings = self._hf.backend_tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         return [len(encoding.ids) for encoding in encodings]
 
