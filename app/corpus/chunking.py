@@ -45,7 +45,7 @@ class SplitText:
 
     spans: list[Span]
     num_tokens: int
-    """Of the whole text at once."""
+    """Of the whole text; of one above 100,000 characters to within a token or two for each of these stretches."""
 
 
 def split_document(document: Document, tokenizer: TokenCounter, max_tokens: int) -> list[Passage]:
@@ -90,9 +90,8 @@ def split_text(text: str, tokenizer: TokenCounter, max_tokens: int) -> SplitText
     while start < len(text):
         window = _Window(text[start : start + window_chars], tokenizer, max_tokens)
         found = window.split(is_last=start + window_chars >= len(text))
-        if start == 0:
-            num_tokens = window.num_tokens if len(text) <= window_chars else tokenizer.count(text)
         spans.extend(Span(start + span.start_char, start + span.end_char, span.num_tokens) for span in found)
+        num_tokens += window.num_tokens_until(found[-1].end_char)
         start = spans[-1].end_char
     return SplitText(spans, num_tokens)
 
@@ -111,6 +110,12 @@ class _Window:
         self.num_tokens = len(offsets)
         self.sentences = sentence_borders(text)
         self.paragraphs = paragraph_borders(text)
+
+    def num_tokens_until(self, end: int) -> int:
+        """Tokens that begin before `end`."""
+        if end == len(self.text):
+            return self.num_tokens
+        return int(np.searchsorted(self.token_starts, end, side="left"))
 
     def split(self, is_last: bool) -> list[Span]:
         """Spans from the window's start; one that its end cuts short is left out, unless it is the first."""
@@ -148,17 +153,16 @@ class _Window:
         if paragraph is not None and paragraph - start >= (reach - start) / 2:
             return paragraph
         sentence = _last_border(self.sentences, start, reach)
-        if sentence is not None and (
-            sentence - start >= (reach - start) / 4
-            or self._sentence_end(sentence) - sentence <= reach - start
-        ):
+        if sentence is not None and (sentence - start >= (reach - start) / 4 or self._next_fits(sentence)):
             return sentence
         # The sentence at hand has to be cut in any case: better to fill the passage than to leave a scrap.
         return weaker_border(self.text, start, reach) or sentence or self._whole_characters(start, reach)
 
-    def _sentence_end(self, position: int) -> int:
+    def _next_fits(self, position: int) -> bool:
+        """Whether the sentence that begins here fits a passage of its own."""
         index = int(np.searchsorted(self.sentences, position, side="right"))
-        return int(self.sentences[index]) if index < len(self.sentences) else len(self.text)
+        end = int(self.sentences[index]) if index < len(self.sentences) else len(self.text)
+        return self.tokenizer.count(self.text[position:end]) <= self.max_tokens
 
     def _whole_characters(self, start: int, end: int) -> int:
         """`end`, moved back from marks that belong to the character before them."""

@@ -1,6 +1,6 @@
 import pytest
 from tokenizers import Tokenizer as FastTokenizer
-from tokenizers import decoders, models, pre_tokenizers, trainers
+from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from app.tokens import Tokenizer
@@ -12,6 +12,11 @@ TRAINING_TEXT = [
 ]
 
 
+def _saved(fast, folder) -> Tokenizer:
+    PreTrainedTokenizerFast(tokenizer_object=fast).save_pretrained(folder)
+    return Tokenizer(str(folder))
+
+
 @pytest.fixture(scope="session")
 def tokenizer(tmp_path_factory) -> Tokenizer:
     """The real class over a tiny byte-level vocabulary: most words take several tokens, an emoji takes four."""
@@ -20,6 +25,15 @@ def tokenizer(tmp_path_factory) -> Tokenizer:
     fast.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     fast.train_from_iterator(TRAINING_TEXT, trainers.BpeTrainer(vocab_size=320, initial_alphabet=alphabet))
-    folder = tmp_path_factory.mktemp("tokenizer")
-    PreTrainedTokenizerFast(tokenizer_object=fast).save_pretrained(folder)
-    return Tokenizer(str(folder))
+    return _saved(fast, tmp_path_factory.mktemp("tokenizer"))
+
+
+@pytest.fixture(scope="session")
+def prefixing_tokenizer(tmp_path_factory) -> Tokenizer:
+    """In the manner of SentencePiece: a mark is put before every text, tokens reach over words, bytes stand in."""
+    fast = FastTokenizer(models.BPE(byte_fallback=True, unk_token="<unk>"))
+    fast.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    tokens = ["<unk>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=tokens, max_token_length=12)
+    fast.train_from_iterator(TRAINING_TEXT, trainer)
+    return _saved(fast, tmp_path_factory.mktemp("prefixing"))

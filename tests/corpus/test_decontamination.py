@@ -37,7 +37,9 @@ def test_all_strings_of_json_and_jsonl_are_evaluation_text(tmp_path):
 def test_no_ngram_reaches_from_one_string_into_the_next(tmp_path):
     half = len(THIRTEEN.split()) // 2
     words = THIRTEEN.split()
-    (tmp_path / "a.json").write_text(json.dumps([" ".join(words[:half]), " ".join(words[half:])]))
+    (tmp_path / "a.json").write_text(
+        json.dumps([" ".join(part) for part in (words[:half], words[half:]) * 2])
+    )
     assert contaminants(tmp_path).find_contamination(THIRTEEN) is None
 
 

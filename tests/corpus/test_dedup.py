@@ -72,9 +72,18 @@ def test_signatures_ignore_case_and_punctuation_but_not_order():
     assert estimate("one two three four five six", "six five four three two one") < 0.1
 
 
+def test_signatures_are_the_same_everywhere():
+    assert signature("one two three four five six", 4, 5).tolist() == PINNED_SIGNATURE
+
+
+PINNED_SIGNATURE = [1889477828, 1309113905, 2724798562, 2532348196]
+
+
 def test_texts_without_words_or_spaces_have_signatures():
     assert estimate("🙂🙃🙂🙃🙂🙃🙂🙃", "🙂🙃🙂🙃🙂🙃🙂🙃") == 1.0
     assert estimate("🙂" * 9, "…" * 9) < 0.1
+    emoji = "🙂🙃😀😃😄😁😆😅😂🤣🥲😊😇😉😌"
+    assert 0.5 < estimate(emoji, emoji[:-1]) < 1.0
     assert estimate("\x00", "\x01") < 0.1
     han = "".join(chr(random.Random(i).randrange(0x4E00, 0x9FA5)) for i in range(600))
     assert estimate(han, han[:300] + "新" + han[301:]) > 0.9

@@ -59,10 +59,11 @@ def test_a_file_chosen_by_name_may_be_called_anything(tmp_path):
         ("?.jsonl", ["a.jsonl", "b.jsonl"]),
         ("**/*.jsonl", ["a.jsonl", "b.jsonl", "d/c.jsonl"]),
         ("d/*", ["d/c.jsonl"]),
+        ("*/c.*", ["d/c.jsonl"]),
     ],
 )
 def test_globs(tmp_path, pattern, expected):
-    touch(tmp_path, "b.jsonl", "a.jsonl", "d/c.jsonl")
+    touch(tmp_path, "b.jsonl", "a.jsonl", "d/c.jsonl", "d/e/c.txt")
     files = listed(tmp_path / pattern)
     assert [file.name.removeprefix(f"{tmp_path}/") for file in files] == expected
 
