@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 
 import pyarrow as pa
@@ -57,10 +58,14 @@ def local_ray(num_cpus):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def config_of(run_dir, *paths, **corpus):
+def config_of(run_dir, *paths, evaluation=(), **corpus):
     return Config(
         run_dir=str(run_dir),
-        corpus=CorpusConfig(sources=[SourceConfig(path=str(path)) for path in paths], **corpus),
+        corpus=CorpusConfig(
+            sources=[SourceConfig(path=str(path)) for path in paths],
+            decontamination=DecontaminationConfig(paths=[str(path) for path in evaluation], ruler=False),
+            **corpus,
+        ),
         retrieval=RetrievalConfig(model="none"),
         generator=VllmConfig(model="bundled:smollm2-135m-instruct"),
         dataset=DatasetConfig(
@@ -117,7 +122,7 @@ def test_the_corpus_is_the_same_for_any_number_of_workers(tmp_path):
             tmp_path / "in",
             passage_tokens=256,
             documents_per_shard=50,
-            decontamination=DecontaminationConfig(paths=[str(tmp_path / "evaluation.jsonl")], ruler=False),
+            evaluation=[tmp_path / "evaluation.jsonl"],
         )
         with local_ray(num_cpus):
             records.append(build_corpus(config, Run(config.run_dir), lines.append))
@@ -144,17 +149,11 @@ def check_artefact(corpus, record):
     assert len(documents) == record["num_documents"]
     assert len(passages) == record["num_passages"]
     assert sum(row["num_tokens"] for row in documents) == record["num_tokens"]
-    position = 0
-    for document in documents:
-        text = ""
-        for index in range(len(passages)):
-            row = passages[position + index] if position + index < len(passages) else None
-            if row is None or row["document_id"] != document["document_id"]:
-                break
-            assert row["passage_id"] == passage_id_of(document["document_id"], index)
-            text += row["text"]
-        position += index + (row is not None and row["document_id"] == document["document_id"])
-        assert text == document["text"]
+    runs = [list(rows) for _, rows in groupby(passages, key=lambda row: row["document_id"])]
+    for document, rows in zip(documents, runs, strict=True):
+        assert "".join(row["text"] for row in rows) == document["text"]
+        ids = [passage_id_of(document["document_id"], index) for index in range(len(rows))]
+        assert [row["passage_id"] for row in rows] == ids
     rejects = pq.read_table(corpus / "rejects").to_pylist()
     assert len(rejects) == sum(sum(reasons.values()) for reasons in record["num_rejects"].values())
 
@@ -170,7 +169,7 @@ with local_ray(1):
 
 def test_a_killed_job_goes_on_without_reading_its_units_again(tmp_path):
     source = tmp_path / "table.parquet"
-    write_parquet(source, 400, 5)
+    write_parquet(source, 200, 5)
     scan = tmp_path / "run" / "corpus" / "_scan"
     job = subprocess.Popen(
         [sys.executable, "-c", KILLED_JOB, str(tmp_path / "run"), str(source)],
@@ -190,7 +189,7 @@ def test_a_killed_job_goes_on_without_reading_its_units_again(tmp_path):
         job.wait()
     time.sleep(1.0)
     num_done = len(list(scan.glob("unit-*.json")))
-    assert 4 <= num_done < 80
+    assert 4 <= num_done < 40
     # A mark in what was read shows whether it is read again.
     part = scan / "part-00002-000.parquet"
     table = pq.read_table(part)
@@ -200,43 +199,35 @@ def test_a_killed_job_goes_on_without_reading_its_units_again(tmp_path):
     lines = []
     with local_ray(2):
         record = build_corpus(config, Run(config.run_dir), lines.append)
-    assert f"corpus: going on, {num_done} of 80 units are read" in lines
-    assert record["num_documents"] == 400
+    assert f"corpus: going on, {num_done} of 40 units are read" in lines
+    assert record["num_documents"] == 200
     titles = pq.read_table(tmp_path / "run" / "corpus" / "documents")["title"].to_pylist()
-    assert titles == [""] * 10 + ["marked"] * 5 + [""] * 385
+    assert titles == [""] * 10 + ["marked"] * 5 + [""] * 185
 
 
-def test_too_many_malformed_rows_stop_the_job_until_they_are_allowed(tmp_path):
+def test_too_many_malformed_rows_stop_the_job_until_they_are_allowed_or_mended(tmp_path):
     source = tmp_path / "rows.jsonl"
     rows = [json.dumps({"text": text[:2000]}) for text in sample_texts(6)]
     source.write_text("\n".join([*rows, "{", "{", '{"text": 5}', ""]))
-    run = Run(str(tmp_path / "run"))
+    strict, lax = (config_of(tmp_path / "run", source, max_reject_share=share) for share in (0.2, 0.4))
+    other = config_of(tmp_path / "other", source)
     lines = []
     with local_ray(1):
         with pytest.raises(
             ValueError, match=r"^corpus\.max_reject_share: 3 of 9 rows are malformed"
         ) as raised:
-            build_corpus(config_of(run.folder.uri, source, max_reject_share=0.2), run, lines.append)
-        record = build_corpus(config_of(run.folder.uri, source, max_reject_share=0.4), run, lines.append)
+            build_corpus(strict, Run(strict.run_dir), lines.append)
+        allowed = build_corpus(lax, Run(lax.run_dir), lines.append)
+        assert "corpus: going on, 1 of 1 units are read" in lines
+        with pytest.raises(ValueError, match="3 of 9 rows"):
+            build_corpus(other, Run(other.run_dir), lines.append)
+        source.write_text("\n".join(rows))
+        mended = build_corpus(other, Run(other.run_dir), lines.append)
     message = str(raised.value)
     assert "33.3%: bad JSON 2, wrong type 1" in message
-    assert f"{run.folder.uri}/corpus/rejects" in message
+    assert f"{tmp_path}/run/corpus/rejects" in message
     assert f"{source}:7" in message
     assert "\n" not in message
-    assert "corpus: going on, 1 of 1 units are read" in lines
-    assert record["num_documents"] == 6
-
-
-def test_input_files_that_changed_are_read_anew(tmp_path):
-    source = tmp_path / "rows.jsonl"
-    rows = [json.dumps({"text": text[:2000]}) for text in sample_texts(3)]
-    source.write_text("\n".join([*rows, "{"]))
-    run = Run(str(tmp_path / "run"))
-    config = config_of(run.folder.uri, source)
-    lines = []
-    with local_ray(1):
-        with pytest.raises(ValueError, match="1 of 4 rows"):
-            build_corpus(config, run, lines.append)
-        source.write_text("\n".join(rows))
-        assert build_corpus(config, run, lines.append)["num_rejects"] == {}
+    assert (allowed["num_documents"], allowed["num_rejects"]["read"]) == (6, {"bad JSON": 2, "wrong type": 1})
     assert any("changed" in line for line in lines)
+    assert (mended["num_documents"], mended["num_rejects"]) == (6, {})
