@@ -34,6 +34,14 @@ class Tokenizer:
     def __reduce__(self) -> tuple[type["Tokenizer"], tuple[str, str | None]]:
         return Tokenizer, (self.model, self.revision)
 
+    @cached_property
+    def control_tokens(self) -> list[str]:
+        """Tokens that steer the model and must not stand in a document, longest first."""
+        added = self._hf.added_tokens_decoder.values()
+        return sorted(
+            {token.content for token in added if token.special}, key=lambda text: (-len(text), text)
+        )
+
     def count(self, text: str) -> int:
         """Tokens of a text by itself, without special tokens."""
         return self.count_batch([text])[0]

@@ -8,7 +8,7 @@ record is, the work is done.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from itertools import islice
@@ -134,7 +134,7 @@ def finish_shard(
         open_shard(layout.rejects, shard.part, REJECT_SCHEMA, _REJECT_GROUP_ROWS) as rejects,
     ):
         for order, document in enumerate(_read_scan(shard, layout), start=first_order):
-            reject = find_fault(document, repeats.get(order), contaminants)
+            reject = find_fault(document, repeats.get(order), contaminants, tokenizer.control_tokens)
             if reject is None:
                 try:
                     split = split_text(document.text, tokenizer, settings.passage_tokens)
@@ -170,10 +170,18 @@ def finish_shard(
     return record
 
 
-def find_fault(document: Document, repeat: Repeat | None, contaminants: Contaminants) -> Reject | None:
-    """Why a well-formed document is left out; None for one that stays."""
+def find_fault(
+    document: Document, repeat: Repeat | None, contaminants: Contaminants, control_tokens: Sequence[str]
+) -> Reject | None:
+    """Why a well-formed document is left out; None for one that stays.
+
+    A document that spells a control token of the model (`<|im_end|>`) would end a turn of the chat it stands in.
+    """
     if repeat is not None:
         return _reject(document, "dedup", repeat.reason, repeat.document_id)
+    for token in control_tokens:
+        if token in document.text:
+            return _reject(document, "tokens", "control token", token)
     shared = contaminants.find_contamination(document.text)
     return None if shared is None else _reject(document, "decontamination", "evaluation text", shared)
 

@@ -4,6 +4,7 @@ import random
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from transformers import PreTrainedTokenizerFast
 
 from app.config import CorpusConfig, DedupConfig, SourceConfig
 from app.corpus import repeats as repeats_module
@@ -16,6 +17,7 @@ from app.corpus.steps import finish_shard, scan_unit
 from app.corpus.units import plan_units
 from app.schema import DOCUMENT_SCHEMA, REJECT_SCHEMA, hash_text
 from app.storage import Folder
+from app.tokens import Tokenizer
 
 NOTHING = Contaminants(np.empty(0, dtype=np.uint64), 13)
 
@@ -181,6 +183,18 @@ def test_contaminated_documents_go_to_the_rejects(tmp_path, tokenizer):
     assert (reject["step"], reject["reason"]) == ("decontamination", "evaluation text")
     assert reject["detail"] == " ".join(stretch)
     assert record.num_rejects == {"decontamination": {"evaluation text": 1}}
+
+
+def test_documents_that_spell_a_control_token_go_to_the_rejects(tmp_path, tokenizer):
+    """In a chat it would end the turn that the document stands in."""
+    fast = PreTrainedTokenizerFast.from_pretrained(tokenizer.model, eos_token="<|end|>")
+    fast.save_pretrained(tmp_path / "chat")
+    texts = [text_of(1), f"{text_of(2)} <|end|> {text_of(3)}"]
+    layout, settings, units = corpus_of(tmp_path, {"a.jsonl": texts})
+    [record] = build(layout, settings, units, Tokenizer(str(tmp_path / "chat")))
+    assert [row["text"] for row in read_all(layout.documents)] == texts[:1]
+    assert record.num_rejects == {"tokens": {"control token": 1}}
+    assert read_all(layout.rejects)[0]["detail"] == "<|end|>"
 
 
 def test_what_is_done_is_not_done_again(tmp_path, tokenizer):
