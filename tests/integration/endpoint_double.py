@@ -82,7 +82,7 @@ class EndpointDouble:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def do_POST(self) -> None:  # noqa: N802
+            def do_POST(self) -> None:
                 answer = double.answer(self.rfile.read(int(self.headers["Content-Length"])))
                 payload = json.dumps(answer).encode()
                 self.send_response(200)

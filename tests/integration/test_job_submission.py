@@ -1,6 +1,5 @@
 """Jobs through a real local head with token authentication: submitted by Longstrap and by Ray itself."""
 
-import json
 import os
 import secrets
 import shutil
@@ -16,12 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+import pyarrow.parquet as pq
 import pytest
-from endpoint_double import EndpointDouble
+
+from tests.integration.synthesis_runs import dataset_ids, write_corpus
 
 ROOT = Path(__file__).parents[2]
-START_SEC, STOP_SEC, JOB_SEC = 120, 60, 400
-KEY_VARIABLE = "LONGSTRAP_DOUBLE_KEY"
+START_SEC, STOP_SEC, JOB_SEC, SYNTHESIS_SEC = 120, 60, 400, 500
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,6 @@ def local_head() -> Iterator[LocalHead]:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token),
         "RAY_USAGE_STATS_ENABLED": "0",
-        KEY_VARIABLE: "any",
     }
     names = (
         *("port", "dashboard-port", "dashboard-agent-listen-port", "dashboard-agent-grpc-port"),
@@ -148,76 +147,33 @@ def test_without_the_token_one_line_says_what_to_set(local_head):
     assert "Traceback" not in done.stderr
 
 
-def write_corpus(path: Path, num_documents: int = 40) -> None:
-    """Documents of a few hundred words; every fourth is long enough to become an output."""
-    words = [
-        "river",
-        "stone",
-        "harvest",
-        "engine",
-        "letter",
-        "island",
-        "market",
-        "winter",
-        "bridge",
-        "teacher",
-    ]
-    rows = []
-    for number in range(num_documents):
-        num_sentences = 120 if number % 4 == 0 else 25
-        sentences = [
-            f"In chapter {number} the {words[(number * 7 + i) % 10]} number {number * 1000 + i} "
-            f"met the {words[(number + i * 3) % 10]} near the {words[(i * i + number) % 10]}."
-            for i in range(num_sentences)
-        ]
-        rows.append(json.dumps({"title": f"Chapter {number}", "text": " ".join(sentences)}))
-    path.write_text("\n".join(rows))
-
-
-@pytest.mark.timeout(START_SEC + JOB_SEC)
-def test_rays_own_command_runs_a_synthesis(local_head, tmp_path):
-    """`ray job submit --working-dir .`, as on a cluster; only the LLM is a double."""
-    write_corpus(tmp_path / "corpus.jsonl")
-    with EndpointDouble() as endpoint:
-        generator = {
-            "type": "openai",
-            "base_url": endpoint.base_url,
-            "api_key_env": KEY_VARIABLE,
-            "model": "double",
-            "tokenizer": "bundled:smollm2-135m-instruct",
-            "max_model_tokens": 4096,
-        }
-        lengths = {"min_tokens": 1500, "max_tokens": 2500}
-        done = subprocess.run(
-            [
-                *(str(Path(sys.executable).parent / "ray"), "job", "submit", "--address", local_head.address),
-                *(
-                    "--working-dir",
-                    str(ROOT),
-                    "--",
-                    "python",
-                    "-m",
-                    "ray_jobs.synthesize",
-                    "--config",
-                    "laptop.yaml",
-                ),
-                *(
-                    "--run_dir",
-                    str(tmp_path / "run"),
-                    "--corpus.sources.0.path",
-                    str(tmp_path / "corpus.jsonl"),
-                ),
-                *("--generator", json.dumps(generator), "--dataset.target_lengths.0", json.dumps(lengths)),
-                *("--dataset.long_output_tokens", json.dumps(lengths)),
-                *("--dataset.num_long_input_seeds", "4", "--dataset.num_long_output_seeds", "1"),
-            ],
-            cwd=ROOT,
-            env=local_head.environment,
-            capture_output=True,
-            text=True,
-            timeout=JOB_SEC,
-            check=False,
-        )
+@pytest.mark.timeout(START_SEC + SYNTHESIS_SEC)
+def test_rays_own_command_makes_a_dataset_with_the_real_engine(local_head, tmp_path):
+    """What `make demo` does, smaller, as `ray job submit --working-dir .`: SmolLM2, E5, vLLM, nothing doubled."""
+    write_corpus(tmp_path / "corpus.jsonl", num_documents=16)
+    run_dir = tmp_path / "run"
+    lengths = '{"min_tokens": 1500, "max_tokens": 2500}'
+    done = subprocess.run(
+        [
+            *(str(Path(sys.executable).parent / "ray"), "job", "submit", "--address", local_head.address),
+            *("--working-dir", str(ROOT), "--", "python", "-m", "ray_jobs.synthesize", "--config", "laptop"),
+            *("--run_dir", str(run_dir), "--corpus.sources.0.path", str(tmp_path / "corpus.jsonl")),
+            *("--dataset.target_lengths.0", lengths, "--dataset.num_long_input_seeds", "5"),
+            *("--dataset.long_output_tokens", '{"min_tokens": 1000, "max_tokens": 4000}'),
+            *("--dataset.num_long_output_seeds", "2", "--pipeline.rows_per_batch", "7"),
+        ],
+        cwd=ROOT,
+        env=local_head.environment,
+        capture_output=True,
+        text=True,
+        timeout=SYNTHESIS_SEC,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    record = json.loads((tmp_path / "run" / "dataset" / "_complete.json").read_text("utf-8"))
-    assert record["num_examples"] >= 4, done.stdout
+    examples, rejects = dataset_ids(run_dir)
+    assert len(examples) + len(rejects) == 7
+    assert examples, f"nothing but rejects: {rejects}"
+    assert f"dataset: {len(examples)} examples" in done.stdout
+    for row in pq.read_table(run_dir / "dataset" / "examples").to_pylist():
+        assert row["generator"] == "bundled:smollm2-135m-instruct"
+        assert row["kind"] == "long_output" or 1500 <= row["num_tokens"] <= 2500

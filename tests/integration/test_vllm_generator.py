@@ -1,0 +1,84 @@
+"""The real vLLM with the real SmolLM2: one engine for all checks, as it takes half a minute to start."""
+
+import asyncio
+import json
+
+import psutil
+import pytest
+
+from app.agent.llm import LlmCall, LlmError
+from app.agent.parsing import selection_schema
+from app.agent.vllm_generator import VllmGenerator
+from app.config import SamplingConfig, VllmConfig
+
+
+def user(text: str) -> tuple[dict[str, str], ...]:
+    return ({"role": "user", "content": text},)
+
+
+CONFIG = VllmConfig(
+    model="bundled:smollm2-135m-instruct",
+    # bfloat16 flips near-ties: this capital would be another one.
+    dtype="float32",
+    max_model_tokens=1024,
+    sampling=SamplingConfig(temperature=0.0, top_p=1.0),
+    cpu_kv_cache_gib=1,
+    engine_args={"enforce_eager": True},
+    call_timeout_sec=120.0,
+    max_engine_restarts=1,
+)
+
+
+@pytest.mark.timeout(420)
+def test_engine_answers_and_survives_bad_calls_late_calls_and_its_own_death():
+    asyncio.run(check_engine())
+
+
+async def check_engine() -> None:
+    generate = VllmGenerator(CONFIG)
+    await generate.start()
+    try:
+        capital = LlmCall("answer", user("What is the capital of France?"), 24, 1)
+        reply = await generate(capital)
+        assert "Paris" in reply.text
+        assert (reply.finish_reason, reply.num_cached_tokens) == ("stop", 0)
+
+        opened = await generate(
+            LlmCall("instruction", user("Say where Paris lies."), 8, 1, opening="Paris lies")
+        )
+        assert opened.text.startswith("Paris lies ")
+        assert (opened.finish_reason, opened.num_output_tokens) == ("length", 8)
+
+        chosen = await generate(LlmCall("selection", user("Choose."), 32, 1, json_schema=selection_schema(3)))
+        assert set(json.loads(chosen.text)["notes"]) <= {1, 2, 3}
+
+        long = "whale " * 600
+        first, second = [
+            await generate(LlmCall("summary", user(long + tail), 4, 1)) for tail in ("one", "two")
+        ]
+        assert second.num_cached_tokens > 0.5 * second.num_prompt_tokens, "the shared beginning is cached"
+        assert first.num_cached_tokens == 0
+
+        with pytest.raises(LlmError, match="refused by the engine"):
+            await generate(LlmCall("summary", user("whale " * 3000), 4, 1))
+
+        hurried = VllmGenerator(CONFIG.model_copy(update={"call_timeout_sec": 0.01}))
+        hurried._engine = generate._engine
+        with pytest.raises(LlmError, match="timed out"):
+            await hurried(LlmCall("answer", user("Tell a long story."), 512, 1))
+
+        in_flight = [
+            asyncio.create_task(generate(LlmCall("answer", user(f"Tell story {number}."), 200, 1)))
+            for number in range(4)
+        ]
+        await asyncio.sleep(2)
+        for process in psutil.Process().children(recursive=True):
+            if "EngineCore" in " ".join(process.cmdline()):
+                process.kill()
+        replies = await asyncio.gather(*in_flight)
+        assert all(reply.num_output_tokens > 0 for reply in replies), (
+            "the next engine answers what the dead one lost"
+        )
+        assert "Paris" in (await generate(capital)).text
+    finally:
+        await generate.close()
