@@ -33,7 +33,9 @@ class VllmGenerator:
             LlmError: timed out, or the engine refuses this prompt.
             EngineDeadError: the engine died more than `max_engine_restarts` times without an answer in between.
         """
+        from vllm.exceptions import VLLMError
         from vllm.v1.engine.exceptions import EngineDeadError as VllmEngineDeadError
+        from vllm.v1.engine.exceptions import EngineGenerateError
 
         async with self._slots:
             while True:
@@ -48,7 +50,7 @@ class VllmGenerator:
                     raise LlmError("timed out") from error
                 except VllmEngineDeadError:
                     await self._retire(engine)
-                except ValueError as error:
+                except (ValueError, VLLMError, EngineGenerateError) as error:
                     raise LlmError(f"refused by the engine: {str(error)[:200]}") from error
 
     async def close(self) -> None:
