@@ -139,15 +139,19 @@ def _assigning_on(to_gpus: ToGpus | None, inverted: Any | None) -> Iterator[None
 
 
 def save_index(index: Any, folder: Folder) -> None:
-    """Write the index aside, then into place; through a local file where the folder is remote."""
-    with folder.replace(INDEX_FILE) as aside:
-        if isinstance(folder.filesystem, pafs.LocalFileSystem):
+    """Write the index: aside, then into place; where the folder is remote, through a local file.
+
+    There it goes straight to its name, as S3 moves nothing above 5 GiB; readers wait for the record, written last.
+    """
+    if isinstance(folder.filesystem, pafs.LocalFileSystem):
+        with folder.replace(INDEX_FILE) as aside:
             faiss.write_index(index, aside)
-            return
-        with tempfile.TemporaryDirectory() as directory:
-            path = str(Path(directory) / INDEX_FILE)
-            faiss.write_index(index, path)
-            pafs.copy_files(path, aside, pafs.LocalFileSystem(), folder.filesystem)
+        return
+    folder.filesystem.create_dir(folder.path, recursive=True)
+    with tempfile.TemporaryDirectory() as directory:
+        path = str(Path(directory) / INDEX_FILE)
+        faiss.write_index(index, path)
+        pafs.copy_files(path, folder.file(INDEX_FILE), pafs.LocalFileSystem(), folder.filesystem)
 
 
 class SearchIndex:

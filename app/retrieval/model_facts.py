@@ -14,6 +14,10 @@ from app.storage import Folder, is_remote
 
 ReadJson = Callable[[str], Any]
 
+_SAMPLE_BYTES = 1 << 20
+_NUM_SAMPLES = 16
+"""Blocks of a large file that are hashed: its weights may be remote, and training changes all of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
@@ -28,7 +32,7 @@ class ModelFacts:
     revision: str | None
     """Commit on the hub that the files came from, so that a moved branch is noticed."""
     files_hash: str | None
-    """Of a folder's file names and sizes, so that other weights under the same path are noticed."""
+    """Of a folder's files, large ones by samples, so that other weights under the same path are noticed."""
 
 
 def describe_model(model: str, revision: str | None = None) -> ModelFacts:
@@ -64,36 +68,60 @@ def _folder_reader(folder: Folder) -> ReadJson:
 
 def _hub_reader(model: str, revision: str | None) -> tuple[ReadJson, str]:
     """Reader of a hub model's files at one commit, and that commit."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
+    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
 
-    try:
-        config_path = Path(hf_hub_download(model, "config.json", revision=revision))
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ValueError(
-            f"retrieval.model: {model!r} at revision {revision or 'main'!r} can't be had ({reason}); "
-            f"give a hub name, an existing folder, or bundled:multilingual-e5-small"
-        ) from error
+    def download(name: str, at: str | None) -> Path | None:
+        try:
+            return Path(hf_hub_download(model, name, revision=at))
+        except RemoteEntryNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            # A hub that can't be reached raises this too; only where that is wished is the cache all there is.
+            is_uncached = isinstance(error, LocalEntryNotFoundError)
+            if is_uncached and constants.HF_HUB_OFFLINE and name != "config.json":
+                return None
+            reason = str(error).strip().splitlines()[0]
+            raise ValueError(
+                f"retrieval.model: {model!r} at revision {at or 'main'!r} can't be had ({reason}); "
+                f"give a hub name, an existing folder, or bundled:multilingual-e5-small"
+            ) from error
+
+    config_path = download("config.json", revision)
+    if config_path is None:
+        return lambda name: None, ""
     commit = config_path.parent.name
 
     def read_json(name: str) -> Any:
-        try:
-            return json.loads(Path(hf_hub_download(model, name, revision=commit)).read_text("utf-8"))
-        except EntryNotFoundError:
-            return None
+        path = download(name, commit)
+        return None if path is None else json.loads(path.read_text("utf-8"))
 
     return read_json, commit
 
 
 def _hash_files(folder: Folder) -> str:
     selector = pafs.FileSelector(folder.path, recursive=True)
-    files = sorted(
-        f"{info.path.removeprefix(folder.path).lstrip('/')} {info.size}"
+    files = {
+        info.path.removeprefix(folder.path).lstrip("/"): int(info.size)
         for info in folder.filesystem.get_file_info(selector)
         if info.is_file and not info.base_name.endswith(".md")
-    )
-    return hashlib.sha256("\n".join(files).encode()).hexdigest()[:16]
+    }
+    digest = hashlib.sha256()
+    for name, num_bytes in sorted(files.items()):
+        digest.update(f"{name} {num_bytes}\n".encode())
+        with folder.filesystem.open_input_file(folder.file(name)) as stream:
+            for start in _sample_starts(num_bytes):
+                stream.seek(start)
+                digest.update(stream.read(_SAMPLE_BYTES))
+    return digest.hexdigest()[:16]
+
+
+def _sample_starts(num_bytes: int) -> list[int]:
+    """Where the hashed blocks of a file begin: all of a small one; first, last and evenly between of a large one."""
+    if num_bytes <= _NUM_SAMPLES * _SAMPLE_BYTES:
+        return list(range(0, num_bytes, _SAMPLE_BYTES))
+    last = num_bytes - _SAMPLE_BYTES
+    return [last * index // (_NUM_SAMPLES - 1) for index in range(_NUM_SAMPLES)]
 
 
 def _dim(read_json: ReadJson, config: dict[str, Any]) -> int | None:

@@ -67,16 +67,15 @@ class Retriever:
         matches: list[list[_Match]] = [[] for _ in queries]
         open_queries = np.arange(len(queries))
         while len(open_queries):
-            hits = self._index.search(vectors[open_queries], int(num_results[open_queries].max()))
             still_open = []
-            for position, number in enumerate(open_queries.tolist()):
-                own = slice(0, int(num_results[number]))
-                matches[number] = self._match(hits.rows[position, own], hits.scores[position, own])
-                if (
-                    not self._fill(queries[number], matches[number])
-                    and num_results[number] < self._index.num_vectors
-                ):
-                    still_open.append(number)
+            # Apart by depth: how many lists an inverted file visits for a query depends on it.
+            for depth in np.unique(num_results[open_queries]).tolist():
+                group = open_queries[num_results[open_queries] == depth]
+                hits = self._index.search(vectors[group], depth)
+                for number, rows, scores in zip(group.tolist(), hits.rows, hits.scores, strict=True):
+                    matches[number] = self._match(rows, scores)
+                    if not self._fill(queries[number], matches[number]) and depth < self._index.num_vectors:
+                        still_open.append(number)
             open_queries = np.array(still_open, dtype=np.int64)
             num_results[open_queries] = np.minimum(
                 num_results[open_queries] * _GROWTH, self._index.num_vectors

@@ -1,7 +1,10 @@
 import json
 
+import httpx
+import huggingface_hub
 import numpy as np
 import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
 
 from app.retrieval.embedder import Embedder, Prefixes, check_embedding_tokens, resolve_prefixes
 from app.retrieval.model_facts import describe_model
@@ -106,6 +109,48 @@ def test_other_files_under_the_same_path_are_another_model(tmp_path):
     assert describe_model(str(tmp_path)) == before
     (tmp_path / "model.safetensors").write_bytes(b"123")
     assert describe_model(str(tmp_path)).files_hash != before.files_hash
+
+
+@pytest.mark.parametrize("num_bytes", [10, 3_000_000, 40_000_000])
+def test_retrained_weights_of_the_same_size_are_another_model(tmp_path, num_bytes):
+    write_model(tmp_path, MODEL)
+    hashes = set()
+    for byte in (b"a", b"b"):
+        (tmp_path / "model.safetensors").write_bytes(b"head" + byte * num_bytes + b"tail")
+        hashes.add(describe_model(str(tmp_path)).files_hash)
+        assert describe_model(str(tmp_path)).files_hash in hashes
+    assert len(hashes) == 2
+
+
+def hub_double(folder, missing):
+    """Stands for `hf_hub_download` of a model whose other files raise `missing`."""
+
+    def download(model, name, revision=None):
+        if (folder / name).exists():
+            return str(folder / name)
+        raise missing
+
+    return download
+
+
+def test_a_hub_that_fails_is_not_a_file_that_is_missing(tmp_path, monkeypatch):
+    request = httpx.Request("GET", "https://hub")
+    absent = RemoteEntryNotFoundError("404", response=httpx.Response(404, request=request))
+    outage = LocalEntryNotFoundError("cannot reach the hub")
+    folder = tmp_path / "0123"
+    write_model(folder, {"config.json": {"hidden_size": 48}})
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", hub_double(folder, absent))
+    assert describe_model("some/model").revision == "0123"
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", hub_double(folder, outage))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    with pytest.raises(ValueError, match=r"^retrieval.model: .* at revision '0123' can't be had"):
+        describe_model("some/model")
+    # Offline by wish, the cache is all there is.
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    assert describe_model("some/model").dim == 48
+    (folder / "config.json").unlink()
+    with pytest.raises(ValueError, match=r"^retrieval.model: .* at revision 'main' can't be had"):
+        describe_model("some/model")
 
 
 def test_a_folder_that_is_no_model_is_refused(tmp_path):

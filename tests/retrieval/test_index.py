@@ -3,6 +3,7 @@ import sys
 
 import faiss
 import numpy as np
+import pyarrow.fs as pafs
 import pytest
 
 from app.retrieval.index import INDEX_FILE, Hits, SearchIndex, create_index, fill_index, save_index
@@ -134,6 +135,22 @@ def test_more_lists_are_visited_until_every_place_is_filled(tmp_path, settings):
         assert rows.shape == (3, min(num_results, 1000))
         assert rows.min() >= 0
         assert all(len(set(found)) == len(found) for found in rows.tolist())
+
+
+def test_a_remote_index_is_uploaded_under_its_own_name(tmp_path, settings):
+    folder = Folder(str(tmp_path / "remote"))
+    local, moved = folder.filesystem, []
+    # Not a local filesystem by type, as S3 is not; it would refuse to move files above 5 GiB.
+    folder.filesystem = pafs.SubTreeFileSystem("/", local)
+    folder.replace = lambda name: moved.append(name)
+    config = settings()
+    index = create_index(config, 10, DIM)
+    index.add(clustered(10))
+    save_index(index, folder)
+    assert moved == []
+    assert [path.name for path in (tmp_path / "remote").iterdir()] == [INDEX_FILE]
+    opened = SearchIndex.open(tmp_path / "remote" / INDEX_FILE, config.index_factory, 1)
+    assert opened.num_vectors == 10
 
 
 def test_rebuilding_gives_the_same_index(tmp_path, settings):

@@ -94,6 +94,22 @@ def test_an_answer_does_not_depend_on_its_batch(retriever):
     assert retriever.retrieve([]) == []
 
 
+def test_inverted_lists_are_visited_for_each_query_by_itself(tmp_path):
+    corpus = Folder(str(tmp_path / "corpus"))
+    parts = [[(f"{word} {number}", [f"{word} " * (number + 1)]) for number in range(20)] for word in WORDS]
+    texts = write_corpus(corpus, parts)
+    write_row_files(corpus, Folder(str(tmp_path / "index")))
+    embedder = Embedder(BagOfWords(WORDS), Prefixes("", ""), batch_size=4)
+    vectors = embedder.embed_passages(texts)
+    index = faiss.index_factory(vectors.shape[1], "IVF8,Flat", faiss.METRIC_INNER_PRODUCT)
+    index.train(vectors)
+    index.add(vectors)
+    retriever = Retriever(embedder, SearchIndex(index, 1), PassageStore(tmp_path / "index", corpus))
+    queries = [Query(f"{text} cat", length, 100) for text in WORDS for length in (5, 300, 600)]
+    together = retriever.retrieve(queries)
+    assert together == [retriever.retrieve([query])[0] for query in queries]
+
+
 def test_hits_that_only_its_batch_needs_do_not_move_a_run(tmp_path):
     edges = [f"cat bird {FILLER}", f"cat cat {FILLER}", FILLER, FILLER]
     retriever = make_retriever(tmp_path, [[("Edges", edges), ("Many", [f"cat cat dog {FILLER}"] * 30)]])
