@@ -20,9 +20,6 @@ ROPE_TYPES_THAT_COUNT_THE_FACTOR = ("linear", "dynamic", "yarn", "ntk")
 CONFIG_FILE, TOKENIZER_FILE, TEMPLATE_FILE = "config.json", "tokenizer_config.json", "chat_template.jinja"
 SMALL_FILES = (CONFIG_FILE, TOKENIZER_FILE, TEMPLATE_FILE)
 HUB_TIMEOUT_SEC = 5.0
-CONFIG_FILE, TOKENIZER_FILE, TEMPLATE_FILE = "config.json", "tokenizer_config.json", "chat_template.jinja"
-SMALL_FILES = (CONFIG_FILE, TOKENIZER_FILE, TEMPLATE_FILE)
-HUB_TIMEOUT_SEC = 5.0
 POSITIONS_BEFORE_THE_TEXT = {"roberta": 2, "xlm-roberta": 2, "camembert": 2}
 
 

@@ -143,26 +143,37 @@ def _connect(address: str) -> Any:
 
 
 async def _follow(client: Any, job_id: str) -> int:
-    """Print the job's log until it ends. A connection that breaks is taken up where it broke."""
-    num_printed = 0
-    for attempt in range(MAX_RECONNECTS):
+    """Print the job's log until it ends. A connection that breaks, or is closed, is taken up where it broke."""
+    from aiohttp import ClientError
+
+    lost_connection = (OSError, RuntimeError, ClientError)
+    num_printed = num_failures = 0
+    while True:
         num_seen = 0
+        reason: Exception | str = "it was closed"
         try:
-            async for text in client.tail_job_logs(job_id):
-                # Every connection gets the log from its start.
-                new = text[max(0, num_printed - num_seen) :]
-                num_seen += len(text)
-                num_printed += len(new)
-                print(new, end="", flush=True)
-        except (OSError, RuntimeError) as error:
-            if str(client.get_job_status(job_id)) not in ENDED:
-                print(f"\nlost the log ({error}); connecting again", file=sys.stderr)
-                await asyncio.sleep(POLL_SEC * 2**attempt)
-                continue
-        break
-    while (status := str(client.get_job_status(job_id))) not in ENDED:
-        await asyncio.sleep(POLL_SEC)
-    print(f"{job_id} {status.lower()}", flush=True)
-    if status == "SUCCEEDED":
-        return 0
-    return int(client.get_job_info(job_id).driver_exit_code or 1)
+            # Once the log stays away only the status is waited for.
+            if num_failures < MAX_RECONNECTS:
+                async for text in client.tail_job_logs(job_id):
+                    # Every connection gets the log from its start.
+                    new = text[max(0, num_printed - num_seen) :]
+                    num_seen += len(text)
+                    num_printed += len(new)
+                    print(new, end="", flush=True)
+                    if new:
+                        num_failures = 0
+        except lost_connection as error:
+            reason = error
+        try:
+            status = str(client.get_job_status(job_id))
+            if status in ENDED:
+                print(f"{job_id} {status.lower()}", flush=True)
+                return 0 if status == "SUCCEEDED" else int(client.get_job_info(job_id).driver_exit_code or 1)
+        except lost_connection as error:
+            reason = error
+        if num_failures < MAX_RECONNECTS:
+            print(f"\nlost the log ({reason}); connecting again", file=sys.stderr)
+        elif num_failures == MAX_RECONNECTS:
+            print(f"\nlost the log ({reason}); waiting for the job's end", file=sys.stderr)
+        await asyncio.sleep(POLL_SEC * 2 ** min(num_failures, MAX_RECONNECTS))
+        num_failures += 1

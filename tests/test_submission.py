@@ -32,7 +32,8 @@ class FakeClient:
             if isinstance(text, BaseException):
                 raise text
             yield text
-        self.status = self.final
+        if not self.logs:
+            self.status = self.final
 
     def get_job_status(self, job_id):
         return self.status
@@ -155,6 +156,35 @@ def test_a_dashboard_that_does_not_answer_is_named(monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     with pytest.raises(ValueError, match=r"--address http://127\.0\.0\.1:9: no Ray dashboard answers there"):
         submit("index", "laptop", ["--run_dir", "/x"], "http://127.0.0.1:9")
+
+
+def test_a_connection_that_is_closed_while_the_job_runs_is_taken_up(capsys):
+    client = FakeClient([["a\n"], ["a\n", "b\n"], ["a\nb\n", "c\n"]])
+    assert run(client) == 0
+    assert "\na\nb\nc\nraysubmit_1 succeeded\n" in capsys.readouterr().out
+
+
+def test_reconnects_are_counted_from_the_last_new_text(capsys):
+    letters = [f"{number}\n" for number in range(submission.MAX_RECONNECTS + 3)]
+    client = FakeClient([[*letters[: end + 1], OSError("gone")] for end in range(len(letters))] + [letters])
+    assert run(client) == 0
+    assert "".join(letters) in capsys.readouterr().out
+
+
+def test_a_status_that_is_not_told_is_asked_for_again():
+    from aiohttp import ServerDisconnectedError
+
+    told = iter([OSError("gone"), RuntimeError("502"), ServerDisconnectedError(), "RUNNING", "SUCCEEDED"])
+
+    def get_job_status(job_id):
+        status = next(told)
+        if isinstance(status, BaseException):
+            raise status
+        return status
+
+    client = FakeClient([[OSError("gone")]] * submission.MAX_RECONNECTS)
+    client.get_job_status = get_job_status
+    assert asyncio.run(submission._follow(client, "raysubmit_1")) == 0
 
 
 def test_a_log_that_stays_away_does_not_end_the_wait_for_the_job():
