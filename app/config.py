@@ -93,7 +93,7 @@ class CorpusConfig(Section):
     """A larger document is rejected, not cut."""
     max_reject_share: Annotated[Share, Field(json_schema_extra=OPERATIONAL)] = 0.05
     """The job stops when more than this share of the rows is malformed."""
-    passage_tokens: PositiveInt = 384
+    passage_tokens: Annotated[int, Field(ge=8)] = 384
     """Most tokens of a passage, in the generator's tokenizer."""
     documents_per_shard: PositiveInt = 20_000
     dedup: DedupConfig = DedupConfig()
@@ -162,6 +162,15 @@ class GeneratorSection(Section):
     """Times one call is tried when it times out, fails, or answers in the wrong form."""
 
 
+_OWN_ENGINE_ARGS = {
+    "model": "model",
+    "revision": "revision",
+    "dtype": "dtype",
+    "max_model_len": "max_model_tokens",
+    "tensor_parallel_size": "tensor_parallel_size",
+}
+
+
 class VllmConfig(GeneratorSection):
     """A vLLM engine inside each agent actor; it serves all steps of many rows at once."""
 
@@ -181,6 +190,8 @@ class VllmConfig(GeneratorSection):
     @classmethod
     def _without_secrets(cls, arguments: dict[str, Any]) -> dict[str, Any]:
         for name in arguments:
+            if name in _OWN_ENGINE_ARGS:
+                raise ValueError(f"holds {name}; set generator.{_OWN_ENGINE_ARGS[name]} instead")
             if name.lower().endswith(("token", "api_key", "password", "secret")):
                 raise ValueError(f"holds {name}, and recipes are recorded; give secrets in the environment")
         return arguments
@@ -203,9 +214,20 @@ class OpenAiConfig(GeneratorSection):
     def _is_url_without_secrets(cls, url: str) -> str:
         if not url.startswith(("http://", "https://")):
             raise ValueError("is no URL; for example http://HOST:8000/v1")
-        if "@" in url:
-            raise ValueError("holds a login, and recipes are recorded; give the key by api_key_env")
+        if "@" in url or "?" in url:
+            raise ValueError(
+                "holds a login or a query, and recipes are recorded; give the key by api_key_env"
+            )
         return url
+
+    @model_validator(mode="after")
+    def _knows_its_sampling(self) -> "OpenAiConfig":
+        if self.sampling.repetition_penalty != 1.0:
+            raise ValueError(
+                f"sampling.repetition_penalty {self.sampling.repetition_penalty} is unknown to OpenAI's interface; "
+                f"leave it out"
+            )
+        return self
 
 
 GeneratorConfig = Annotated[VllmConfig | OpenAiConfig, Field(discriminator="type")]
@@ -382,10 +404,34 @@ class Config(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _holds_no_login(self) -> "Config":
+        places = {
+            "run_dir": self.run_dir,
+            "generator.model": self.generator.model,
+            "retrieval.model": self.retrieval.model,
+        }
+        places |= {f"corpus.sources.{i}.path": source.path for i, source in enumerate(self.corpus.sources)}
+        places |= {
+            f"corpus.decontamination.paths.{i}": p for i, p in enumerate(self.corpus.decontamination.paths)
+        }
+        for field, place in places.items():
+            if "://" in place and "@" in place.partition("://")[2].partition("/")[0]:
+                raise ValueError(
+                    f"{field}: {place.partition('://')[0]}://… holds a login, and recipes are recorded; "
+                    f"give credentials in the environment"
+                )
+        return self
+
     @property
     def tokenizer_model(self) -> str:
         """Model whose tokenizer measures the examples."""
         return self.dataset.tokenizer or self.generator_tokenizer
+
+    @property
+    def tokenizer_revision(self) -> str | None:
+        """Revision of `tokenizer_model`: the generator's, unless it is another model."""
+        return None if self.dataset.tokenizer else self.generator.revision
 
     @property
     def generator_tokenizer(self) -> str:

@@ -45,7 +45,11 @@ class Folder:
         return Folder, (self.uri,)
 
     def __truediv__(self, name: str) -> "Folder":
-        return Folder(f"{self.uri}/{name}")
+        if "://" not in self.uri:
+            return Folder(f"{self.uri}/{name}")
+        # Options of the filesystem (`?endpoint_override=…`) stay behind the path.
+        place, mark, options = self.uri.partition("?")
+        return Folder(f"{place.rstrip('/')}/{name}{mark}{options}")
 
     def file(self, name: str) -> str:
         """Path of a file in here, for this folder's filesystem."""

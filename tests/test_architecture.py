@@ -69,11 +69,11 @@ def faults(name: str, tree: ast.Module) -> list[str]:
         if is_in(imported, RIM) and not is_in(name, RIM + ENTRANCE):
             found.append(f"{name} imports {imported}, which brings Ray with it")
     if not is_in(name, ENVIRONMENT):
-        # An engine is told by `os.environ.setdefault`; that reads nothing.
+        # An engine is told by `os.environ.setdefault` and `.update`; that reads nothing.
         told = {
             id(node.value)
             for node in ast.walk(tree)
-            if isinstance(node, ast.Attribute) and node.attr == "setdefault"
+            if isinstance(node, ast.Attribute) and node.attr in ("setdefault", "update")
         }
         for node in ast.walk(tree):
             if (

@@ -77,3 +77,11 @@ def test_what_is_remote():
     assert is_remote("s3://bucket/x")
     assert not is_remote("file:///x")
     assert not is_remote("runs/x")
+
+
+def test_options_of_a_uri_stay_behind_the_path():
+    folder = (
+        Folder("s3://bucket/runs?region=eu-west-1&endpoint_override=localhost:9000") / "corpus" / "documents"
+    )
+    assert folder.uri == "s3://bucket/runs/corpus/documents?region=eu-west-1&endpoint_override=localhost:9000"
+    assert folder.path == "bucket/runs/corpus/documents"

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -25,18 +26,17 @@ class CallJournal:
         self._folder = calls / seed_id
         self._keeps_prompts = keeps_prompts
         self._replies: dict[str, LlmReply] = {}
-        self.num_replayed = 0
 
     async def load(self) -> None:
         """Read what an earlier try at this row left."""
         self._replies = await asyncio.to_thread(self._read)
 
-    def wrap(self, generate: Generator) -> Generator:
+    def wrap(self, generate: Generator, on_replay: Callable[[LlmCall], None]) -> Generator:
         """The same generator, answering out of the journal what stands in it and writing down what does not."""
 
         async def replay_or_generate(call: LlmCall) -> LlmReply:
             if (reply := self._replies.get(call.key)) is not None:
-                self.num_replayed += 1
+                on_replay(call)
                 return reply
             asked_at = time.time()
             reply = await generate(call)

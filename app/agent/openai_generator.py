@@ -34,8 +34,8 @@ class OpenAiGenerator:
 
         Raises:
             LlmError: timed out, or refused for this prompt.
-            EngineDeadError: the endpoint is away or its rate limit reached, beyond all retries. The job stops then,
-                rather than reject every row; started again it goes on.
+            EngineDeadError: the endpoint is away, fails or its rate limit is reached, beyond all retries. The job
+                stops then, rather than reject every row; started again it goes on.
             ValueError: the endpoint refuses every call: wrong key, no such model.
         """
         sampling = self._config.sampling
@@ -51,14 +51,18 @@ class OpenAiGenerator:
             messages[-1] = {"role": last["role"], "content": ask}
         async with self._slots:
             try:
-                completion = await self._client.chat.completions.create(
-                    model=self._config.model,
-                    messages=messages,  # type: ignore[arg-type]
-                    max_tokens=call.max_output_tokens,
-                    seed=call.random_seed,
-                    temperature=sampling.temperature,
-                    top_p=sampling.top_p,
-                    **arguments,
+                # The limit holds for a try with all its retries: the client alone would wait for it in each of them.
+                completion = await asyncio.wait_for(
+                    self._client.chat.completions.create(
+                        model=self._config.model,
+                        messages=messages,  # type: ignore[arg-type]
+                        max_tokens=call.max_output_tokens,
+                        seed=call.random_seed,
+                        temperature=sampling.temperature,
+                        top_p=sampling.top_p,
+                        **arguments,
+                    ),
+                    self._config.call_timeout_sec,
                 )
             except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
                 raise ValueError(
@@ -70,9 +74,9 @@ class OpenAiGenerator:
                     f"generator.model: {self._config.base_url} does not serve {self._config.model!r}; "
                     f"give a name that its /models lists"
                 ) from error
-            except openai.APITimeoutError as error:
+            except (openai.APITimeoutError, TimeoutError) as error:
                 raise LlmError("timed out") from error
-            except (openai.APIConnectionError, openai.RateLimitError) as error:
+            except (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError) as error:
                 raise EngineDeadError(
                     f"{self._config.base_url} does not answer calls ({type(error).__name__})"
                 ) from error
@@ -83,7 +87,8 @@ class OpenAiGenerator:
         choice, usage = completion.choices[0], completion.usage
         details = usage.prompt_tokens_details
         return LlmReply(
-            text=choice.message.content or "",
+            # An endpoint may cut an answer inside an escaped pair of surrogates; half of one can't be stored.
+            text=(choice.message.content or "").encode("utf-8", "replace").decode("utf-8"),
             finish_reason=choice.finish_reason,
             num_prompt_tokens=usage.prompt_tokens,
             num_output_tokens=usage.completion_tokens,

@@ -119,17 +119,22 @@ class VllmGenerator:
 def start_engine(config: VllmConfig) -> Any:
     """A running `vllm.AsyncLLM`.
 
-    On a CPU the engine's process gets its threads and cache size through the environment, where vLLM looks for them;
-    it must be set before vLLM is imported.
+    On a CPU the engine's own process gets its threads and cache size through the environment, where vLLM looks for
+    them.
     """
-    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
-    os.environ.setdefault("OMP_NUM_THREADS", str(config.cpu_threads))
-    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(config.cpu_kv_cache_gib))
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
 
     from vllm import AsyncEngineArgs
+    from vllm.platforms import current_platform
     from vllm.v1.engine.async_llm import AsyncLLM
+
+    if current_platform.is_cpu():
+        os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+        # Not only where unset: Ray sets the threads of every worker to its logical CPUs.
+        os.environ.update(
+            OMP_NUM_THREADS=str(config.cpu_threads), VLLM_CPU_KVCACHE_SPACE=str(config.cpu_kv_cache_gib)
+        )
 
     arguments = {
         "model": resolve_model(config.model),

@@ -1,6 +1,7 @@
 """The Ray actor that runs the workflow: many rows at once around one generator."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -21,6 +22,8 @@ from app.schema import ContextDocument, Draft, Example, Reject, Seed
 from app.storage import Folder
 from app.tokens import Tokenizer
 
+logger = logging.getLogger(__name__)
+
 
 class AgentActor:
     """Makes result rows of seeds. All rows in flight, of all batches, share the generator.
@@ -38,8 +41,8 @@ class AgentActor:
         self._retrievers = retrievers
         self._sender = ProgressSender(progress)
         self._generate = make_generator(config.generator)
-        self._tokenizer = Tokenizer(config.tokenizer_model)
-        self._generator_tokenizer = Tokenizer(config.generator_tokenizer)
+        self._tokenizer = Tokenizer(config.tokenizer_model, config.tokenizer_revision)
+        self._generator_tokenizer = Tokenizer(config.generator_tokenizer, config.generator.revision)
         self._workflow = Workflow(config.agent, config.generator, self._generator_tokenizer)
 
     async def __call__(self, batch: pa.Table) -> AsyncIterator[pa.Table]:
@@ -66,15 +69,23 @@ class AgentActor:
 
     async def _judge(self, draft: Draft) -> Example | Reject:
         """The draft as an example of its length, unless a filter or its length speaks against it."""
-        if reject := check_draft(draft, self._config.dataset.filters):
-            return reject
-        # In a thread: a long example takes seconds to measure, in which the other rows' calls would wait.
-        return await asyncio.to_thread(
-            assemble, draft, self._tokenizer, self._config.generator.model, PROMPT_VERSION
-        )
+        try:
+            if reject := check_draft(draft, self._config.dataset.filters):
+                return reject
+            # In a thread: a long example takes seconds to measure, in which the other rows' calls would wait.
+            return await asyncio.to_thread(
+                assemble, draft, self._tokenizer, self._config.generator.model, PROMPT_VERSION
+            )
+        except AssertionError as error:
+            # A document or a tokenizer that our own rules did not foresee is one row's fault, not the job's.
+            logger.exception("seed %s", draft.seed.seed_id)
+            return Reject(draft.seed.seed_id, "assembly", "internal error", str(error))
 
     def _counted(self, journal: CallJournal, calls: RowCalls) -> Generator:
         """The generator behind the row's journal, with its calls counted for the row and for the screen."""
+
+        def count_replay(call: LlmCall) -> None:
+            self._sender.count(call.step, calls=0, replayed=1)
 
         async def generate_and_count(call: LlmCall) -> LlmReply:
             reply = await self._generate(call)
@@ -86,13 +97,10 @@ class AgentActor:
             )
             return reply
 
-        journaled = journal.wrap(generate_and_count)
+        journaled = journal.wrap(generate_and_count, on_replay=count_replay)
 
         async def generate(call: LlmCall) -> LlmReply:
-            num_replayed = journal.num_replayed
             reply = await journaled(call)
-            if journal.num_replayed > num_replayed:
-                self._sender.count(call.step, calls=0, replayed=1)
             calls.add(call.step, reply)
             return reply
 

@@ -3,7 +3,6 @@
 Everything in it follows from the settings, `statistics.json` and the shards; it can be written again at any time.
 """
 
-import re
 from itertools import islice
 from typing import Any
 
@@ -33,15 +32,13 @@ CITATION = """@article{wang2024bootstrap,
   year    = {2024}
 }"""
 
-_LOGIN = re.compile(r"(?<=://)[^/@\s]*@")
-
 
 def write_card(dataset: Folder, config: Config, statistics: dict[str, Any]) -> None:
     """Write statistics, pictures and card beside the shards.
 
     Args:
         dataset: the dataset's folder; `examples/` is complete.
-        config: what the dataset was made with. No secret is in it, but logins inside of URLs are taken out.
+        config: what the dataset was made with. No secret is in it.
         statistics: of `compute_statistics`.
     """
     dataset.write_json(STATISTICS_FILE, statistics)
@@ -81,7 +78,7 @@ def render_card(config: Config, statistics: dict[str, Any], examples: list[dict[
         "## Examples, shortened",
         *[shorten_example(example) for example in examples],
         "## Settings",
-        f"```yaml\n{_LOGIN.sub('', _yaml(identity(config)))}```",
+        f"```yaml\n{_yaml(identity(config))}```",
         "## Licence",
         "The documents keep the licences of the source they were taken from. Instructions and answers of long inputs, "
         "and instructions of long outputs, were written by the generator: its terms hold for them.",
@@ -143,7 +140,7 @@ def _method(config: Config, statistics: dict[str, Any]) -> str:
         f"{row['num_examples']:,} examples by `{row['generator']}` with prompts `{row['prompt_version']}`"
         for row in statistics["written_by"]
     )
-    sources = ", ".join(f"`{_LOGIN.sub('', source.path)}`" for source in config.corpus.sources)
+    sources = ", ".join(f"`{source.path}`" for source in config.corpus.sources)
     return "\n".join(
         [
             f"- Source: {sources}",

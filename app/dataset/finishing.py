@@ -50,17 +50,20 @@ class ResultRows:
                 yield rows[index]
 
 
-def finish_dataset(config: Config, dataset: Folder, results: Folder) -> dict[str, Any]:
+def finish_dataset(config: Config, dataset: Folder, results: Folder, num_seeds: int) -> dict[str, Any]:
     """Everything between the last result and a dataset that people can open; safe to repeat.
 
     Returns:
         The dataset's record: its counts.
     """
-    calls = write_examples(config, dataset, ResultRows(results))
+    rows = ResultRows(results)
+    assert len(rows) == num_seeds, f"{len(rows)} of {num_seeds} seeds have a result"
+    calls = write_examples(config, dataset, rows)
     statistics = compute_statistics(dataset, calls)
     write_card(dataset, config, statistics)
     return {
-        name: statistics[name] for name in ("num_examples", "num_tokens", "num_rejects", "kinds", "calls")
+        name: statistics[name]
+        for name in ("num_examples", "num_tokens", "num_rejects", "kinds", "rejects", "calls")
     }
 
 

@@ -24,7 +24,6 @@ from app.dataset.seeds import PASSAGES, Candidate, draw_seeds, fill_part, scan_p
 from app.dataset.shards import EXAMPLES_DIR
 from app.dataset.statistics import REJECTS_DIR
 from app.indexing.tasks import run_tasks
-from app.preflight import check_targets_fit
 from app.progress_actor import start_progress_actor, watch
 from app.progress_view import ProgressView
 from app.retrieval.actors import RetrieverPool, start_retrievers
@@ -45,16 +44,16 @@ def synthesize(config: Config, run: Run, report: Report) -> dict[str, Any]:
         The dataset's record: counts of examples, rejects, tokens and calls.
 
     Raises:
-        ValueError: the folder was made with other settings, or the corpus cannot fill them.
+        ValueError: the folder was made with other settings, the corpus has too few documents for the long outputs,
+            or no seed became an example.
     """
-    check_targets_fit(config, run.corpus.record()["num_tokens"])
     run.dataset.claim(_settings(config, run))
     if not run.dataset.is_complete():
         num_seeds = write_seeds(config, run, report)
         make_results(config, run, num_seeds, report)
-        run.dataset.complete(_finish(config, run))
-        for name in (RESULTS, CHECKPOINT) if config.dataset.keep_calls else (RESULTS, CHECKPOINT, CALLS):
-            (run.dataset.folder / name).delete()
+        run.dataset.complete(_finish(config, run, num_seeds))
+    for name in (RESULTS, CHECKPOINT) if config.dataset.keep_calls else (RESULTS, CHECKPOINT, CALLS):
+        (run.dataset.folder / name).delete()
     record = run.dataset.record()
     show_dataset(config, run.dataset.folder, record, report)
     publish = config.dataset.publish
@@ -156,17 +155,24 @@ def show_dataset(config: Config, dataset: Folder, record: dict[str, Any], report
 
 def count_committed(checkpoint: Folder) -> int:
     """Seeds whose result is written and committed."""
-    names = checkpoint.list_names(".parquet") if checkpoint.exists() else []
+    # Ray writes `X.pending.parquet` before the rows and renames it after them.
+    names = [name for name in checkpoint.list_names(".parquet") if not name.endswith(".pending.parquet")]
     if not names:
         return 0
     files = pads.dataset([checkpoint.file(name) for name in names], filesystem=checkpoint.filesystem)
     return len(set(files.to_table(columns=[ID_COLUMN])[ID_COLUMN].to_pylist()))
 
 
-def _finish(config: Config, run: Run) -> dict[str, Any]:
+def _finish(config: Config, run: Run, num_seeds: int) -> dict[str, Any]:
     """Finish the dataset in a task: the driver's memory holds none of it."""
     folder = run.dataset.folder
-    record: dict[str, Any] = ray.get(ray.remote(finish_dataset).remote(config, folder, folder / RESULTS))
+    task = ray.remote(finish_dataset).remote(config, folder, folder / RESULTS, num_seeds)
+    record: dict[str, Any] = ray.get(task)
+    if not record["num_examples"]:
+        reasons = ", ".join(f"{row['reason']} {row['num_rejects']}" for row in record["rejects"][:3])
+        raise ValueError(
+            f"dataset: none of {num_seeds} seeds became an example ({reasons}); {folder.uri}/{REJECTS_DIR} tells more"
+        )
     return record
 
 

@@ -8,7 +8,7 @@ import hashlib
 import heapq
 import random
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -88,7 +88,7 @@ def draw_seeds(
         tasks, weights = zip(*sorted(config.agent.task_weights.items()), strict=True)
         seed = Seed(
             seed_id=_seed_id("long_input", index, config.seed, candidate.row_id),
-            seed_index=index,
+            seed_index=0,
             kind="long_input",
             task=rng.choices(tasks, weights)[0],
             document_id=document_id_of(candidate.row_id),
@@ -101,7 +101,7 @@ def draw_seeds(
     for number, candidate in enumerate(long_outputs[: dataset.num_long_output_seeds]):
         seed = Seed(
             seed_id=_seed_id("long_output", number, config.seed, candidate.row_id),
-            seed_index=dataset.num_long_input_seeds + number,
+            seed_index=0,
             kind="long_output",
             task=LONG_OUTPUT_TASK,
             document_id=candidate.row_id,
@@ -111,7 +111,9 @@ def draw_seeds(
             random_seed=random.Random(f"{config.seed} long_output {number}").randrange(2**31),
         )
         drawn.append(DrawnSeed(seed, candidate.part))
-    return drawn
+    # Numbered in the order in which their files are read: neighbours in the dataset come out of the same few files.
+    drawn.sort(key=lambda each: (each.part, each.seed.random_seed, each.seed.seed_id))
+    return [DrawnSeed(replace(each.seed, seed_index=index), each.part) for index, each in enumerate(drawn)]
 
 
 def draw_length(ranges: list[LengthRange], rng: random.Random) -> int:

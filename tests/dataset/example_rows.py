@@ -76,7 +76,7 @@ def write_dataset(path, rows=None, rejects=REJECTS):
 def make_config(**settings):
     raw = {
         "run_dir": "runs/floods",
-        "corpus": {"sources": [{"path": "s3://user:hunter2@bucket/floods.jsonl"}]},
+        "corpus": {"sources": [{"path": "s3://bucket/floods.jsonl"}]},
         "retrieval": {"model": "bundled:multilingual-e5-small"},
         "generator": {
             "type": "openai",

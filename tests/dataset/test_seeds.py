@@ -1,0 +1,120 @@
+from collections import Counter
+from random import Random
+
+import pyarrow as pa
+import pytest
+
+from app.config import LengthRange
+from app.dataset.seeds import draw_length, draw_seeds, fill_part, lowest_candidates, scan_part
+from app.recipe import load_config
+from app.schema import DOCUMENT_SCHEMA, PASSAGE_SCHEMA
+from app.storage import Folder
+
+OVERRIDES = ("--dataset.num_long_input_seeds", "30", "--dataset.num_long_output_seeds", "4")
+
+
+@pytest.fixture(scope="module")
+def config():
+    return load_config("laptop", OVERRIDES)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """Two parts: 20 documents of 3 passages each; every second one is of a long output's length."""
+    folder = Folder(str(tmp_path_factory.mktemp("corpus")))
+    for part in range(2):
+        documents, passages = [], []
+        for number in range(part * 10, part * 10 + 10):
+            name = f"{number:016x}"
+            num_tokens = 5000 if number % 2 else 300
+            documents.append((name, f"whole text {number}", "", "a.jsonl", number, num_tokens))
+            passages += [(f"{name}:{i:05d}", name, i, i + 1, 10, f"passage {number}.{i}") for i in range(3)]
+        for kind, rows, schema in (
+            ("documents", documents, DOCUMENT_SCHEMA),
+            ("passages", passages, PASSAGE_SCHEMA),
+        ):
+            table = pa.Table.from_pylist(
+                [dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema
+            )
+            (folder / kind).write_table(f"part-{part}.parquet", table)
+    return folder
+
+
+def scan(corpus, config, parts=("part-0.parquet", "part-1.parquet")):
+    long_inputs, long_outputs = [], []
+    for part in parts:
+        inputs, outputs = scan_part(corpus, config, part)
+        long_inputs += inputs
+        long_outputs += outputs
+    return sorted(long_inputs), sorted(long_outputs)
+
+
+def test_draw_does_not_depend_on_the_order_of_the_parts(corpus, config):
+    forward = draw_seeds(config, *scan(corpus, config))
+    backward = draw_seeds(config, *scan(corpus, config, ("part-1.parquet", "part-0.parquet")))
+    assert forward == backward
+
+
+def test_ids_are_unique_and_indices_follow_the_files(corpus, config):
+    drawn = draw_seeds(config, *scan(corpus, config))
+    assert len({each.seed.seed_id for each in drawn}) == 34
+    assert [each.seed.seed_index for each in drawn] == list(range(34))
+    assert [each.part for each in drawn] == sorted(each.part for each in drawn)
+    assert Counter(each.seed.kind for each in drawn) == {"long_input": 30, "long_output": 4}
+
+
+def test_another_seed_draws_others(corpus, config):
+    other = load_config("laptop", (*OVERRIDES, "--seed", "2"))
+    first, second = (draw_seeds(each, *scan(corpus, each)) for each in (config, other))
+    assert {each.seed.passage_id for each in first} != {each.seed.passage_id for each in second}
+
+
+def test_passages_are_drawn_without_repetition_while_there_are_enough(corpus, config):
+    passages = [
+        each.seed.passage_id for each in draw_seeds(config, *scan(corpus, config)) if each.seed.passage_id
+    ]
+    assert len(set(passages)) == 30
+
+
+def test_small_corpus_gives_a_passage_twice_with_another_task_or_length(corpus):
+    config = load_config("laptop", (*OVERRIDES[:1], "120", *OVERRIDES[2:]))
+    drawn = [each.seed for each in draw_seeds(config, *scan(corpus, config)) if each.seed.passage_id]
+    assert len(drawn) == 120
+    assert len({(seed.passage_id, seed.task, seed.target_tokens) for seed in drawn}) == 120
+
+
+def test_too_few_documents_for_the_long_outputs_are_named(corpus):
+    config = load_config("laptop", (*OVERRIDES[:3], "11"))
+    with pytest.raises(ValueError, match=r"dataset\.num_long_output_seeds: 11 .* has 10 documents"):
+        draw_seeds(config, *scan(corpus, config))
+
+
+def test_seeds_get_the_text_of_their_passage_or_document(corpus, config):
+    drawn = draw_seeds(config, *scan(corpus, config))
+    seeds = [each.seed for each in drawn if each.part == "part-1.parquet"]
+    rows = fill_part(corpus, "part-1.parquet", seeds).to_pylist()
+    assert [row["seed_id"] for row in rows] == [seed.seed_id for seed in seeds]
+    for row in rows:
+        number = int(row["document_id"], 16)
+        wanted = f"whole text {number}" if row["kind"] == "long_output" else f"passage {number}."
+        assert row["text"].startswith(wanted)
+
+
+def test_lengths_follow_their_weights_and_stay_in_their_ranges():
+    ranges = [
+        LengthRange(min_tokens=10, max_tokens=19, weight=3.0),
+        LengthRange(min_tokens=50, max_tokens=59),
+    ]
+    rng = Random(1)
+    lengths = [draw_length(ranges, rng) for _ in range(2000)]
+    assert set(lengths) == {*range(10, 20), *range(50, 60)}
+    assert 0.7 < sum(length < 20 for length in lengths) / 2000 < 0.8
+
+
+def test_lowest_candidates_are_those_of_the_whole():
+    rows = [(f"id-{number}", 1) for number in range(200)]
+    whole = lowest_candidates(rows, "p", 1, "long_input", 20)
+    halves = lowest_candidates(rows[:100], "p", 1, "long_input", 20) + lowest_candidates(
+        rows[100:], "p", 1, "long_input", 20
+    )
+    assert sorted(halves)[:20] == whole
