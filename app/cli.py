@@ -1,5 +1,6 @@
 """`longstrap VERB --config RECIPE [--section.field VALUE ...]`: runs a job here, or submits it."""
 
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -12,6 +13,10 @@ from app.jobs import JOBS
 SOURCE_DIR = Path(__file__).resolve().parent
 USER_ERROR = 2
 INTERRUPTED = 130
+REMOTE_FILE = re.compile(r'^ +File "([^"\n]+)", line \d+', re.MULTILINE)
+REMOTE_VALUE_ERROR = re.compile(
+    r'^ +File "(?P<file>[^"\n]+)", line \d+, in .*\n(?: {4}.*\n)*ValueError: (?P<text>.*)$', re.MULTILINE
+)
 
 
 @dataclass(frozen=True)
@@ -32,10 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(text)
             return 0
         return _run(parse_command(arguments))
-    except ValueError as error:
-        if not _raised_by_longstrap(error):
+    except Exception as error:
+        fault = _users_fault(error)
+        if fault is None:
             raise
-        print(f"longstrap: {error}", file=sys.stderr)
+        print(f"longstrap: {fault}", file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt:
         print("longstrap: interrupted; the same command goes on from here", file=sys.stderr)
@@ -104,10 +110,30 @@ def _asked_for(arguments: list[str]) -> str | None:
     return None
 
 
-def _raised_by_longstrap(error: ValueError) -> bool:
-    """Whether the fault is the user's: Longstrap's own code found it. A library's is a bug to be seen."""
+def _users_fault(error: Exception) -> str | None:
+    """What to tell the user where the fault is theirs: Longstrap's own code found it. A library's is a bug."""
+    ray_exceptions = sys.modules.get("ray.exceptions")
+    if ray_exceptions is not None and isinstance(error, ray_exceptions.RayError):
+        return _remote_fault(str(error))
     frames = traceback.extract_tb(error.__traceback__)
-    return bool(frames) and Path(frames[-1].filename).resolve().is_relative_to(SOURCE_DIR)
+    is_own = isinstance(error, ValueError) and bool(frames) and _is_own_file(frames[-1].filename)
+    return str(error) if is_own else None
+
+
+def _remote_fault(report: str) -> str | None:
+    """The same of an error from a Ray worker: pickling took its frames and causes, Ray's text has them."""
+    raised = REMOTE_VALUE_ERROR.search(report)
+    if raised is None or not _is_own_file(raised["file"]):
+        return None
+    later = report[raised.end() :]
+    was_handled = "During handling of the above exception" in later
+    return None if was_handled or any(map(_is_own_file, REMOTE_FILE.findall(later))) else raised["text"]
+
+
+def _is_own_file(name: str) -> bool:
+    # A worker on another node has its own copy of the package.
+    _, folder, below = name.rpartition(f"/{SOURCE_DIR.name}/")
+    return bool(folder) and (SOURCE_DIR / below).is_file()
 
 
 def _help() -> str:

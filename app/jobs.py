@@ -39,8 +39,11 @@ def run_job(verb: str, config: "Config") -> None:
 
     run = Run(config.run_dir)
     with connect(config.ray):
-        run.write_config(config)
+        # What the run was started with, until the settings are known to be accepted: a refused start changes nothing.
+        if not run.folder.exists("config.json"):
+            run.write_config(config)
         job.work(config, run, _print_line)
+        run.write_config(config)
 
 
 def _print_line(text: str) -> None:

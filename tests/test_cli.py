@@ -1,3 +1,5 @@
+import contextlib
+import json
 import subprocess
 import sys
 import time
@@ -130,6 +132,67 @@ def test_longstraps_own_value_error_in_a_job_is_the_users(monkeypatch, capsys):
     monkeypatch.setattr(jobs, "run_job", run_job)
     assert main(["index", "--config", "laptop"]) == 2
     assert capsys.readouterr().err.startswith("longstrap: nonsense: no such verb")
+
+
+OWN_FRAME = '  File "/tmp/ray/working_dir/app/cli.py", line 53, in parse_command\n    raise ValueError(\n'
+LIBRARY_FRAME = '  File "/usr/lib/python3/site-packages/x/app.py", line 5, in f\n    int(x)\n'
+WRAPPED = """
+The above exception was the direct cause of the following exception:
+
+ray::Map(f)() (pid=1)
+ray.exceptions.UserCodeException: UDF failed to process a data block.
+"""
+
+
+@pytest.mark.parametrize(
+    ("report", "fault"),
+    [
+        (f"ray::f() (pid=1)\n{LIBRARY_FRAME}{OWN_FRAME}ValueError: field: bad; remedy", "field: bad; remedy"),
+        (f"ray::Map(f)()\n{OWN_FRAME}ValueError: field: bad\n{WRAPPED}", "field: bad"),
+        (f"ray::f()\n{OWN_FRAME}{LIBRARY_FRAME}ValueError: no number", None),
+        (f"ray::f()\n{OWN_FRAME}RuntimeError: broken", None),
+        (
+            f"ray::f()\n{OWN_FRAME}ValueError: x\n\nThe above exception was the direct cause of the following "
+            f"exception:\n\n{OWN_FRAME}RuntimeError: y",
+            None,
+        ),
+    ],
+)
+def test_an_error_of_a_ray_worker_follows_the_same_rule(monkeypatch, capsys, report, fault):
+    from ray.exceptions import RayTaskError
+
+    class WorkersError(RayTaskError):
+        def __init__(self):
+            pass
+
+        def __str__(self):
+            return report
+
+    monkeypatch.setattr(jobs, "run_job", FakeJobs(WorkersError()))
+    if fault is None:
+        with pytest.raises(WorkersError):
+            main(["index", "--config", "laptop"])
+    else:
+        assert main(["index", "--config", "laptop"]) == 2
+        assert capsys.readouterr().err == f"longstrap: {fault}\n"
+
+
+def test_a_refused_start_leaves_the_recorded_settings(monkeypatch, tmp_path):
+    from app import cluster
+
+    def start(seed, work):
+        monkeypatch.setitem(jobs.JOBS, "index", jobs.Job("", lambda config: None, work))
+        main(["index", "--config", "laptop", "--run_dir", str(tmp_path), "--seed", str(seed)])
+        return json.loads((tmp_path / "config.json").read_text())["config"]["seed"]
+
+    def refuse(config, run, report):
+        assert (tmp_path / "config.json").is_file()
+        cli.parse_command(["nonsense"])
+
+    monkeypatch.setattr(cluster, "connect", lambda settings: contextlib.nullcontext())
+    assert start(1, refuse) == 1
+    assert start(2, refuse) == 1
+    assert start(3, lambda config, run, report: None) == 3
 
 
 def test_a_failed_check_starts_nothing(monkeypatch, tmp_path):
