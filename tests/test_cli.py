@@ -2,7 +2,6 @@ import contextlib
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -32,15 +31,13 @@ def test_help_names_every_verb(capsys):
     assert all(f"\n  {verb} " in text for verb in [*jobs.JOBS, "config"])
 
 
-def test_help_starts_fast_and_without_heavy_imports():
-    started = time.monotonic()
+def test_help_starts_without_heavy_imports():
     program = (
         "import sys; from app.cli import main; main(['--help']);"
         "print([name for name in ('ray', 'torch', 'pyarrow', 'pydantic') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
-    assert time.monotonic() - started < 5
 
 
 def test_config_prints_yaml_that_is_a_recipe_itself(tmp_path, capsys):
