@@ -1,14 +1,12 @@
 """Where a model's files are: a hub name, a folder, an object store, or a package that bundles it."""
 
-import hashlib
-import shutil
-import uuid
 from pathlib import Path
 
 import pyarrow.fs as pafs
 
 from app.config import cache_dir
-from app.storage import is_remote, open_storage
+from app.local_copies import copy_once
+from app.storage import Folder, is_remote
 
 BUNDLED_PREFIX = "bundled:"
 
@@ -32,19 +30,11 @@ def resolve_model(model: str) -> str:
 
 
 def copy_to_cache(uri: str) -> Path:
-    """Copy a remote folder into this node's cache, whole or not at all, and return where it is."""
-    target = cache_dir() / "remote" / hashlib.sha256(uri.encode()).hexdigest()[:16]
-    if target.exists():
-        return target
-    filesystem, path = open_storage(uri)
-    if not filesystem.get_file_info(pafs.FileSelector(path, recursive=True, allow_not_found=True)):
+    """Copy a remote folder into this node's cache and return where it is; a folder that changed is copied anew."""
+    folder = Folder(uri)
+    selector = pafs.FileSelector(folder.path, recursive=True, allow_not_found=True)
+    infos = [info for info in folder.filesystem.get_file_info(selector) if info.is_file]
+    if not infos:
         raise ValueError(f"{uri}: no such folder, or it is empty")
-    aside = target.with_name(f"{target.name}.{uuid.uuid4().hex}")
-    aside.parent.mkdir(parents=True, exist_ok=True)
-    pafs.copy_files(path, str(aside), source_filesystem=filesystem, destination_filesystem=pafs.LocalFileSystem())
-    try:
-        aside.rename(target)
-    except OSError:
-        # Another process on this node was faster; both copies are the same.
-        shutil.rmtree(aside)
-    return target
+    files = sorted((info.path.removeprefix(f"{folder.path}/"), info.size, info.mtime_ns) for info in infos)
+    return copy_once(folder, [name for name, _, _ in files], repr(files), cache_dir() / "remote")

@@ -1,13 +1,11 @@
 """Files of a run folder as local files, which mapping into memory needs."""
 
-import fcntl
-import hashlib
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow.fs as pafs
 
+from app.local_copies import copy_once
 from app.storage import Folder
 
 
@@ -22,24 +20,4 @@ def local_files(folder: Folder, names: Iterable[str], version: str, cache: Path)
     """
     if isinstance(folder.filesystem, pafs.LocalFileSystem):
         return Path(folder.path)
-    return copy_once(folder, names, version, cache)
-
-
-def copy_once(folder: Folder, names: Iterable[str], version: str, cache: Path) -> Path:
-    """Copy files into the cache, once however many processes ask at the same time, and return the copy's folder."""
-    target = cache / "indexes" / hashlib.sha256(f"{folder.uri}\n{version}".encode()).hexdigest()[:16]
-    if target.is_dir():
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # The lock goes with its process: a copy that was killed blocks nobody, and the next one starts afresh.
-    with target.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if target.is_dir():
-            return target
-        aside = target.with_suffix(".part")
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir()
-        for name in names:
-            pafs.copy_files(folder.file(name), str(aside / name), folder.filesystem, pafs.LocalFileSystem())
-        aside.rename(target)
-    return target
+    return copy_once(folder, names, version, cache / "indexes")
