@@ -9,7 +9,7 @@ from typing import Literal
 import pyarrow.fs as pafs
 
 from app.config import FieldNames, SourceConfig
-from app.storage import open_storage
+from app.storage import Folder, open_storage
 
 FileFormat = Literal["jsonl", "parquet", "text"]
 
@@ -22,6 +22,7 @@ _SUFFIXES: dict[FileFormat, tuple[str, ...]] = {
     "parquet": (".parquet", ".pq"),
     "text": (".txt", ".md", ".markdown", ".rst"),
 }
+_HIDDEN_MARKS = (".", "_")
 _GLOB_CHARACTERS = re.compile(r"[*?\[]")
 
 
@@ -47,16 +48,21 @@ class SourceFile:
         return open_storage(self.root)[0], self.path
 
 
-def list_files(sources: Sequence[SourceConfig]) -> list[SourceFile]:
+def list_files(sources: Sequence[SourceConfig], *, excluded: Folder | None = None) -> list[SourceFile]:
     """All input files, source by source, each source's sorted by path.
 
     A folder is searched through, save for hidden names (`.git`, `_delta_log`); files are taken whose suffix
-    tells a format that the source's `format` allows. A glob's matches are all taken when `format` is set.
+    tells a format that the source's `format` allows. A glob's matches are all taken when `format` is set, save
+    for hidden names that the pattern does not spell.
+
+    Args:
+        sources: Where to look.
+        excluded: Folder whose files are never taken: what the run writes is not its input.
 
     Raises:
         ValueError: a path that is missing, matches nothing, or whose format is unknown; names the field.
     """
-    return [file for index, source in enumerate(sources) for file in _list_source(index, source)]
+    return [file for index, source in enumerate(sources) for file in _list_source(index, source, excluded)]
 
 
 def compression_of(name: str) -> str | None:
@@ -64,7 +70,7 @@ def compression_of(name: str) -> str | None:
     return next((codec for suffix, codec in _COMPRESSIONS.items() if name.lower().endswith(suffix)), None)
 
 
-def _list_source(index: int, source: SourceConfig) -> list[SourceFile]:
+def _list_source(index: int, source: SourceConfig, excluded: Folder | None) -> list[SourceFile]:
     field = f"corpus.sources.{index}.path"
     if source.path.startswith(BUNDLED_PREFIX):
         return [_bundled_file(index, source, field)]
@@ -78,6 +84,13 @@ def _list_source(index: int, source: SourceConfig) -> list[SourceFile]:
         raise ValueError(
             f"{field}: {source.path!r} is not there; give a file, a folder or a glob with matches"
         )
+    if excluded is not None and excluded.filesystem == filesystem:
+        infos = [info for info in infos if not info.path.startswith(f"{excluded.path}/")]
+        if not infos:
+            raise ValueError(
+                f"{field}: {source.path!r} has no files but in the run's own folder {excluded.uri}; "
+                f"give another path, or another run_dir"
+            )
     scheme = source.path.partition("://")[0] + "://" if "://" in source.path else ""
     files = []
     for info in sorted(infos, key=lambda info: str(info.path)):
@@ -123,7 +136,11 @@ def _find(filesystem: pafs.FileSystem, path: str) -> tuple[list[pafs.FileInfo], 
     is_deep = "/" in pattern or "**" in pattern
     selector = pafs.FileSelector(folder or "/", recursive=is_deep, allow_not_found=True)
     matches = re.compile(_glob_to_regex(f"{folder}/{pattern}")).fullmatch
-    return [item for item in filesystem.get_file_info(selector) if item.is_file and matches(item.path)], True
+    prefix = f"{folder}/"
+    spelled = {part[0] for part in pattern.split("/") if part.startswith(_HIDDEN_MARKS)}
+    marks = tuple(mark for mark in _HIDDEN_MARKS if mark not in spelled)
+    found = [item for item in filesystem.get_file_info(selector) if item.is_file and matches(item.path)]
+    return [item for item in found if not _is_hidden(item.path.removeprefix(prefix), marks)], True
 
 
 def _glob_to_regex(pattern: str) -> str:
@@ -146,8 +163,8 @@ def _glob_to_regex(pattern: str) -> str:
     return "".join(parts)
 
 
-def _is_hidden(path_below: str) -> bool:
-    return any(part.startswith((".", "_")) for part in path_below.split("/"))
+def _is_hidden(path_below: str, marks: tuple[str, ...] = _HIDDEN_MARKS) -> bool:
+    return any(part.startswith(marks) for part in path_below.split("/"))
 
 
 def _format_of(path: str) -> FileFormat | None:

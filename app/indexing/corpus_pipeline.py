@@ -16,14 +16,15 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from app.config import Config, identity
-from app.corpus.decontamination import EvaluationFile, list_evaluation_files, read_contaminants
+from app.corpus.decontamination import Contaminants, EvaluationFile, list_evaluation_files, read_contaminants
 from app.corpus.repeats import find_edges, plan_edge_tasks, resolve_repeats
 from app.corpus.shards import CorpusLayout, ShardName
 from app.corpus.sources import list_files
 from app.corpus.steps import ShardRecord, UnitRecord, finish_shard, scan_unit
 from app.corpus.units import WorkUnit, fingerprint_of_plan, plan_units
-from app.indexing.tasks import Report, run_tasks
+from app.indexing.tasks import Report, fetch, run_tasks
 from app.run import Run
+from app.storage import Folder
 from app.tokens import Tokenizer
 
 _PLAN_FILE = "plan.json"
@@ -74,12 +75,13 @@ class _Build:
 
     def run(self) -> dict[str, Any]:
         settings = self.config.corpus
-        files = list_files(settings.sources)
+        files = list_files(settings.sources, excluded=Folder(self.config.run_dir))
         units = plan_units(files, settings.documents_per_shard)
         evaluation = list_evaluation_files(settings.decontamination)
         self.report(f"corpus: {len(files):,} files, kept apart from {len(evaluation):,} of evaluation text")
         self._begin_or_go_on(units, evaluation)
         contaminants = _start_reading_contaminants(evaluation, settings.decontamination.ngram_words)
+        num_ngrams: int = fetch(_count_ngrams.remote(contaminants))
         scanned = self._scan(units)
         self._check_malformed(scanned.values())
         self._find_repeats(sum(sum(record.shard_documents) for record in scanned.values()))
@@ -87,7 +89,6 @@ class _Build:
         record = _add_up(scanned.values(), finished)
         if not record["num_documents"]:
             raise ValueError(f"corpus.sources: no document is left ({_summary(record)}); give other sources")
-        num_ngrams = ray.get(_count_ngrams.remote(contaminants))
         return record | {"decontamination": {"num_files": len(evaluation), "num_ngrams": num_ngrams}}
 
     def _begin_or_go_on(self, units: Sequence[WorkUnit], evaluation: Sequence[EvaluationFile]) -> None:
@@ -166,14 +167,25 @@ def _finish_named(shard: ShardName, contaminants: Any, **settings: Any) -> tuple
 
 
 _resolve_repeats = ray.remote(num_cpus=1)(resolve_repeats)
-_count_ngrams = ray.remote(num_cpus=0)(lambda contaminants: len(contaminants.hashes))
+
+
+@ray.remote(num_cpus=0)
+def _count_ngrams(contaminants: Contaminants | ValueError) -> int | ValueError:
+    return contaminants if isinstance(contaminants, ValueError) else len(contaminants.hashes)
 
 
 def _start_reading_contaminants(files: Sequence[EvaluationFile], ngram_words: int) -> Any:
     """Begin on this node, where the files were found; all tasks of a node share the result's memory."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    read = ray.remote(num_cpus=0, scheduling_strategy=here)(read_contaminants)
-    return read.remote(files, ngram_words)
+    return _read_contaminants.options(scheduling_strategy=here).remote(files, ngram_words)
+
+
+@ray.remote(num_cpus=0)
+def _read_contaminants(files: Sequence[EvaluationFile], ngram_words: int) -> Contaminants | ValueError:
+    try:
+        return read_contaminants(files, ngram_words)
+    except ValueError as error:
+        return error
 
 
 def _count_reasons(scanned: Iterable[UnitRecord]) -> Counter[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
+import ray
 import ray.data
 from ray.data import DataContext
 
@@ -13,7 +14,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Report = Callable[[str], None]
 
-_PASSING_ERRORS = ["storage failed", "AWS Error"]
+_PASSING_ERRORS = ["storage failed", "AWS Error", "google::cloud::Status"]
 _NUM_RETRIES = 3
 
 
@@ -38,7 +39,7 @@ def run_tasks(
     if not items:
         return
     started = last = time.monotonic()
-    with DataContext.current(_quiet_context()):
+    with DataContext.current(quiet_context()):
         # Pickled here, as Arrow's attempt to make columns of our objects ends in a warning.
         rows = [{"item": pickle.dumps(item)} for item in items]
         dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map(partial(_work_on, function))
@@ -51,12 +52,20 @@ def run_tasks(
                 report(f"{title}: {num_done:,} of {len(items):,}, {left_sec / 60:.1f} minutes left")
 
 
+def fetch(reference: "ray.ObjectRef[Any]") -> Any:
+    """A task's result. The user's faults come back as values: raised in the task, Ray would wrap them in tracebacks."""
+    result = ray.get(reference)
+    if isinstance(result, ValueError):
+        raise result
+    return result
+
+
 def _work_on(function: Callable[[Any], Any], row: dict[str, Any]) -> dict[str, Any]:
     return {"result": pickle.dumps(function(pickle.loads(row["item"])))}  # noqa: S301 (packed by `run_tasks`)
 
 
-def _quiet_context() -> Any:
-    """The caller's settings without bars, as the lines of progress say the same."""
+def quiet_context() -> DataContext:
+    """The caller's settings without bars, as the lines of progress say the same; what may pass is tried again."""
     context = DataContext.get_current().copy()
     context.enable_progress_bars = False
     context.print_on_execution_start = False

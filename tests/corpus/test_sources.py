@@ -2,6 +2,7 @@ import pytest
 
 from app.config import SourceConfig
 from app.corpus.sources import compression_of, list_files
+from app.storage import Folder
 
 
 def listed(path, **more):
@@ -66,6 +67,24 @@ def test_globs(tmp_path, pattern, expected):
     touch(tmp_path, "b.jsonl", "a.jsonl", "d/c.jsonl", "d/e/c.txt")
     files = listed(tmp_path / pattern)
     assert [file.name.removeprefix(f"{tmp_path}/") for file in files] == expected
+
+
+def test_globs_leave_out_hidden_names_that_they_do_not_spell(tmp_path):
+    touch(tmp_path, "a.md", ".venv/lib/b.md", ".git/c.md", "_log/d.md", "e/.f.md")
+    for pattern, expected in (("**/*.md", ["a.md"]), (".git/*.md", [".git/c.md"]), ("_*/*", ["_log/d.md"])):
+        files = listed(tmp_path / pattern)
+        assert [file.name.removeprefix(f"{tmp_path}/") for file in files] == expected
+
+
+@pytest.mark.parametrize("pattern", ["", "**/*.jsonl", "*/*.jsonl"])
+def test_the_runs_own_files_are_no_sources(tmp_path, pattern):
+    touch(tmp_path, "in/a.jsonl", "run/dataset/b.jsonl", "run/c.jsonl", "run2/d.jsonl")
+    for scheme in ("", "file://"):
+        source = SourceConfig(path=f"{scheme}{tmp_path}/{pattern}")
+        files = list_files([source], excluded=Folder(str(tmp_path / "run")))
+        assert [file.path.removeprefix(f"{tmp_path}/") for file in files] == ["in/a.jsonl", "run2/d.jsonl"]
+    with pytest.raises(ValueError, match=r"^corpus\.sources\.0\.path: .*the run's own folder"):
+        list_files([SourceConfig(path=str(tmp_path / "run"))], excluded=Folder(str(tmp_path / "run")))
 
 
 def test_a_path_with_glob_characters_that_exists_is_that_path(tmp_path):
