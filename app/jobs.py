@@ -72,8 +72,13 @@ def _index(config: "Config", run: "Run", report: Report) -> None:
 
 def _synthesize(config: "Config", run: "Run", report: Report) -> None:
     from app.dataset.pipeline import synthesize
+    from app.indexing.corpus_pipeline import build_corpus
+    from app.indexing.index_pipeline import build_index
+    from app.preflight import check_targets_fit
 
-    _index(config, run, report)
+    build_corpus(config, run, report)
+    check_targets_fit(config, run.corpus.record()["num_tokens"])
+    build_index(config, run, report)
     synthesize(config, run, report)
 
 

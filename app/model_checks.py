@@ -6,6 +6,7 @@ Where the hub can't be reached, a name that was never downloaded is only checked
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,22 @@ class ModelFiles:
 
     config: dict[str, Any] | None
     has_chat_template: bool | None
+    chat_template: str | None = None
+    """Where there is one of that name alone or `default`."""
+
+    def refusal_of(self, roles: Sequence[str]) -> str | None:
+        """Why the chat template takes no chat of these roles; None when it does, or is not known."""
+        if self.chat_template is None:
+            return None
+        from jinja2 import TemplateError
+        from transformers.utils.chat_template_utils import render_jinja_template
+
+        chat = [{"role": role, "content": "text"} for role in roles]
+        try:
+            render_jinja_template([chat], chat_template=self.chat_template, bos_token="", eos_token="")
+        except TemplateError as error:
+            return " ".join(str(error).split())
+        return None
 
     @property
     def max_tokens(self) -> int | None:
@@ -67,12 +84,12 @@ def find_model(field: str, model: str, revision: str | None = None) -> ModelFile
         if name not in BUNDLED_MODELS:
             choices = ", ".join(BUNDLED_PREFIX + known for known in BUNDLED_MODELS)
             raise ValueError(f"{field}: {model!r} is not bundled; give one of {choices}")
-        return _read_folder(field, model, Folder(resolve_model(model)))
+        return _read_folder(field, model, resolve_model(model))
     if is_remote(model):
-        return _read_folder(field, model, Folder(model))
+        return _read_folder(field, model, model)
     folder = Path(resolve_model(model))
     if folder.is_dir() or model.startswith(("/", "~", ".")):
-        return _read_folder(field, model, Folder(str(folder)))
+        return _read_folder(field, model, str(folder))
     if not HUB_NAME.fullmatch(model):
         raise ValueError(
             f"{field}: {model!r} is neither a folder nor a hub name; give ORGANISATION/NAME, a folder, "
@@ -81,17 +98,34 @@ def find_model(field: str, model: str, revision: str | None = None) -> ModelFile
     return _read_hub(field, model, revision)
 
 
-def _read_folder(field: str, model: str, folder: Folder) -> ModelFiles:
+def _read_folder(field: str, model: str, uri: str) -> ModelFiles:
+    try:
+        return _read_small_files(field, model, Folder(uri))
+    except (OSError, json.JSONDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"{field}: {model!r} can't be read ({reason}); give a folder that this machine may read"
+        ) from error
+
+
+def _read_small_files(field: str, model: str, folder: Folder) -> ModelFiles:
     if not folder.exists(CONFIG_FILE):
         what = "holds no config.json" if folder.exists() else "does not exist"
         raise ValueError(
             f"{field}: {model!r} {what}; give a folder in Hugging Face's layout, or ORGANISATION/NAME"
         )
     config = folder.read_json(CONFIG_FILE)
-    chats = folder.exists(TEMPLATE_FILE) or (
-        folder.exists(TOKENIZER_FILE) and bool(folder.read_json(TOKENIZER_FILE).get("chat_template"))
-    )
-    return ModelFiles(config, chats)
+    if folder.exists(TEMPLATE_FILE):
+        return ModelFiles(config, True, folder.read_bytes(TEMPLATE_FILE).decode("utf-8"))
+    settings = folder.read_json(TOKENIZER_FILE) if folder.exists(TOKENIZER_FILE) else {}
+    return ModelFiles(config, bool(settings.get("chat_template")), _template_in(settings))
+
+
+def _template_in(tokenizer_settings: dict[str, Any]) -> str | None:
+    templates = tokenizer_settings.get("chat_template") or None
+    if isinstance(templates, list):
+        templates = {item["name"]: item["template"] for item in templates}.get("default")
+    return templates if isinstance(templates, str) else None
 
 
 def _read_hub(field: str, model: str, revision: str | None) -> ModelFiles:
@@ -123,6 +157,10 @@ def _read_hub(field: str, model: str, revision: str | None) -> ModelFiles:
         assert isinstance(settings, dict)
         return settings
 
-    chats = TEMPLATE_FILE in paths or bool(read(TOKENIZER_FILE).get("chat_template"))
+    settings = read(TOKENIZER_FILE)
+    chats = TEMPLATE_FILE in paths or bool(settings.get("chat_template"))
+    template = (
+        Path(paths[TEMPLATE_FILE]).read_text("utf-8") if TEMPLATE_FILE in paths else _template_in(settings)
+    )
     # What no tokenizer file says is not known: the cache may hold other files only.
-    return ModelFiles(read(CONFIG_FILE) or None, chats if TOKENIZER_FILE in paths else None)
+    return ModelFiles(read(CONFIG_FILE) or None, chats if TOKENIZER_FILE in paths else None, template)

@@ -4,13 +4,22 @@ Every fault is a ValueError of one line: the field, the value, and what would be
 """
 
 import math
+import os
+import uuid
+from pathlib import Path
 
-from app.config import Config, OpenAiConfig, VllmConfig, read_secret
-from app.corpus.sources import list_files
+from app.config import Config, OpenAiConfig, VllmConfig, ray_address, read_secret
+from app.corpus.decontamination import list_evaluation_files
+from app.corpus.sources import SourceFile, list_files
 from app.model_checks import ModelFiles, find_model
+from app.storage import Folder
 
 USUAL_DIMS = (384, 768, 1024, 4096)
 """Embedding sizes to try an index factory with, when the embedder's own is not known."""
+GPU_DEVICES = ("nvidia[0-9]*", "kfd", "dxg", "dri/renderD*", "accel/accel*")
+"""Device files under /dev of machines that may have a GPU."""
+OTHER_TOKENIZER_FACTOR = 2
+PROMPT_ROLES, EXAMPLE_ROLES = ("system", "user", "assistant"), ("user", "assistant")
 
 
 def check_index(config: Config) -> None:
@@ -19,11 +28,18 @@ def check_index(config: Config) -> None:
     Raises:
         ValueError: they cannot be made with these settings.
     """
+    _check_index_inputs(config)
+    _check_local_gpus({"retrieval.gpus_per_embed_actor": config.retrieval.gpus_per_embed_actor})
+    _check_run_dir(config)
+
+
+def _check_index_inputs(config: Config) -> None:
     check_values(config)
     _check_local_cpus(config)
     find_model(_tokenizer_field(config), config.generator_tokenizer, config.generator.revision)
     _check_embedder(config)
-    list_files(config.corpus.sources)
+    _check_files_open(list_files(config.corpus.sources))
+    _check_evaluation_files(config)
 
 
 def check_synthesis(config: Config) -> None:
@@ -33,15 +49,24 @@ def check_synthesis(config: Config) -> None:
         ValueError: it cannot be made with these settings.
     """
     _check_secrets(config)
-    check_index(config)
+    _check_index_inputs(config)
+    _check_local_gpus(
+        {
+            "retrieval.gpus_per_embed_actor": config.retrieval.gpus_per_embed_actor,
+            "retrieval.gpus_per_retriever": config.retrieval.gpus_per_retriever,
+            "pipeline.gpus_per_actor": config.pipeline.gpus_per_actor,
+        }
+    )
     _check_generator(config)
     if config.dataset.tokenizer:
         _check_chats(
             "dataset.tokenizer",
             config.dataset.tokenizer,
             find_model("dataset.tokenizer", config.dataset.tokenizer),
+            EXAMPLE_ROLES,
         )
     _check_corpus_fills_targets(config)
+    _check_run_dir(config)
 
 
 def check_values(config: Config) -> None:
@@ -71,15 +96,71 @@ def check_values(config: Config) -> None:
 def check_targets_fit(config: Config, num_corpus_tokens: int) -> None:
     """Refuse target lengths that all documents together cannot fill.
 
+    Args:
+        config: Its lengths are in the trained model's tokens.
+        num_corpus_tokens: In the generator's tokens; those of another tokenizer may be up to twice as many.
+
     Raises:
         ValueError: names the first such range.
     """
+    is_same = config.tokenizer_model == config.generator_tokenizer
+    _refuse_targets_above(config, num_corpus_tokens * (1 if is_same else OTHER_TOKENIZER_FACTOR))
+
+
+def _refuse_targets_above(config: Config, most_tokens: int) -> None:
+    if not config.dataset.num_long_input_seeds:
+        return
     for index, length in enumerate(config.dataset.target_lengths):
-        if length.max_tokens > num_corpus_tokens:
+        if length.max_tokens > most_tokens:
             raise ValueError(
                 f"dataset.target_lengths.{index}.max_tokens: {length.max_tokens} is beyond the whole corpus; "
-                f"at most {num_corpus_tokens}, or give more documents"
+                f"at most {most_tokens}, or give more documents"
             )
+
+
+def _check_run_dir(config: Config) -> None:
+    """Write and delete a file: checked last, so that a refused start leaves no folder."""
+    name = f".probe.{uuid.uuid4().hex}"
+    try:
+        folder = Folder(config.run_dir)
+        folder.write_bytes(name, b"")
+        folder.filesystem.delete_file(folder.file(name))
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"run_dir: {config.run_dir!r} can't be written to ({_in_a_line(error)}); "
+            f"give a folder where this machine may write"
+        ) from error
+
+
+def _check_files_open(files: list[SourceFile]) -> None:
+    """Read a byte of each source's first file; all of them would take long on an object store."""
+    for file in {file.source_index: file for file in reversed(files)}.values():
+        try:
+            filesystem, path = file.open_filesystem()
+            with filesystem.open_input_file(path) as stream:
+                stream.read(1)
+        except OSError as error:
+            raise _unreadable(file, error) from error
+
+
+def _unreadable(file: SourceFile, error: Exception) -> ValueError:
+    return ValueError(
+        f"corpus.sources.{file.source_index}.path: {file.name!r} can't be read ({_in_a_line(error)}); "
+        f"give files that every node may read"
+    )
+
+
+def _check_evaluation_files(config: Config) -> None:
+    try:
+        list_evaluation_files(config.corpus.decontamination)
+    except OSError as error:
+        raise ValueError(
+            f"corpus.decontamination.paths: can't be listed ({_in_a_line(error)}); give other paths"
+        ) from error
+
+
+def _in_a_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _check_secrets(config: Config) -> None:
@@ -98,7 +179,7 @@ def _check_secrets(config: Config) -> None:
 
 def _check_local_cpus(config: Config) -> None:
     """Actors hold their CPUs for good: a Ray of our own with too few would wait forever."""
-    if config.ray.num_cpus is None:
+    if ray_address() is not None:
         return
     pipeline, retrieval = config.pipeline, config.retrieval
     # One is left for reading and writing.
@@ -107,17 +188,35 @@ def _check_local_cpus(config: Config) -> None:
         + retrieval.num_retrievers * retrieval.cpus_per_retriever
     )
     needed = math.ceil(1 + max(agents, retrieval.min_embed_actors * retrieval.cpus_per_embed_actor))
-    if config.ray.num_cpus < needed:
+    num_cpus = config.ray.num_cpus or os.cpu_count() or 1
+    if num_cpus < needed:
+        whose = "" if config.ray.num_cpus else " (this machine's)"
         raise ValueError(
-            f"ray.num_cpus: {config.ray.num_cpus} is too few for the actors of `pipeline` and `retrieval` "
+            f"ray.num_cpus: {num_cpus}{whose} is too few for the actors of `pipeline` and `retrieval` "
             f"and one to read and write; at least {needed}"
         )
+
+
+def _check_local_gpus(gpus: dict[str, float]) -> None:
+    """A Ray of our own on a machine without a GPU would wait for one forever."""
+    if ray_address() is not None or _has_gpu():
+        return
+    for field, num_gpus in gpus.items():
+        if num_gpus:
+            raise ValueError(
+                f"{field}: {num_gpus:g} is asked for, and this machine has no GPU; give 0, or submit the job "
+                f"to a cluster with --address http://HEAD:8265"
+            )
+
+
+def _has_gpu() -> bool:
+    return any(True for pattern in GPU_DEVICES for _ in Path("/dev").glob(pattern))
 
 
 def _check_generator(config: Config) -> None:
     generator = config.generator
     files = find_model(_tokenizer_field(config), config.generator_tokenizer, generator.revision)
-    _check_chats(_tokenizer_field(config), config.generator_tokenizer, files)
+    _check_chats(_tokenizer_field(config), config.generator_tokenizer, files, PROMPT_ROLES)
     if not isinstance(generator, VllmConfig) or "hf_overrides" in generator.engine_args:
         return
     if files.max_tokens is not None and generator.max_model_tokens > files.max_tokens:
@@ -127,9 +226,14 @@ def _check_generator(config: Config) -> None:
         )
 
 
-def _check_chats(field: str, model: str, files: ModelFiles) -> None:
+def _check_chats(field: str, model: str, files: ModelFiles, roles: tuple[str, ...]) -> None:
     if files.has_chat_template is False:
         raise ValueError(f"{field}: {model!r} has no chat template; give an instruct model")
+    if (reason := files.refusal_of(roles)) is not None:
+        raise ValueError(
+            f"{field}: the chat template of {model!r} takes no {', '.join(roles)} chat ({reason}); "
+            f"give a model that does"
+        )
 
 
 def _check_embedder(config: Config) -> None:
@@ -170,6 +274,7 @@ def check_index_factory(factory: str, dim: int | None) -> None:
 
 def _check_corpus_fills_targets(config: Config) -> None:
     from app.corpus.size import holds_at_least, measure_corpus
+    from app.corpus.streams import StorageError
     from app.tokens import Tokenizer
 
     if not config.dataset.num_long_input_seeds:
@@ -182,9 +287,14 @@ def _check_corpus_fills_targets(config: Config) -> None:
     tokenizer = Tokenizer(
         config.tokenizer_model, None if config.dataset.tokenizer else config.generator.revision
     )
-    size = measure_corpus(files, tokenizer, config.corpus.max_document_bytes)
+    try:
+        size = measure_corpus(files, tokenizer, config.corpus.max_document_bytes)
+    except StorageError as error:
+        named = [file for file in files if file.name in str(error)]
+        file = max(named or files, key=lambda file: len(file.name))
+        raise _unreadable(file, error) from error
     if size.surely_below(longest):
-        check_targets_fit(config, size.num_tokens)
+        _refuse_targets_above(config, size.num_tokens)
 
 
 def _tokenizer_field(config: Config) -> str:

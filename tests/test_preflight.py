@@ -3,11 +3,15 @@
 
 import gzip
 import json
+import re
 
 import pytest
 
+from app import model_checks, preflight
+from app.corpus import size
 from app.corpus.size import SAMPLE_BYTES, CorpusSize, holds_at_least, measure_corpus
 from app.corpus.sources import list_files
+from app.corpus.streams import StorageError
 from app.model_checks import ModelFiles, find_model
 from app.preflight import check_index, check_index_factory, check_synthesis, check_targets_fit, check_values
 from app.recipe import load_config
@@ -41,7 +45,8 @@ def config(models):
     """Settings that pass, with overrides."""
 
     def load(*overrides: str):
-        own = ["--generator.model", str(models / "generator"), "--retrieval.model", str(models / "embedder")]
+        own = ["--run_dir", str(models / "run")]
+        own += ["--generator.model", str(models / "generator"), "--retrieval.model", str(models / "embedder")]
         return load_config("laptop", [*own, *overrides])
 
     return load
@@ -90,6 +95,84 @@ def test_a_model_without_a_chat_template_cannot_generate(config, models):
     check_synthesis(config())
 
 
+def test_a_template_that_refuses_the_system_role_is_named(config, models):
+    # As Gemma 2's.
+    refuses = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+    (models / "generator" / "chat_template.jinja").write_text(refuses)
+    expected = "generator.model: the chat template of '.*' takes no system, user, assistant chat "
+    assert re.match(
+        expected + r"\(System role not supported\); give a model", fault(check_synthesis, config())
+    )
+    assert ModelFiles(None, True, refuses).refusal_of(("user", "assistant")) is None
+    (models / "generator" / "chat_template.jinja").unlink()
+    settings = {"chat_template": [{"name": "default", "template": refuses}]}
+    (models / "generator" / "tokenizer_config.json").write_text(json.dumps(settings))
+    assert "System role not supported" in fault(check_synthesis, config())
+
+
+def test_a_model_that_cannot_be_read_is_named(monkeypatch):
+    def fail(uri):
+        raise OSError("AWS Error NETWORK_CONNECTION\nduring HeadBucket")
+
+    monkeypatch.setattr(model_checks, "Folder", fail)
+    expected = r"^f: 's3://bucket/m' can't be read \(AWS Error NETWORK_CONNECTION during HeadBucket\); give"
+    with pytest.raises(ValueError, match=expected):
+        find_model("f", "s3://bucket/m")
+
+
+def test_the_run_dir_is_tried_and_left_empty(config, tmp_path):
+    check_index(config())
+    assert list((tmp_path / "run").iterdir()) == []
+    (tmp_path / "file").touch()
+    refused = config("--run_dir", str(tmp_path / "file" / "run"))
+    for check in (check_index, check_synthesis):
+        assert re.match(
+            r"run_dir: '.*/file/run' can't be written to \(.*\); give a folder", fault(check, refused)
+        )
+
+
+def test_a_ray_of_our_own_needs_the_cpus_and_gpus_that_actors_hold(config, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(preflight, "_has_gpu", lambda: False)
+    many = config("--ray.num_cpus", "null", "--pipeline.cpus_per_actor", "100000")
+    assert re.match(r"ray\.num_cpus: \d+ \(this machine's\) is too few", fault(check_index, many))
+    wants_gpu = config("--pipeline.gpus_per_actor", "1")
+    assert fault(check_synthesis, wants_gpu).startswith(
+        "pipeline.gpus_per_actor: 1 is asked for, and this machine"
+    )
+    check_index(wants_gpu)
+    embeds = config("--retrieval.gpus_per_embed_actor", "0.5")
+    assert fault(check_index, embeds).startswith("retrieval.gpus_per_embed_actor: 0.5 is asked for")
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    for elsewhere in (many, wants_gpu, embeds):
+        check_synthesis(elsewhere)
+
+
+def test_evaluation_text_must_be_there(config):
+    settings = config("--corpus.decontamination.paths", "[/not/there]")
+    assert fault(check_index, settings).startswith(
+        "corpus.decontamination.paths.0: '/not/there' is not there"
+    )
+
+
+def test_an_input_file_that_cannot_be_read_is_named(config, tmp_path, monkeypatch, word_tokenizer):
+    # It opens, and fails to be read.
+    broken = ["--corpus.sources.0.path", "/proc/self/mem", "--corpus.sources.0.format", "text"]
+    assert fault(check_index, config(*broken)).startswith(
+        "corpus.sources.0.path: '/proc/self/mem' can't be read ("
+    )
+    (tmp_path / "c.txt").write_text("word")
+
+    def measure(files, *_):
+        raise StorageError(f"storage failed on {files[0].name}: gone")
+
+    monkeypatch.setattr(size, "measure_corpus", measure)
+    settings = config("--corpus.sources.0.path", str(tmp_path / "c.txt"))
+    assert re.match(
+        r"corpus\.sources\.0\.path: '.*c\.txt' can't be read \(.*gone\)", fault(check_synthesis, settings)
+    )
+
+
 def test_an_openai_generator_needs_its_key_and_counts_with_its_tokenizer(config, models, monkeypatch):
     endpoint = {"type": "openai", "base_url": "http://h/v1", "model": "m", "max_model_tokens": 4096}
     endpoint |= {"tokenizer": str(models / "generator"), "api_key_env": "LONGSTRAP_TEST_KEY"}
@@ -116,6 +199,15 @@ def test_a_target_beyond_the_corpus_is_refused_with_what_it_holds():
     expected = f"dataset.target_lengths.0.max_tokens: {longest} is beyond the whole corpus"
     assert str(caught.value).startswith(expected)
     assert f"at most {longest - 1}" in str(caught.value)
+
+
+def test_targets_of_another_tokenizer_have_a_tolerance_and_none_are_needed_without_long_inputs():
+    longest = load_config("laptop").dataset.target_lengths[0].max_tokens
+    other = load_config("laptop", ["--dataset.tokenizer", "an/other"])
+    check_targets_fit(other, longest // 2)
+    with pytest.raises(ValueError, match=r"^dataset\.target_lengths\.0\.max_tokens"):
+        check_targets_fit(other, longest // 2 - 1)
+    check_targets_fit(load_config("laptop", ["--dataset.num_long_input_seeds", "0"]), 1)
 
 
 @pytest.fixture
@@ -154,20 +246,20 @@ def corpus(config, path):
 def test_a_small_corpus_is_counted_exactly_gzip_included(config, tmp_path):
     rows = "".join(json.dumps({"text": "one two three", "title": "t"}) + "\n" for _ in range(50))
     (tmp_path / "c.jsonl.gz").write_bytes(gzip.compress(rows.encode()))
-    size = measure_corpus(corpus(config, tmp_path / "c.jsonl.gz"), WordCounter(), 10**6)
-    assert size == CorpusSize(150, is_exact=True)
-    assert size.surely_below(151)
-    assert not size.surely_below(150)
+    measured = measure_corpus(corpus(config, tmp_path / "c.jsonl.gz"), WordCounter(), 10**6)
+    assert measured == CorpusSize(150, is_exact=True)
+    assert measured.surely_below(151)
+    assert not measured.surely_below(150)
 
 
 def test_a_large_corpus_is_estimated_from_its_start_and_given_a_margin(config, tmp_path):
     (tmp_path / "c.txt").write_text("word " * (SAMPLE_BYTES // 5 + 10))
     (tmp_path / "d.txt").write_text("word " * (SAMPLE_BYTES // 5))
-    size = measure_corpus(corpus(config, tmp_path / "*.txt"), WordCounter(), 10**8)
-    assert not size.is_exact
-    assert size.num_tokens == pytest.approx(2 * SAMPLE_BYTES / 5, rel=0.01)
-    assert not size.surely_below(int(size.num_tokens * 1.2))
-    assert size.surely_below(int(size.num_tokens * 1.3))
+    measured = measure_corpus(corpus(config, tmp_path / "*.txt"), WordCounter(), 10**8)
+    assert not measured.is_exact
+    assert measured.num_tokens == pytest.approx(2 * SAMPLE_BYTES / 5, rel=0.01)
+    assert not measured.surely_below(int(measured.num_tokens * 1.2))
+    assert measured.surely_below(int(measured.num_tokens * 1.3))
 
 
 def test_large_files_need_not_be_opened(config, tmp_path):
