@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
 
@@ -168,13 +168,16 @@ with local_ray(1):
 
 
 def test_a_killed_job_goes_on_without_reading_its_units_again(tmp_path):
+    import psutil  # Comes with Ray, once that is imported.
+
     source = tmp_path / "table.parquet"
     write_parquet(source, 200, 5)
     scan = tmp_path / "run" / "corpus" / "_scan"
+    folder = tempfile.mkdtemp(prefix="l")
     job = subprocess.Popen(
         [sys.executable, "-c", KILLED_JOB, str(tmp_path / "run"), str(source)],
         cwd=Path(__file__).parents[2],
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "TMPDIR": folder},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -185,9 +188,16 @@ def test_a_killed_job_goes_on_without_reading_its_units_again(tmp_path):
             assert time.monotonic() < deadline
             time.sleep(0.01)
     finally:
+        started = psutil.Process(job.pid).children(recursive=True) if job.poll() is None else []
         job.send_signal(signal.SIGKILL)
         job.wait()
-    time.sleep(1.0)
+        # Its Ray outlives it, and would finish what is in work.
+        for process in started:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        _, alive = psutil.wait_procs(started, timeout=60)
+        shutil.rmtree(folder, ignore_errors=True)
+    assert not alive
     num_done = len(list(scan.glob("unit-*.json")))
     assert 4 <= num_done < 40
     # A mark in what was read shows whether it is read again.
@@ -203,6 +213,19 @@ def test_a_killed_job_goes_on_without_reading_its_units_again(tmp_path):
     assert record["num_documents"] == 200
     titles = pq.read_table(tmp_path / "run" / "corpus" / "documents")["title"].to_pylist()
     assert titles == [""] * 10 + ["marked"] * 5 + [""] * 185
+
+
+def test_a_broken_evaluation_file_is_told_before_anything_is_read(tmp_path):
+    write_parquet(tmp_path / "table.parquet", 20, 5)
+    (tmp_path / "broken.json").write_text("{")
+    config = config_of(tmp_path / "run", tmp_path / "table.parquet", evaluation=[tmp_path / "broken.json"])
+    with (
+        local_ray(1),
+        pytest.raises(ValueError, match=r"^corpus\.decontamination: .*broken\.json can't be read") as raised,
+    ):
+        build_corpus(config, Run(config.run_dir), print)
+    assert "\n" not in str(raised.value)
+    assert not list((tmp_path / "run" / "corpus" / "_scan").glob("unit-*"))
 
 
 def test_too_many_malformed_rows_stop_the_job_until_they_are_allowed_or_mended(tmp_path):
