@@ -15,14 +15,13 @@ import ray.data
 from ray.data import DataContext
 
 from app.config import Config, RetrievalConfig
+from app.indexing.tasks import Report, quiet_context
 from app.retrieval.embedder import Vectors
 from app.retrieval.index_folder import VECTORS_FOLDER, load_embedder
 from app.retrieval.passages import PASSAGES_FOLDER
 from app.retrieval.vectors import write_shard
 from app.run import Run
 from app.storage import Folder
-
-Report = Callable[[str], None]
 
 # A shard is what is embedded in one go and lost when an actor dies. The bounds keep a small corpus spread over the
 # actors and a large one in a few thousand files.
@@ -71,7 +70,7 @@ def embed_corpus(config: Config, run: Run, plans: Sequence[ShardPlan], report: R
     num_all, num_todo = (sum(plan.num_rows for plan in some) for some in (plans, todo))
     if not todo:
         return
-    with DataContext.current(_quiet_context()):
+    with DataContext.current(quiet_context()):
         report_progress(
             (int(row["num_rows"]) for row in _embedded(retrieval, run, todo).iter_rows()),
             num_all,
@@ -95,14 +94,6 @@ def _embedded(retrieval: RetrievalConfig, run: Run, todo: Sequence[ShardPlan]) -
         # Waiting OpenMP threads that spin take the CPU from each other wherever threads outnumber free cores.
         runtime_env={"env_vars": {"OMP_WAIT_POLICY": "PASSIVE"}},
     )
-
-
-def _quiet_context() -> DataContext:
-    """The caller's settings without bars, as the lines of progress say the same."""
-    context = DataContext.get_current().copy()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    return context
 
 
 def report_progress(

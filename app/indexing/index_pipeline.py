@@ -5,14 +5,22 @@ from typing import Any
 import ray
 
 from app.config import Config, RetrievalConfig
-from app.indexing.embedding import Report, ShardPlan, embed_corpus, num_node_cores, plan_shards
+from app.indexing.embedding import ShardPlan, embed_corpus, num_node_cores, plan_shards
+from app.indexing.tasks import Report, fetch
 from app.retrieval.embedder import check_embedding_tokens
 from app.retrieval.index import create_index
-from app.retrieval.index_folder import VECTORS_FOLDER, make_index, measure_index, vector_identity
+from app.retrieval.index_folder import (
+    VECTORS_FOLDER,
+    build_settings,
+    make_index,
+    measure_index,
+    vector_identity,
+)
 from app.retrieval.model_facts import describe_model
 from app.retrieval.passages import PASSAGES_FOLDER
+from app.retrieval.recall import check_recall
 from app.retrieval.vectors import VectorShard, VectorShards
-from app.run import Run
+from app.run import Run, differences
 
 
 def build_index(config: Config, run: Run, report: Report) -> dict[str, Any]:
@@ -26,7 +34,8 @@ def build_index(config: Config, run: Run, report: Report) -> dict[str, Any]:
         report: Takes lines for a person to read.
 
     Raises:
-        ValueError: the model can't be had, the index there was made from other vectors, or its factory does not fit.
+        ValueError: the model can't be had, the index there was made with other settings, its factory does not fit, or
+            its recall is too low.
     """
     retrieval = config.retrieval
     facts = describe_model(retrieval.model, retrieval.revision)
@@ -37,13 +46,13 @@ def build_index(config: Config, run: Run, report: Report) -> dict[str, Any]:
         create_index(retrieval, corpus["num_passages"], facts.dim)
     run.index.claim(vector_identity(retrieval, facts, corpus["fingerprint"]))
     if run.index.is_complete():
-        record = _reuse(retrieval, run)
+        record = _reuse(config, run)
     else:
         plans = plan_shards(run.corpus.folder / PASSAGES_FOLDER)
         embed_corpus(config, run, plans, report)
         num_gpus = retrieval.gpus_per_embed_actor
         build = _build.options(num_cpus=max(1.0, retrieval.cpus_per_embed_actor), num_gpus=num_gpus)
-        record = _get(build.remote(retrieval, run, plans, config.seed))
+        record = fetch(build.remote(retrieval, run, plans, config.seed))
         run.index.complete(record)
     (run.index.folder / VECTORS_FOLDER).delete()
     factory, recall = record["build"]["index_factory"], record["recall_at_10"]
@@ -51,17 +60,20 @@ def build_index(config: Config, run: Run, report: Report) -> dict[str, Any]:
     return record
 
 
-def _reuse(retrieval: RetrievalConfig, run: Run) -> dict[str, Any]:
+def _reuse(config: Config, run: Run) -> dict[str, Any]:
+    retrieval = config.retrieval
     record = run.index.record()
-    factory = record["build"]["index_factory"]
-    if factory != retrieval.index_factory:
+    wanted = build_settings(retrieval, config.seed)
+    for name, was, now in differences(record["build"], wanted):
+        field = name if name == "seed" else f"retrieval.{name}"
         raise ValueError(
-            f"retrieval.index_factory: {run.index.folder.uri} was made with {factory!r}, now it is "
-            f"{retrieval.index_factory!r}, and its vectors are no longer kept; set it back, or give another run_dir"
+            f"{field}: {run.index.folder.uri} was made with {was!r}, now it is {now!r}, and its vectors are no "
+            f"longer kept; set it back, or give another run_dir"
         )
-    if "IVF" in factory and record["nprobe"] != retrieval.nprobe:
-        record = _get(_measure.remote(retrieval, run))
+    if "IVF" in retrieval.index_factory and record["nprobe"] != retrieval.nprobe:
+        record = fetch(_measure.remote(retrieval, run))
         run.index.complete(record)
+    check_recall(retrieval, record["recall_at_10"])
     return record
 
 
@@ -87,14 +99,6 @@ def _measure(retrieval: RetrievalConfig, run: Run) -> dict[str, Any] | ValueErro
         return measure_index(retrieval, run)
     except ValueError as error:
         return error
-
-
-def _get(reference: "ray.ObjectRef[dict[str, Any] | ValueError]") -> dict[str, Any]:
-    """A task's result. The user's faults come back as values: raised in the task, Ray would wrap them in tracebacks."""
-    result = ray.get(reference)
-    if isinstance(result, ValueError):
-        raise result
-    return result
 
 
 def _use_all_cores() -> None:

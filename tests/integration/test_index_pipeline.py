@@ -57,7 +57,18 @@ def corpus_of(run: Run, num_parts: int) -> None:
 
 def config_of(path, *overrides: str) -> Config:
     return load_config(
-        "laptop", ["--run_dir", str(path), "--retrieval.max_embed_actors", "2", "--seed", "0", *overrides]
+        "laptop",
+        [
+            "--run_dir",
+            str(path),
+            "--retrieval.max_embed_actors",
+            "2",
+            "--seed",
+            "0",
+            "--retrieval.dtype",
+            "float32",
+            *overrides,
+        ],
     )
 
 
@@ -142,6 +153,9 @@ def test_the_same_again_is_reused(built):
         (["--retrieval.embedding_tokens", "100"], r"^retrieval.embedding_tokens: .* 512, now it is 100"),
         (["--retrieval.dtype", "bfloat16"], r"^retrieval.dtype: "),
         (["--retrieval.index_factory", "SQ8"], r"^retrieval.index_factory: .* 'Flat', now it is 'SQ8'"),
+        (["--retrieval.num_training_vectors", "9"], r"^retrieval.num_training_vectors: .* now it is 9"),
+        (["--retrieval.num_recall_queries", "9"], r"^retrieval.num_recall_queries: .* now it is 9"),
+        (["--seed", "1"], r"^seed: .* was made with 0, now it is 1"),
     ],
 )
 def test_other_vectors_are_refused_by_name(built, overrides, message):
@@ -196,6 +210,9 @@ def test_a_half_done_index_is_continued_and_its_settings_may_still_change(local_
     assert record["nprobe"] == 4
     assert 0.5 < record["recall_at_10"] < 1.0
     assert half.index.record() == record
+    finer_still = finer.retrieval.model_copy(update={"nprobe": 4})
+    with pytest.raises(ValueError, match=r"^retrieval.min_recall: "):
+        build_index(finer.model_copy(update={"retrieval": finer_still}), half, lines.append)
 
 
 @pytest.fixture(scope="module")
