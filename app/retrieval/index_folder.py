@@ -47,6 +47,16 @@ def vector_identity(config: RetrievalConfig, facts: ModelFacts, corpus_fingerpri
     }
 
 
+def build_settings(config: RetrievalConfig, seed: int) -> dict[str, Any]:
+    """What decides, beside its vectors, what an index is."""
+    return {
+        "index_factory": config.index_factory,
+        "num_training_vectors": config.num_training_vectors,
+        "num_recall_queries": config.num_recall_queries,
+        "seed": seed,
+    }
+
+
 def load_embedder(config: RetrievalConfig, run: Run, device: str) -> Embedder:
     """The embedder of the run's index, with the revision and prefixes that its vectors were made with."""
     made_with = run.index.folder.read_json(SETTINGS_FILE)["retrieval"]
@@ -65,12 +75,7 @@ def make_index(config: RetrievalConfig, run: Run, shards: VectorShards, seed: in
     made_with = folder.read_json(SETTINGS_FILE)
     known_dim = made_with["retrieval"]["dim"]
     assert known_dim in (None, shards.dim), f"vectors of {shards.dim} from a model of {known_dim}"
-    build = {
-        "index_factory": config.index_factory,
-        "num_training_vectors": config.num_training_vectors,
-        "num_recall_queries": config.num_recall_queries,
-        "seed": seed,
-    }
+    build = build_settings(config, seed)
     if folder.exists(RECORD_FILE):
         if folder.read_json(RECORD_FILE)["build"] == build:
             return
