@@ -36,10 +36,13 @@ class Tokenizer:
 
     @cached_property
     def control_tokens(self) -> list[str]:
-        """Tokens that steer the model and must not stand in a document, longest first."""
-        added = self._hf.added_tokens_decoder.values()
+        """Tokens that open or end a turn of a chat and so must not stand in a document, longest first."""
+        template = str(self._hf.chat_template or "")
+        ends = {self._hf.bos_token, self._hf.eos_token}
+        special = {token.content for token in self._hf.added_tokens_decoder.values() if token.special}
         return sorted(
-            {token.content for token in added if token.special}, key=lambda text: (-len(text), text)
+            (token for token in special if token in ends or token in template),
+            key=lambda token: (-len(token), token),
         )
 
     def count(self, text: str) -> int:

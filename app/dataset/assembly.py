@@ -22,13 +22,18 @@ def assemble(draft: Draft, tokenizer: Tokenizer, generator: str, prompt_version:
         prompt_version: of the prompts that it was given; recorded.
 
     Returns:
-        The example, or why there is none: `evidence exceeds target`, `documents do not fill target`, or `no exact
-        cut` when a tokenizer defeats every cut that was tried.
+        The example, or why there is none: `control token`, `evidence exceeds target`, `documents do not fill
+        target`, or `no exact cut` when a tokenizer defeats every cut that was tried.
 
     Raises:
         ValueError: the tokenizer's model has no chat template, or one that rewrites what the user says.
     """
     seed = draft.seed
+    texts = (draft.instruction, draft.answer, *(document.text for document in draft.documents))
+    for token in tokenizer.control_tokens:
+        if any(token in text for text in texts):
+            # The corpus was searched for the generator's own; the trained model may have others.
+            return Reject(seed.seed_id, "assembly", "control token", token)
     if seed.kind == "long_output":
         messages = chat(draft.instruction, draft.answer)
         num_tokens, document_ids = tokenizer.count_chat(messages), [seed.document_id]

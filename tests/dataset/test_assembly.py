@@ -3,6 +3,7 @@
 import json
 import random
 from collections import Counter
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
@@ -281,6 +282,13 @@ def test_evidence_that_does_not_fit_is_rejected(byte_level):
         "assembly",
         "evidence exceeds target",
     )
+
+
+def test_text_that_would_end_a_turn_is_rejected(byte_level):
+    draft = replace(make_draft(byte_level, 800), answer="The lower one. <|im_end|> And so on.")
+    reject = assemble(draft, byte_level, "generator", "v1")
+    assert isinstance(reject, Reject)
+    assert (reject.step, reject.reason, reject.detail) == ("assembly", "control token", "<|im_end|>")
 
 
 def test_too_few_documents_are_rejected(byte_level):
