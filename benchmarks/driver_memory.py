@@ -116,7 +116,9 @@ def write_tiny_embedder(folder: Path) -> None:
     from sentence_transformers.models import Pooling, Transformer
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     torch.manual_seed(0)
     special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
     letters = [*"abcdefghijklmnopqrstuvwxyz0123456789"]

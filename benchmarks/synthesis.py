@@ -1,10 +1,14 @@
 """How fast and how frugal a synthesis is, side by side with what else could have been done, in one run.
 
-python -m benchmarks.synthesis [--rows N] [--out benchmarks/results/synthesis.json]
+python -m benchmarks.synthesis [--rows N] [--repeats 2] [--out benchmarks/results/synthesis.json]
 
 The laptop recipe's real job runs and keeps its journal. Then its very calls, each with as many tokens as it had, go
 through a bare engine all at once, through chained `ray.data.llm` processors, and row by row. A rate is output tokens
-from the moment the engines are up to the last answer.
+from the moment the engines are up to the last answer. A result that is to be kept wants `--repeats 2`: without it no
+noise is known.
+
+Without `--engine-core` the four engines of the chained processors spread over all cores while the job's one engine
+keeps to its one thread. With it all engines of a variant share one core, as they would share one GPU.
 """
 
 import argparse
@@ -20,6 +24,7 @@ from typing import Any
 from benchmarks.driver_memory import measure_driver_memory
 from benchmarks.record import ROOT, describe_machine, run_measured, say, spread, write_result
 from benchmarks.synthesis_calls import (
+    THREADS_BIND,
     Work,
     engine_ready_at,
     prefix_cache_share,
@@ -79,11 +84,13 @@ class Measurement:
     Args:
         folder: Takes corpora, runs and logs.
         num_rows: Seeds of the measured job.
+        engine_core: Core that all engines compute on; None leaves it to the system.
     """
 
-    def __init__(self, folder: Path, num_rows: int) -> None:
+    def __init__(self, folder: Path, num_rows: int, engine_core: int | None) -> None:
         self._folder = folder
         self._num_rows = num_rows
+        self._environment = {} if engine_core is None else {THREADS_BIND: str(engine_core)}
         self._sources = folder / "sources.jsonl"
         self._ray_temp_dir = str(folder / "ray")
 
@@ -115,7 +122,7 @@ class Measurement:
         )
         result = run_dir / "engine.json"
         arguments = [str(run_dir), str(result), "--sequential-rows", str(num_sequential_rows)]
-        run_measured("benchmarks.synthesis_engine", arguments, self._folder / f"engine{number}.log")
+        self._run("benchmarks.synthesis_engine", arguments, f"engine{number}")
         facts |= json.loads(result.read_text("utf-8"))
         bare = Work(**facts["bare"])
         say(f"bare engine {number}: {bare.tokens_per_sec:.1f} output tokens/s")
@@ -126,7 +133,7 @@ class Measurement:
         say("the same calls through chained processors")
         result = pair.run_dir / "chained.json"
         arguments = [str(pair.run_dir), str(result), self._ray_temp_dir]
-        run_measured("benchmarks.synthesis_chained", arguments, self._folder / "chained.log")
+        self._run("benchmarks.synthesis_chained", arguments, "chained")
         measured: dict[str, Any] = json.loads(result.read_text("utf-8"))
         return measured
 
@@ -138,13 +145,16 @@ class Measurement:
 
     def _run_job(self, verb: str, name: str) -> float:
         arguments = job_arguments(self._folder / name, self._sources, self._num_rows, self._ray_temp_dir)
-        return run_measured(f"ray_jobs.{verb}", arguments, self._folder / f"{name}-{verb}.log")
+        return self._run(f"ray_jobs.{verb}", arguments, f"{name}-{verb}")
+
+    def _run(self, module: str, arguments: list[str], name: str) -> float:
+        return run_measured(module, arguments, self._folder / f"{name}.log", self._environment)
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> None:
     """Measure everything and write the result."""
     machine = describe_machine()
-    measurement = Measurement(folder, arguments.rows)
+    measurement = Measurement(folder, arguments.rows, arguments.engine_core)
     measurement.prepare()
     pairs = [
         measurement.pair(number, arguments.sequential_rows if number == 1 else 0)
@@ -167,33 +177,43 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
         "rows": arguments.rows,
         "repeats": arguments.repeats,
         "sequential_rows": arguments.sequential_rows,
+        "engine_core": arguments.engine_core,
         "recipe": RECIPE,
         "generator": config.generator.model_dump(),
         "agent": config.agent.model_dump(exclude={"task_weights"}),
         "pipeline": config.pipeline.model_dump(),
     }
     measured = {"pairs": [pair.facts for pair in pairs], "chained": chained, "driver_memory": memory}
-    noise = {
-        "what": "distance of the lowest from the highest of the repeats, as a share of their mean",
-        "job_tokens_per_sec": spread([pair.job.tokens_per_sec for pair in pairs]),
-        "bare_tokens_per_sec": spread([pair.bare.tokens_per_sec for pair in pairs]),
-        "engine_efficiency": spread([pair.efficiency for pair in pairs]),
-    }
+    noise = noise_of(pairs)
     write_result(arguments.out, machine, figures, settings, measured, noise)
     for name, value in figures.items():
         say(f"{name}: {value:.3f}")
     say(f"written: {arguments.out}")
 
 
+def noise_of(pairs: list[Pair]) -> dict[str, Any]:
+    """How far the repeats lie apart; a single one says nothing."""
+    if len(pairs) < 2:
+        return {"what": "not known: measured once"}
+    return {
+        "what": "distance of the lowest from the highest of the repeats, as a share of their mean",
+        "job_tokens_per_sec": spread([pair.job.tokens_per_sec for pair in pairs]),
+        "bare_tokens_per_sec": spread([pair.bare.tokens_per_sec for pair in pairs]),
+        "engine_efficiency": spread([pair.efficiency for pair in pairs]),
+        "prefix_cache_share": spread([pair.facts["prefix_cache_share"] for pair in pairs]),
+    }
+
+
 def main() -> None:
     """Parse the command line and measure."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.synthesis", description=__doc__)
     parser.add_argument("--rows", type=int, default=24, help="seeds of the measured job")
-    parser.add_argument("--repeats", type=int, default=2, help="measurements of the job and the bare engine")
+    parser.add_argument("--repeats", type=int, default=1, help="measurements of the job and the bare engine")
     parser.add_argument("--sequential-rows", type=int, default=5, help="rows measured one after the other")
     parser.add_argument(
         "--documents", type=int, default=1000, help="documents of the 1x corpus of the memory part"
     )
+    parser.add_argument("--engine-core", type=int, help="core that all engines of a variant share")
     parser.add_argument("--out", type=Path, default=RESULT)
     arguments = parser.parse_args()
     # Ray's sockets lie in here, and a socket's path must be short.
