@@ -60,7 +60,11 @@ def watched(folder: Folder, num_seeds: int, before: int, disturb: bool = False) 
         if disturb:
             while (watcher.ask() or pytest.fail("no answer")).num_seeds_done < before + half:
                 time.sleep(0.1)
+            life = ray.get(actor.snapshot.remote()).life
             ray.kill(actor, no_restart=False)
+            # What a dying actor still takes is lost with it: best effort. What its next life takes is not.
+            while ray.get(actor.snapshot.remote()).life == life:
+                time.sleep(0.1)
         ray.get([agent.work.remote(seed_ids[half + i :: 2]) for i, agent in enumerate(agents)])
     counters = watcher.ask()
     [name] = folder.list_names(".jsonl")
