@@ -38,7 +38,7 @@ def _check_index_inputs(config: Config) -> None:
     _check_local_cpus(config)
     find_model(_tokenizer_field(config), config.generator_tokenizer, config.generator.revision)
     _check_embedder(config)
-    _check_files_open(list_files(config.corpus.sources))
+    _check_files_open(list_files(config.corpus.sources, excluded=Folder(config.run_dir)))
     _check_evaluation_files(config)
 
 
@@ -279,7 +279,7 @@ def _check_corpus_fills_targets(config: Config) -> None:
 
     if not config.dataset.num_long_input_seeds:
         return
-    files = list_files(config.corpus.sources)
+    files = list_files(config.corpus.sources, excluded=Folder(config.run_dir))
     longest = max(length.max_tokens for length in config.dataset.target_lengths)
     if holds_at_least(files, longest):
         return

@@ -3,7 +3,6 @@
 import heapq
 import math
 from collections import defaultdict
-from collections.abc import Callable
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -23,7 +22,7 @@ from app.dataset.publish import publish_dataset
 from app.dataset.seeds import PASSAGES, Candidate, draw_seeds, fill_part, scan_part
 from app.dataset.shards import EXAMPLES_DIR
 from app.dataset.statistics import REJECTS_DIR
-from app.indexing.tasks import run_tasks
+from app.indexing.tasks import Report, run_tasks
 from app.progress_actor import start_progress_actor, watch
 from app.progress_view import ProgressView
 from app.retrieval.actors import RetrieverPool, start_retrievers
@@ -33,8 +32,6 @@ from app.storage import Folder
 
 SEEDS, RESULTS, CHECKPOINT, CALLS = "seeds", "_results", "_checkpoint", "_calls"
 ID_COLUMN = "seed_id"
-
-Report = Callable[[str], None]
 
 
 def synthesize(config: Config, run: Run, report: Report) -> dict[str, Any]:
