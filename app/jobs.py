@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from app.config import Config
+    from app.config import Config, RunConfig
     from app.run import Run
 
 Report = Callable[[str], None]
@@ -18,13 +18,13 @@ class Job:
 
     summary: str
     """What it does, in a line of the help."""
-    check: Callable[["Config"], None]
+    check: Callable[["RunConfig"], None]
     """Raises a ValueError for settings that cannot work, before Ray is there."""
-    work: Callable[["Config", "Run", Report], None]
+    work: Callable[["RunConfig", "Run", Report], None]
     """Does it; Ray is connected."""
 
 
-def run_job(verb: str, config: "Config") -> None:
+def run_job(verb: str, config: "RunConfig") -> None:
     """Check the settings against the files, connect to Ray and do the job.
 
     Raises:
@@ -50,32 +50,45 @@ def _print_line(text: str) -> None:
     print(text, flush=True)
 
 
-def _check_index(config: "Config") -> None:
+def _with_documents(config: "RunConfig") -> "Config":
+    """The same settings, once it is known that they say where the documents come from."""
+    from app.config import Config
+
+    if not isinstance(config, Config):
+        raise ValueError(
+            "corpus: is missing, and there are no documents without it; set corpus.sources in the recipe"
+        )
+    return config
+
+
+def _check_index(config: "RunConfig") -> None:
     from app.preflight import check_index
 
-    check_index(config)
+    check_index(_with_documents(config))
 
 
-def _check_synthesis(config: "Config") -> None:
+def _check_synthesis(config: "RunConfig") -> None:
     from app.preflight import check_synthesis
 
-    check_synthesis(config)
+    check_synthesis(_with_documents(config))
 
 
-def _index(config: "Config", run: "Run", report: Report) -> None:
+def _index(settings: "RunConfig", run: "Run", report: Report) -> None:
     from app.indexing.corpus_pipeline import build_corpus
     from app.indexing.index_pipeline import build_index
 
+    config = _with_documents(settings)
     build_corpus(config, run, report)
     build_index(config, run, report)
 
 
-def _synthesize(config: "Config", run: "Run", report: Report) -> None:
+def _synthesize(settings: "RunConfig", run: "Run", report: Report) -> None:
     from app.dataset.pipeline import synthesize
     from app.indexing.corpus_pipeline import build_corpus
     from app.indexing.index_pipeline import build_index
     from app.preflight import check_targets_fit
 
+    config = _with_documents(settings)
     build_corpus(config, run, report)
     check_targets_fit(config, run.corpus.record()["num_tokens"])
     build_index(config, run, report)

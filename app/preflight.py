@@ -8,7 +8,7 @@ import os
 import uuid
 from pathlib import Path
 
-from app.config import Config, OpenAiConfig, VllmConfig, ray_address, read_secret
+from app.config import Config, OpenAiConfig, RunConfig, VllmConfig, ray_address, read_secret
 from app.corpus.decontamination import list_evaluation_files
 from app.corpus.sources import SourceFile, list_files
 from app.model_checks import ModelFiles, find_model
@@ -69,12 +69,17 @@ def check_synthesis(config: Config) -> None:
     _check_run_dir(config)
 
 
-def check_values(config: Config) -> None:
+def check_values(config: RunConfig) -> None:
     """What needs no files: the part that is also right for a job that runs elsewhere.
 
     Raises:
         ValueError: a value that no machine can work with.
     """
+    if isinstance(config, Config):
+        _check_values_of_documents(config)
+
+
+def _check_values_of_documents(config: Config) -> None:
     from app.agent.prompts import TASKS
 
     for task in config.agent.task_weights:

@@ -1,4 +1,4 @@
-"""Recipe files and command-line overrides → `Config`; every fault of the user's ends as one line."""
+"""Recipe files and command-line overrides → `RunConfig`; every fault of the user's ends as one line."""
 
 import difflib
 import re
@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from app.config import Config
+from app.config import Config, RunConfig
 
 RECIPES_DIR = Path(__file__).parent.parent / "ray_jobs" / "recipes"
 MAX_SHOWN_CHARS = 80
@@ -43,8 +43,11 @@ def find_recipe(name: str) -> Path:
     raise ValueError(f"--config {name}: no such file; give a YAML file or one of {choices}")
 
 
-def load_config(recipe: str, overrides: Sequence[str] = ()) -> Config:
+def load_config(recipe: str, overrides: Sequence[str] = ()) -> RunConfig:
     """Read a recipe, apply `--section.field VALUE` pairs (values are YAML too) and check all of it.
+
+    Returns:
+        A `Config` where the recipe has any of its sections.
 
     Raises:
         ValueError: one line with the field, the value and what would be right.
@@ -59,9 +62,14 @@ def load_config(recipe: str, overrides: Sequence[str] = ()) -> Config:
     for name, value in parse_overrides(overrides):
         _assign(settings, name, value)
     try:
-        return Config.model_validate(settings)
+        return _model_of(settings).model_validate(settings)
     except ValidationError as error:
-        raise ValueError(_describe(error)) from error
+        raise ValueError(_describe(error, _model_of(settings))) from error
+
+
+def _model_of(settings: dict[str, Any]) -> type[RunConfig]:
+    own = Config.model_fields.keys() - RunConfig.model_fields.keys()
+    return Config if own & settings.keys() else RunConfig
 
 
 def parse_overrides(arguments: Sequence[str]) -> list[tuple[str, Any]]:
@@ -110,7 +118,7 @@ def _assign(settings: dict[str, Any], name: str, value: Any) -> None:
         place[leaf] = value
 
 
-def _describe(error: ValidationError) -> str:
+def _describe(error: ValidationError, model: type[RunConfig]) -> str:
     """First fault in one line; how many more there are."""
     faults = error.errors()
     fault = faults[0]
@@ -121,7 +129,7 @@ def _describe(error: ValidationError) -> str:
     value, kind = _shown(fault["input"]), fault["type"]
     message = fault["msg"].removeprefix("Value error, ").replace("Input should", "it should")
     if kind == "extra_forbidden":
-        text = f"{field}: {value} is given for a setting that does not exist; {_nearest(names, field)}"
+        text = f"{field}: {value} is given for a setting that does not exist; {_nearest(names, field, model)}"
     elif kind == "missing":
         text = f"{field}: is missing and has no default; give --{field} VALUE or set it in the recipe"
     elif kind in ("union_tag_invalid", "union_tag_not_found"):
@@ -145,9 +153,9 @@ def _shown(value: Any) -> str:
     return text if len(text) <= MAX_SHOWN_CHARS else f"{text[: MAX_SHOWN_CHARS - 1]}…"
 
 
-def _nearest(names: list[str], field: str) -> str:
+def _nearest(names: list[str], field: str, model: type[RunConfig]) -> str:
     """What a setting that does not exist may have been meant to be."""
-    known = _fields_beside(names)
+    known = _fields_beside(names, model)
     close = difflib.get_close_matches(names[-1], known, n=1)
     if not close:
         return f"known: {', '.join(known)}"
@@ -155,11 +163,11 @@ def _nearest(names: list[str], field: str) -> str:
     return f"did you mean {section + '.' if section else ''}{close[0]}?"
 
 
-def _fields_beside(names: list[str]) -> list[str]:
+def _fields_beside(names: list[str], model: type[RunConfig]) -> list[str]:
     """Names that a location's last part could have had."""
     from app.config import OpenAiConfig, VllmConfig
 
-    place: Any = Config
+    place: Any = model
     for name in names[:-1]:
         if place is None or name.isdigit():
             continue

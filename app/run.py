@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from typing import Any
 
-from app.config import Config
+from app.config import RunConfig
 from app.storage import Folder
 
 SETTINGS_FILE = "settings.json"
@@ -72,7 +72,11 @@ class Run:
         self.index = Artefact(self.folder / "index")
         self.dataset = Artefact(self.folder / "dataset")
 
-    def write_config(self, config: Config) -> None:
+    def stage(self, name: str) -> Artefact:
+        """A training stage's folder: its packed data, checkpoints, metrics and export."""
+        return Artefact(self.folder / "train" / name)
+
+    def write_config(self, config: RunConfig) -> None:
         """Record what this job was started with."""
         self.folder.write_json(
             "config.json", {"config": config.model_dump(), "versions": installed_versions()}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from app.config import Config, ray_address
+from app.config import Config, RunConfig, ray_address
 from app.models import BUNDLED_PREFIX
 from app.preflight import check_values
 from app.recipe import RECIPES_DIR, find_recipe, load_config
@@ -73,7 +73,7 @@ def submit(
         return 130
 
 
-def check_portable(config: Config) -> None:
+def check_portable(config: RunConfig) -> None:
     """Refuse paths that mean something on this machine only.
 
     Raises:
@@ -84,6 +84,23 @@ def check_portable(config: Config) -> None:
             f"run_dir: {config.run_dir!r} is relative, and a submitted job's own folder is thrown away; "
             f"give --run_dir /shared/... or s3://..., where every node can write"
         )
+    paths = _paths_of_documents(config) if isinstance(config, Config) else {}
+    if config.train is not None:
+        paths |= {
+            f"train.sources.{name}.path": source.path
+            for name, source in config.train.sources.items()
+            if source.path
+        }
+        if (config.train.model or "").startswith("."):
+            paths["train.model"] = str(config.train.model)
+    for field, path in paths.items():
+        if not _is_everywhere(path):
+            raise ValueError(
+                f"{field}: {path!r} is relative to this machine; give one that every node sees, or s3://..."
+            )
+
+
+def _paths_of_documents(config: Config) -> dict[str, str]:
     paths = {f"corpus.sources.{i}.path": source.path for i, source in enumerate(config.corpus.sources)}
     paths |= {
         f"corpus.decontamination.paths.{i}": path
@@ -96,11 +113,7 @@ def check_portable(config: Config) -> None:
     ):
         if model and model.startswith("."):
             paths[field] = model
-    for field, path in paths.items():
-        if not _is_everywhere(path):
-            raise ValueError(
-                f"{field}: {path!r} is relative to this machine; give one that every node sees, or s3://..."
-            )
+    return paths
 
 
 def _is_everywhere(path: str) -> bool:
