@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LINE = ("schema", "corpus", "retrieval", "indexing", "agent", "dataset")
+LINE = ("schema", "corpus", "retrieval", "indexing", "agent", "dataset", "training")
 """Each imports from those before it, never from those behind."""
 GROUND = ("config", "schema", "storage", "tokens", "models", "run", "recipe", "bundled")
 """What all of the line stands on imports nothing of the line."""
@@ -19,6 +19,8 @@ RIM = (
     "app.progress_actor",
     "app.retrieval.actors",
     "app.submission",
+    "app.training.preparation",
+    "app.training.stages",
     "ray_jobs",
 )
 """Where Ray may be imported."""
