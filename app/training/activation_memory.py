@@ -1,0 +1,114 @@
+"""What makes long sequences fit: activation checkpointing, its offload to the host, MLPs in tiles.
+
+Each replaces a module's forward function and changes no result. Meant to be put on before FSDP, whose hooks then
+surround it: parameters that a recomputation reads are those of the pass that it belongs to.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+from torch.utils.checkpoint import checkpoint
+
+
+def save_activation_memory(
+    layers: nn.ModuleList, *, checkpoint_layers: bool, offload: bool, mlp_tile_tokens: int | None
+) -> None:
+    """Prepare decoder layers, in place.
+
+    Args:
+        layers: Of a transformers decoder.
+        checkpoint_layers: Keep each layer's input only, and compute the rest again in the backward pass.
+        offload: Keep those inputs in the host's memory.
+        mlp_tile_tokens: Tokens that an MLP works on at once; None: all.
+
+    Raises:
+        ValueError: the layers' MLPs are not where transformers' decoders have them.
+    """
+    offloader = Offloader() if offload else None
+    for layer in layers:
+        if mlp_tile_tokens is not None:
+            _tile(_mlp_of(layer), mlp_tile_tokens)
+        if checkpoint_layers:
+            _checkpoint(layer, offloader)
+
+
+def _checkpoint(layer: nn.Module, offloader: "Offloader | None") -> None:
+    forward: Callable[..., Any] = layer.forward
+
+    def checkpointed(*arguments: Any, **keywords: Any) -> Any:
+        # The hooks see what checkpointing itself saves, the layer's input; inside, its own hooks rule.
+        with offloader.hooks() if offloader is not None else nullcontext():
+            return checkpoint(forward, *arguments, use_reentrant=False, preserve_rng_state=False, **keywords)
+
+    _replace_forward(layer, checkpointed)
+
+
+def _tile(mlp: nn.Module, tile_tokens: int) -> None:
+    forward: Callable[[Tensor], Tensor] = mlp.forward
+
+    def tiled(hidden: Tensor) -> Tensor:
+        tiles = hidden.split(tile_tokens, dim=1)
+        if len(tiles) == 1:
+            return forward(hidden)
+        parts: list[Tensor] = [
+            checkpoint(forward, tile, use_reentrant=False, preserve_rng_state=False) for tile in tiles
+        ]
+        return torch.cat(parts, dim=1)
+
+    _replace_forward(mlp, tiled)
+
+
+def _mlp_of(layer: nn.Module) -> nn.Module:
+    mlp = getattr(layer, "mlp", None)
+    if not isinstance(mlp, nn.Module):
+        raise ValueError(
+            f"train.memory.mlp_tile_tokens: {type(layer).__name__} has no plain MLP to be tiled; leave it out"
+        )
+    return mlp
+
+
+def _replace_forward(module: nn.Module, forward: Callable[..., Any]) -> None:
+    # On the instance: names of parameters stay what they are, unlike with a wrapping module.
+    setattr(module, "forward", forward)  # noqa: B010
+
+
+class Offloader:
+    """Moves saved tensors to pinned host memory on a stream of its own, and back before they are read."""
+
+    def __init__(self) -> None:
+        self._stream: torch.cuda.Stream | None = None
+
+    def hooks(self) -> AbstractContextManager[None]:
+        """Inside the block, saved activations of CUDA devices are kept on the host."""
+        return saved_tensors_hooks(self._pack, self._unpack)
+
+    def _pack(self, tensor: Tensor) -> Tensor | tuple[torch.device, Tensor, torch.cuda.Event]:
+        if not tensor.is_cuda or isinstance(tensor, nn.Parameter):
+            return tensor
+        stream = self._side_stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+            host.copy_(tensor, non_blocking=True)
+            event = torch.cuda.Event()
+            event.record()
+        # Its memory is not given to others before the copy is done.
+        tensor.record_stream(stream)
+        return tensor.device, host, event
+
+    def _unpack(self, packed: Any) -> Tensor:
+        if isinstance(packed, Tensor):
+            return packed
+        device, host, event = packed
+        stream = torch.cuda.current_stream()
+        stream.wait_event(event)
+        return host.to(device, non_blocking=True)
+
+    def _side_stream(self) -> torch.cuda.Stream:
+        if self._stream is None:
+            self._stream = torch.cuda.Stream()
+        return self._stream

@@ -1,0 +1,98 @@
+"""Which models our attention and our loss compute as transformers does; all others are refused, by name."""
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from app.training.model import LanguageModel, build_decoder, layers_of
+from app.training.sequence_parallel import PackedSequence
+
+REFUSED_FIELDS = {
+    "final_logit_softcapping": "caps its logits",
+    "attn_logit_softcapping": "caps its attention scores",
+    "attention_chunk_size": "attends in chunks",
+    "num_local_experts": "routes tokens to experts",
+    "num_experts": "routes tokens to experts",
+    "n_routed_experts": "routes tokens to experts",
+}
+"""Fields of transformers' configurations that, when set, ask for what is not done here."""
+FULL_ATTENTION = "full_attention"
+PROBE_TOKENS = (9, 14, 1)
+"""Lengths of the probe's packed documents."""
+PROBE_TOLERANCE = 1e-4
+
+
+def check_architecture(config: Any, max_seq_tokens: int) -> None:
+    """Refuse a model that would be trained to compute something else than transformers and vLLM will.
+
+    Besides its settings, two layers of the architecture with random weights are run both ways.
+
+    Args:
+        config: transformers' configuration.
+        max_seq_tokens: Longest sequence it is trained on.
+
+    Raises:
+        ValueError: names what is in the way.
+    """
+    for field, what in REFUSED_FIELDS.items():
+        if getattr(config, field, None):
+            raise ValueError(
+                f"train.model: {config.model_type} {what} ({field}), which training does not do yet"
+            )
+    types = set(getattr(config, "layer_types", None) or [FULL_ATTENTION])
+    window = getattr(config, "sliding_window", None)
+    if not types <= {FULL_ATTENTION, "sliding_attention"}:
+        others = ", ".join(sorted(types - {FULL_ATTENTION}))
+        raise ValueError(
+            f"train.model: {config.model_type} has layers with {others}; only full attention is trained"
+        )
+    slides = "sliding_attention" in types or (window is not None and not hasattr(config, "layer_types"))
+    if slides and window is not None and window < max_seq_tokens:
+        raise ValueError(
+            f"train.model: {config.model_type} has a sliding window of {window} tokens, shorter than max_seq_tokens "
+            f"{max_seq_tokens}; give a model with full attention, or switch the window off in its config.json"
+        )
+    _probe(config)
+
+
+def _probe(config: Any) -> None:
+    small = copy.deepcopy(config)
+    small.num_hidden_layers, small.vocab_size = 2, 64
+    small.intermediate_size = min(int(getattr(small, "intermediate_size", 0) or 256), 256)
+    small.pad_token_id = small.bos_token_id = small.eos_token_id = None
+    if getattr(small, "layer_types", None):
+        small.layer_types = small.layer_types[:2]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        theirs = _eager(small)
+        ours = build_decoder(copy.deepcopy(small))
+        layers_of(ours)
+        ours.load_state_dict(theirs.state_dict(), assign=True)
+        tokens = torch.randint(0, small.vocab_size, (sum(PROBE_TOKENS),))
+    packed = PackedSequence(tuple(sum(PROBE_TOKENS[:i]) for i in range(len(PROBE_TOKENS) + 1)))
+    positions = torch.cat([torch.arange(length) for length in PROBE_TOKENS])
+    with torch.no_grad():
+        hidden = LanguageModel(ours.eval(), len(tokens)).hidden_states(tokens, positions, packed)
+        found = hidden @ ours.get_output_embeddings().weight.T  # type: ignore[operator]
+        expected = torch.cat([_logits(theirs, part) for part in tokens.split(PROBE_TOKENS)])
+    difference = float((found - expected).abs().max() / expected.abs().max())
+    if not difference <= PROBE_TOLERANCE:
+        raise ValueError(
+            f"train.model: {config.model_type} computes its logits in a way that training does not know (off by "
+            f"{difference:.1e} on random weights); give a model such as Llama, Qwen, Mistral or Gemma"
+        )
+
+
+def _eager(config: Any) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    config = copy.deepcopy(config)
+    config._attn_implementation = "eager"
+    return AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False).eval()
+
+
+def _logits(decoder: Any, tokens: Tensor) -> Tensor:
+    logits: Tensor = decoder(input_ids=tokens.unsqueeze(0), use_cache=False).logits[0]
+    return logits

@@ -1,0 +1,198 @@
+"""Attention over the tokens at hand, forward and backward, with the log-sum-exp that a ring needs to add tiles up.
+
+On CUDA the flash kernel behind `torch.nn.attention.varlen` (torch 2.11 and newer), on a CPU torch's flash op. Neither
+builds a mask or the scores of a whole sequence. Queries are `[tokens, query_heads, head_dim]`, keys and values
+`[tokens, kv_heads, head_dim]`, a log-sum-exp is float32 `[query_heads, tokens]`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_aten: Any = torch.ops.aten
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Stretches of queries and of keys that meet each other and nothing else.
+
+    Attributes:
+        queries: Cumulative starts, `[0, ..., query tokens]`.
+        keys: The same of the keys; with `is_causal` equal to `queries`.
+        is_causal: A query sees no key behind its own place in the stretch.
+        device: Where the kernel wants the starts.
+    """
+
+    queries: tuple[int, ...]
+    keys: tuple[int, ...]
+    is_causal: bool
+    device: torch.device
+
+    @staticmethod
+    def causal(boundaries: Sequence[int], device: torch.device) -> "Segments":
+        """Packed documents, each causal by itself; `boundaries` are `[0, ..., tokens]`."""
+        return Segments(tuple(boundaries), tuple(boundaries), True, device)
+
+    @staticmethod
+    def dense(num_queries: int, num_keys: int, device: torch.device) -> "Segments":
+        """Every query sees every key."""
+        return Segments((0, num_queries), (0, num_keys), False, device)
+
+    @cached_property
+    def cumulative(self) -> tuple[Tensor, Tensor]:
+        """Both starts as the kernel takes them, int32."""
+        return tuple(  # type: ignore[return-value]
+            torch.tensor(starts, dtype=torch.int32, device=self.device)
+            for starts in (self.queries, self.keys)
+        )
+
+    @cached_property
+    def longest(self) -> tuple[int, int]:
+        """Most queries and most keys of one stretch."""
+        return _longest(self.queries), _longest(self.keys)
+
+
+def _longest(starts: Sequence[int]) -> int:
+    return max((stop - start for start, stop in zip(starts, starts[1:], strict=False)), default=0)
+
+
+def attention_forward(
+    query: Tensor, key: Tensor, value: Tensor, segments: Segments, scale: float
+) -> tuple[Tensor, Tensor]:
+    """Output `[tokens, query_heads, head_dim]` and log-sum-exp.
+
+    Raises:
+        ValueError: the kernel does not take this type on a GPU.
+    """
+    if query.is_cuda:
+        _check_half(query)
+        output, log_sum_exp, *_ = _aten._flash_attention_forward(
+            query,
+            key,
+            value,
+            *segments.cumulative,
+            *segments.longest,
+            0.0,
+            segments.is_causal,
+            False,
+            scale=scale,
+        )
+        return output, log_sum_exp
+    return _cpu_forward(query, key, value, segments, scale)
+
+
+def attention_backward(
+    grad_output: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    output: Tensor,
+    log_sum_exp: Tensor,
+    segments: Segments,
+    scale: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of query, key and value.
+
+    `output` and `log_sum_exp` are those over all keys that the queries saw: of a tile, not the tile's own.
+    """
+    if query.is_cuda:
+        # No dropout: the random state is not read.
+        random_state = torch.zeros(2, dtype=torch.uint64, device=query.device)
+        unused = torch.empty(0, device=query.device)
+        gradients: tuple[Tensor, Tensor, Tensor] = _aten._flash_attention_backward(
+            grad_output.contiguous(),
+            query,
+            key,
+            value,
+            output,
+            log_sum_exp.contiguous(),
+            *segments.cumulative,
+            *segments.longest,
+            0.0,
+            segments.is_causal,
+            random_state,
+            unused,
+            scale=scale,
+        )
+        return gradients
+    return _cpu_backward(grad_output, query, key, value, output, log_sum_exp, segments, scale)
+
+
+def _check_half(query: Tensor) -> None:
+    if query.dtype not in (torch.bfloat16, torch.float16):
+        raise ValueError(f"train.dtype: {query.dtype} has no flash kernel on a GPU; give bfloat16")
+
+
+def _cpu_forward(
+    query: Tensor, key: Tensor, value: Tensor, segments: Segments, scale: float
+) -> tuple[Tensor, Tensor]:
+    output = torch.empty_like(query, memory_format=torch.contiguous_format)
+    log_sum_exp = query.new_empty((query.shape[1], query.shape[0]), dtype=torch.float32)
+    for queries, keys in _stretches(segments):
+        part, part_lse = _aten._scaled_dot_product_flash_attention_for_cpu(
+            _heads_first(query[queries]),
+            _heads_first(_repeat(key[keys], query)),
+            _heads_first(_repeat(value[keys], query)),
+            0.0,
+            segments.is_causal,
+            scale=scale,
+        )
+        output[queries] = part[0].transpose(0, 1)
+        log_sum_exp[:, queries] = part_lse[0]
+    return output, log_sum_exp
+
+
+def _cpu_backward(
+    grad_output: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    output: Tensor,
+    log_sum_exp: Tensor,
+    segments: Segments,
+    scale: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    grad_query = torch.empty_like(query, memory_format=torch.contiguous_format)
+    grad_key = torch.zeros_like(key, memory_format=torch.contiguous_format)
+    grad_value = torch.zeros_like(value, memory_format=torch.contiguous_format)
+    for queries, keys in _stretches(segments):
+        parts = _aten._scaled_dot_product_flash_attention_for_cpu_backward(
+            _heads_first(grad_output[queries]),
+            _heads_first(query[queries]),
+            _heads_first(_repeat(key[keys], query)),
+            _heads_first(_repeat(value[keys], query)),
+            _heads_first(output[queries]),
+            log_sum_exp[:, queries].unsqueeze(0).contiguous(),
+            0.0,
+            segments.is_causal,
+            scale=scale,
+        )
+        grad_query[queries] = parts[0][0].transpose(0, 1)
+        grad_key[keys] = _sum_groups(parts[1][0].transpose(0, 1), key)
+        grad_value[keys] = _sum_groups(parts[2][0].transpose(0, 1), value)
+    return grad_query, grad_key, grad_value
+
+
+def _stretches(segments: Segments) -> list[tuple[slice, slice]]:
+    queries = zip(segments.queries, segments.queries[1:], strict=False)
+    keys = zip(segments.keys, segments.keys[1:], strict=False)
+    return [(slice(*q), slice(*k)) for q, k in zip(queries, keys, strict=True) if q[0] < q[1]]
+
+
+def _heads_first(states: Tensor) -> Tensor:
+    """`[tokens, heads, head_dim]` → `[1, heads, tokens, head_dim]`."""
+    return states.transpose(0, 1).unsqueeze(0).contiguous()
+
+
+def _repeat(states: Tensor, query: Tensor) -> Tensor:
+    """A key or value head for each query head: the CPU op knows no groups."""
+    return states.repeat_interleave(query.shape[1] // states.shape[1], dim=1)
+
+
+def _sum_groups(gradient: Tensor, states: Tensor) -> Tensor:
+    num_tokens, num_heads, head_dim = states.shape
+    return gradient.reshape(num_tokens, num_heads, -1, head_dim).sum(dim=2)

@@ -1,0 +1,71 @@
+"""Next-token loss out of the last hidden states, without the logits of more than a chunk of tokens.
+
+The gradients are computed in the forward pass, chunk by chunk, while the chunk's logits are there; the weight's are
+added up in float32. After Liger-Kernel's fused linear cross entropy (arXiv 2410.10989).
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+IGNORED = -100
+"""Label of a token that is not predicted."""
+
+
+def summed_loss(
+    hidden: Tensor, weight: Tensor, labels: Tensor, chunk_tokens: int, scale: float = 1.0
+) -> Tensor:
+    """`scale` times the sum of the cross entropies of all labels that count, in float32; 0 where none does.
+
+    Args:
+        hidden: Last hidden states `[tokens, hidden_size]`.
+        weight: Of the output layer, `[vocabulary, hidden_size]`.
+        labels: The token that follows each, or `IGNORED`, `[tokens]`.
+        chunk_tokens: Tokens whose logits are there at once.
+        scale: Usually one over a number of tokens; in here it meets the gradient before that is rounded.
+    """
+    loss: Tensor = _SummedLoss.apply(hidden, weight, labels, chunk_tokens, scale)  # type: ignore[no-untyped-call]
+    return loss
+
+
+class _SummedLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, labels: Tensor, chunk_tokens: int, scale: float
+    ) -> Tensor:
+        needs_hidden, needs_weight = ctx.needs_input_grad[:2]
+        grad_hidden = torch.zeros_like(hidden) if needs_hidden else None
+        grad_weight = torch.zeros_like(weight, dtype=torch.float32) if needs_weight else None
+        loss = hidden.new_zeros((), dtype=torch.float32)
+        for start in range(0, len(labels), chunk_tokens):
+            chunk = slice(start, start + chunk_tokens)
+            is_label = labels[chunk] != IGNORED
+            # Prompts and padding take no logits at all.
+            states, targets = hidden[chunk][is_label], labels[chunk][is_label]
+            if not len(targets):
+                continue
+            logits = (states @ weight.T).float()
+            log_sum = logits.logsumexp(dim=-1)
+            loss += (log_sum - logits.gather(1, targets.unsqueeze(1)).squeeze(1)).sum()
+            if grad_hidden is None and grad_weight is None:
+                continue
+            # Softmax minus the one-hot label, where the logits were.
+            gradient = logits.sub_(log_sum.unsqueeze(1)).exp_()
+            gradient.scatter_add_(1, targets.unsqueeze(1), gradient.new_full((len(targets), 1), -1.0))
+            gradient = gradient.mul_(scale).to(hidden.dtype)
+            if grad_hidden is not None:
+                grad_hidden[chunk][is_label] = gradient @ weight
+            if grad_weight is not None:
+                grad_weight += gradient.T @ states
+        ctx.grad_hidden = grad_hidden
+        ctx.grad_weight = None if grad_weight is None else grad_weight.to(weight.dtype)
+        return loss * scale
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
+        hidden, weight = (
+            None if part is None else part * gradients[0].to(part.dtype)
+            for part in (ctx.grad_hidden, ctx.grad_weight)
+        )
+        return hidden, weight, None, None, None

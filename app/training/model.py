@@ -1,0 +1,143 @@
+"""The model that is trained: a decoder of transformers with our attention and our loss, sharded by FSDP2."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, OffloadPolicy, fully_shard
+
+from app.training.loss import summed_loss
+from app.training.sequence_parallel import ATTENTION, PackedSequence, register_attention
+
+
+class LanguageModel(nn.Module):
+    """A causal language model whose forward pass gives the loss.
+
+    The loss belongs inside: outside, under FSDP, the output layer's weight is a shard.
+
+    Args:
+        decoder: A transformers model for causal language modelling.
+        loss_chunk_tokens: Tokens whose logits are there at once.
+    """
+
+    def __init__(self, decoder: nn.Module, loss_chunk_tokens: int) -> None:
+        super().__init__()
+        self.decoder = decoder
+        self._loss_chunk_tokens = loss_chunk_tokens
+
+    @property
+    def config(self) -> Any:
+        """transformers' configuration."""
+        return self.decoder.config
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        """The decoder layers, in order."""
+        return layers_of(self.decoder)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        position_ids: Tensor,
+        labels: Tensor,
+        packed: PackedSequence,
+        loss_scale: float = 1.0,
+    ) -> Tensor:
+        """`loss_scale` times the sum of the losses of this rank's tokens.
+
+        Args:
+            input_ids: Own tokens of the sequence, `[own tokens]`.
+            position_ids: Place of each in its document, `[own tokens]`.
+            labels: The token that follows each, or `IGNORED`, `[own tokens]`.
+            packed: The sequence.
+            loss_scale: Factor.
+        """
+        hidden = self.hidden_states(input_ids, position_ids, packed)
+        return summed_loss(hidden, self._output_weight(), labels, self._loss_chunk_tokens, loss_scale)
+
+    def hidden_states(self, input_ids: Tensor, position_ids: Tensor, packed: PackedSequence) -> Tensor:
+        """Last hidden states `[own tokens, hidden_size]`."""
+        backbone: Any = self.decoder.base_model
+        outputs = backbone(
+            input_ids=input_ids.unsqueeze(0),
+            position_ids=position_ids.unsqueeze(0),
+            attention_mask=None,
+            use_cache=False,
+            packed=packed,
+        )
+        hidden: Tensor = outputs.last_hidden_state[0]
+        return hidden
+
+    def _output_weight(self) -> Tensor:
+        decoder: Any = self.decoder
+        weight: Tensor = decoder.get_output_embeddings().weight
+        return weight
+
+
+def layers_of(decoder: Any) -> nn.ModuleList:
+    """The decoder layers of a transformers model.
+
+    Raises:
+        ValueError: they are not where transformers' decoders have them.
+    """
+    layers = getattr(decoder.base_model, "layers", None)
+    if not isinstance(layers, nn.ModuleList):
+        raise ValueError(
+            f"train.model: {type(decoder).__name__} keeps its layers elsewhere than transformers' decoders do; "
+            f"give a model such as Llama, Qwen, Mistral or Gemma"
+        )
+    return layers
+
+
+def build_decoder(config: Any, dtype: torch.dtype = torch.float32) -> nn.Module:
+    """A transformers model of this configuration with our attention and whatever its memory holds as weights.
+
+    The weights are to be loaded; on Linux memory that nobody writes is none.
+    """
+    from transformers import AutoModelForCausalLM
+    from transformers.initialization import no_init_weights
+
+    register_attention()
+    config._attn_implementation = ATTENTION
+    with no_init_weights():
+        decoder: nn.Module = AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=False)
+    return decoder.train()
+
+
+def load_decoder(folder: str, config: Any, revision: str | None = None) -> nn.Module:
+    """A transformers model with its weights in float32 and our attention.
+
+    Args:
+        folder: Model folder or hub name.
+        config: What it is loaded with: its own, with the stage's RoPE.
+        revision: On the hub.
+    """
+    from transformers import AutoModelForCausalLM
+
+    register_attention()
+    decoder: nn.Module = AutoModelForCausalLM.from_pretrained(
+        folder,
+        revision=revision,
+        config=config,
+        dtype=torch.float32,
+        attn_implementation=ATTENTION,
+        trust_remote_code=False,
+    )
+    return decoder.train()
+
+
+def shard_model(model: LanguageModel, mesh: DeviceMesh, dtype: torch.dtype, offload: bool) -> None:
+    """Shard parameters, gradients and optimizer state over all ranks of a mesh, in place.
+
+    Args:
+        model: Its parameters are the float32 master weights.
+        mesh: One dimension, all ranks that train.
+        dtype: Of the computation; gradients are reduced in float32.
+        offload: Keep the shards in the host's memory.
+    """
+    policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
+    offload_policy = CPUOffloadPolicy(pin_memory=mesh.device_type != "cpu") if offload else OffloadPolicy()
+    for layer in model.layers:
+        fully_shard(layer, mesh=mesh, mp_policy=policy, offload_policy=offload_policy)
+    fully_shard(model, mesh=mesh, mp_policy=policy, offload_policy=offload_policy)

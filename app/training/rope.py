@@ -1,0 +1,72 @@
+"""Which RoPE a stage trains with: the paper's rule, a base, or a whole block of transformers' `rope_parameters`."""
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+from app.config import StageConfig
+
+FIXED_ROPE_TYPES = ("default", "linear", "llama3", "yarn")
+"""Their angles depend on the position alone; `dynamic` and `longrope` change with the length of the input."""
+
+
+def raise_base(base: float, from_tokens: int, to_tokens: int) -> float:
+    """RoPE base for a longer context: four times the base for each doubling (arXiv 2412.18860), no less than it was."""
+    return base * max(to_tokens / from_tokens, 1.0) ** 2
+
+
+def rope_parameters_of(config: Any, stages: Sequence[StageConfig], index: int) -> dict[str, Any]:
+    """transformers' `rope_parameters` of stage number `index`, counted from 0.
+
+    A stage that names no base raises that of the stage before it, the first one the model's own.
+
+    Args:
+        config: transformers' configuration of the model before the first stage.
+        stages: All stages.
+        index: Whose.
+
+    Raises:
+        ValueError: the model has no RoPE with a base, or the block is of a type whose angles are not fixed.
+    """
+    parameters, length = _of_model(config), int(config.max_position_embeddings)
+    for stage in stages[: index + 1]:
+        if stage.rope_parameters is not None:
+            parameters = copy.deepcopy(stage.rope_parameters)
+            parameters.setdefault("rope_type", "default")
+            _check_type(parameters, f"train.stages.{stage.name}.rope_parameters")
+        else:
+            base = stage.rope_theta or raise_base(
+                float(parameters["rope_theta"]), length, stage.max_seq_tokens
+            )
+            parameters = {**parameters, "rope_theta": base}
+        length = max(length, stage.max_seq_tokens)
+    return parameters
+
+
+def with_rope(config: Any, parameters: dict[str, Any], max_seq_tokens: int) -> Any:
+    """A copy of transformers' configuration that says so, as an exported model must: loaders look nowhere else."""
+    changed = copy.deepcopy(config)
+    changed.rope_parameters = copy.deepcopy(parameters)
+    changed.max_position_embeddings = max(int(config.max_position_embeddings), max_seq_tokens)
+    return changed
+
+
+def _of_model(config: Any) -> dict[str, Any]:
+    parameters = getattr(config, "rope_parameters", None)
+    if not isinstance(parameters, dict) or not isinstance(parameters.get("rope_theta"), int | float):
+        raise ValueError(
+            f"train.model: {config.model_type} has no RoPE with one base for all layers, so its context can't be "
+            f"extended by it; give a model such as Llama, Qwen, Mistral or Gemma"
+        )
+    _check_type(parameters, "train.model: rope_parameters")
+    return parameters
+
+
+def _check_type(parameters: dict[str, Any], field: str) -> None:
+    if not isinstance(parameters.get("rope_theta"), int | float):
+        raise ValueError(f"{field}: {parameters} has no rope_theta; give one")
+    if parameters.get("rope_type", "default") not in FIXED_ROPE_TYPES:
+        raise ValueError(
+            f"{field}: rope_type {parameters['rope_type']!r} is not fixed in the length of the input; give one of "
+            f"{', '.join(FIXED_ROPE_TYPES)}"
+        )
