@@ -8,6 +8,7 @@ builds a mask or the scores of a whole sequence. Queries are `[tokens, query_hea
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -57,7 +58,7 @@ class Segments:
 
 
 def _longest(starts: Sequence[int]) -> int:
-    return max((stop - start for start, stop in zip(starts, starts[1:], strict=False)), default=0)
+    return max((stop - start for start, stop in pairwise(starts)), default=0)
 
 
 def attention_forward(
@@ -178,9 +179,8 @@ def _cpu_backward(
 
 
 def _stretches(segments: Segments) -> list[tuple[slice, slice]]:
-    queries = zip(segments.queries, segments.queries[1:], strict=False)
-    keys = zip(segments.keys, segments.keys[1:], strict=False)
-    return [(slice(*q), slice(*k)) for q, k in zip(queries, keys, strict=True) if q[0] < q[1]]
+    pairs = zip(pairwise(segments.queries), pairwise(segments.keys), strict=True)
+    return [(slice(*queries), slice(*keys)) for queries, keys in pairs if queries[0] < queries[1]]
 
 
 def _heads_first(states: Tensor) -> Tensor:
@@ -194,5 +194,5 @@ def _repeat(states: Tensor, query: Tensor) -> Tensor:
 
 
 def _sum_groups(gradient: Tensor, states: Tensor) -> Tensor:
-    num_tokens, num_heads, head_dim = states.shape
-    return gradient.reshape(num_tokens, num_heads, -1, head_dim).sum(dim=2)
+    _, num_heads, head_dim = states.shape
+    return gradient.reshape(len(gradient), num_heads, -1, head_dim).sum(dim=2)

@@ -1,6 +1,6 @@
 """The model that is trained: a decoder of transformers with our attention and our loss, sharded by FSDP2."""
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,7 @@ class LanguageModel(nn.Module):
 
     @property
     def config(self) -> Any:
-        """transformers' configuration."""
+        """Its configuration, of transformers."""
         return self.decoder.config
 
     @property
@@ -101,8 +101,10 @@ def build_decoder(config: Any, dtype: torch.dtype = torch.float32) -> nn.Module:
     register_attention()
     config._attn_implementation = ATTENTION
     with no_init_weights():
-        decoder: nn.Module = AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=False)
-    return decoder.train()
+        decoder: Any = AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=False)
+    # Part of the initialisation that is left out.
+    decoder.tie_weights()
+    return cast(nn.Module, decoder.train())
 
 
 def load_decoder(folder: str, config: Any, revision: str | None = None) -> nn.Module:

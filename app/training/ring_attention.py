@@ -42,7 +42,8 @@ def ring_attention(query: Tensor, key: Tensor, value: Tensor, ring: Ring, scale:
 
     Args:
         query: `[own tokens, query_heads, head_dim]`.
-        key: `[own tokens, kv_heads, head_dim]`; `value` the same.
+        key: `[own tokens, kv_heads, head_dim]`.
+        value: The same.
         ring: The ranks that hold the rest.
         scale: Of the scores.
     """
@@ -116,7 +117,7 @@ def _segments(tile: Tile, device: torch.device) -> Segments:
 
 
 def _add_tile(output: Tensor, log_sum_exp: Tensor, part: Tensor, part_lse: Tensor) -> None:
-    """Add a tile's attention to that over the keys before, in place; both are weighted by their share of the softmax."""
+    """Add a tile's attention to that over the keys before, in place, each weighted by its share of the softmax."""
     total = torch.logaddexp(log_sum_exp, part_lse)
     output.mul_(_per_token(torch.exp(log_sum_exp - total)))
     output.add_(part * _per_token(torch.exp(part_lse - total)))

@@ -16,7 +16,7 @@ def raise_base(base: float, from_tokens: int, to_tokens: int) -> float:
 
 
 def rope_parameters_of(config: Any, stages: Sequence[StageConfig], index: int) -> dict[str, Any]:
-    """transformers' `rope_parameters` of stage number `index`, counted from 0.
+    """The `rope_parameters`, as transformers has them, of stage number `index`, counted from 0.
 
     A stage that names no base raises that of the stage before it, the first one the model's own.
 

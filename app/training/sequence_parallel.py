@@ -37,7 +37,7 @@ HARMLESS_ARGUMENTS = frozenset(
 class SequenceParallel:
     """This rank's place among those that share a sequence."""
 
-    layout: SequenceLayout = SequenceLayout()
+    layout: SequenceLayout = field(default_factory=SequenceLayout)
     rank: int = 0
     ulysses_group: dist.ProcessGroup | None = None
     ring_group: dist.ProcessGroup | None = None
@@ -78,7 +78,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, packed: PackedSequence, sc
 
     Args:
         query: `[own tokens, query_heads, head_dim]`.
-        key: `[own tokens, kv_heads, head_dim]`; `value` the same.
+        key: `[own tokens, kv_heads, head_dim]`.
+        value: The same.
         packed: The sequence that the tokens are a part of.
         scale: Of the scores.
 

@@ -107,7 +107,7 @@ def errors(case: Case) -> dict[str, Any]:
     sequences = MemorySequences(case.lengths, case.unlearned)
     expected_loss, expected, weights = reference(case, sequences)
     loss, gradients = step(case, sequences, weights)
-    assert gradients.keys() == expected.keys()
+    assert gradients.keys() == expected.keys(), gradients.keys() ^ expected.keys()
     relative = {
         name: float((gradients[name] - expected[name]).norm() / expected[name].norm()) for name in expected
     }

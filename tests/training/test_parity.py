@@ -15,7 +15,7 @@ TIMEOUT_SEC = 240
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """Errors of all cases of a number of processes; one start of torchrun for all of them, as it imports for seconds."""
+    """Errors of all cases of a number of processes; one torchrun for all of them: it imports for seconds."""
     cache = {}
 
     def errors(num_processes):
