@@ -95,7 +95,20 @@ def _synthesize(settings: "RunConfig", run: "Run", report: Report) -> None:
     synthesize(config, run, report)
 
 
+def _check_training(config: "RunConfig") -> None:
+    from app.training.preflight import check_training
+
+    check_training(config)
+
+
+def _train(config: "RunConfig", run: "Run", report: Report) -> None:
+    from app.training.stages import train
+
+    train(config, run, report)
+
+
 JOBS = {
     "index": Job("documents to passages and a vector index", _check_index, _index),
     "synthesize": Job("the dataset; makes the index if it is not there", _check_synthesis, _synthesize),
+    "train": Job("the stages, from the dataset to an exported model", _check_training, _train),
 }

@@ -1,7 +1,8 @@
 """Next-token loss out of the last hidden states, without the logits of more than a chunk of tokens.
 
 The gradients are computed in the forward pass, chunk by chunk, while the chunk's logits are there; the weight's are
-added up in float32. After Liger-Kernel's fused linear cross entropy (arXiv 2410.10989).
+added up in float32. After Liger-Kernel's fused linear cross entropy (arXiv 2410.10989). torch's own
+`linear_cross_entropy` (2.13) adds the losses up in the dtype of the weights: in bfloat16 4,096 tokens were off by 2 %.
 """
 
 from typing import Any

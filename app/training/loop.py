@@ -1,0 +1,309 @@
+"""The training of one stage by one of its workers, from the weights before it to its export.
+
+Plain torch.distributed: Ray starts it (`app.training.stages`), and so may torchrun.
+"""
+
+import math
+import resource
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.distributed.tensor import distribute_tensor
+
+from app.config import StageConfig, TrainConfig
+from app.models import resolve_model
+from app.storage import Folder
+from app.training.activation_memory import save_activation_memory
+from app.training.batches import Shard, load_shard, num_targets_of_step, own_sequences, sequences_of_step
+from app.training.checkpoint import Checkpoints
+from app.training.flops import ModelShape, flops_of_sequence, mfu, peak_flops_of, shape_of
+from app.training.metrics import MetricsLog, StepClock, StepMetrics
+from app.training.model import LanguageModel, build_decoder, load_decoder, shard_model
+from app.training.process_groups import Workers, join_workers
+from app.training.rope import rope_parameters_of, with_rope
+from app.training.schedule import learning_rate_at
+from app.training.sequence_layout import layout_of
+from app.training.sequence_store import SequenceStore
+from app.training.trackers import Tracker, open_trackers
+
+Report = Callable[[str], None]
+
+DATA_DIR, CHECKPOINTS_DIR, EXPORT_DIR = "data", "checkpoints", "export"
+DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
+
+
+class NonFiniteError(RuntimeError):
+    """The loss or the norm of the gradients is no number any more."""
+
+
+@dataclass(frozen=True)
+class StageTask:
+    """All that a worker must know to train a stage."""
+
+    train: TrainConfig
+    index: int
+    """Of the stage, counted from 0."""
+    model: str
+    """Model before the first stage."""
+    revision: str | None
+    folder: Folder
+    """The stage's own: data, checkpoints, metrics, export."""
+    previous: Folder | None
+    """The folder of the stage before, whose weights this one starts from."""
+    run_name: str
+    log_interval_sec: float
+
+    @property
+    def stage(self) -> StageConfig:
+        return self.train.stages[self.index]
+
+
+class StageTrainer:
+    """Model, optimizer and data of one stage on one worker.
+
+    Args:
+        task: What to train.
+        workers: Who trains together.
+        report: Takes a line for the person who watches; called by the leader only.
+    """
+
+    def __init__(self, task: StageTask, workers: Workers, report: Report) -> None:
+        self.task, self.stage, self.workers = task, task.stage, workers
+        self.sequences = SequenceStore(task.folder / DATA_DIR)
+        self.config = config_of_stage(task)
+        self.shape: ModelShape = shape_of(self.config)
+        self.model = build_model(task, self.config, workers)
+        self.optimizer = build_optimizer(self.model, task.train)
+        self.checkpoints = Checkpoints(
+            task.folder / CHECKPOINTS_DIR, task.train.num_checkpoints_kept, workers
+        )
+        self.step, self.tokens_seen = 0, 0
+        self._report = report
+        self._clock = StepClock(task.log_interval_sec)
+        self._log = MetricsLog(task.folder)
+        self._trackers: list[Tracker] = []
+
+    def run(self) -> None:
+        """Train from the newest checkpoint, or the weights before, to the stage's last step.
+
+        Raises:
+            NonFiniteError: the loss or the gradients are no numbers; the batch's ids are in `failures/`.
+        """
+        self._resume()
+        stage, every = self.stage, self.task.train.steps_per_checkpoint
+        while self.step < stage.total_steps:
+            metrics = self.train_step()
+            if self.workers.is_leader:
+                self._tell(metrics)
+            if self.step % every == 0 or self.step == stage.total_steps:
+                # First the metrics: those of steps that a checkpoint covers must not be lost with this process.
+                self._write_metrics()
+                self.checkpoints.save(
+                    self.step, self.model, self.optimizer, {"step": self.step, "tokens_seen": self.tokens_seen}
+                )
+        self.checkpoints.finish()
+        for tracker in self._trackers:
+            tracker.close()
+
+    def train_step(self) -> StepMetrics:
+        """One optimizer step on the next batch."""
+        self._clock.start()
+        stage, workers, step = self.stage, self.workers, self.step
+        learning_rate = learning_rate_at(stage, step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+
+        # All ranks know the whole batch's tokens. FSDP averages gradients over the ranks, hence their number.
+        num_targets = max(num_targets_of_step(self.sequences, step, stage.sequences_per_step), 1)
+        loss_scale = workers.size / num_targets
+        losses = torch.zeros((), device=workers.device)
+        for index in own_sequences(step, stage.sequences_per_step, workers.data_rank, workers.data_size):
+            loss = self._loss(load_shard(self.sequences, index, workers.parallel), loss_scale)
+            loss.backward()  # type: ignore[no-untyped-call]
+            losses += loss.detach()
+        loss_value = workers.sum(losses).item() / workers.size
+        self._refuse_non_finite("loss", loss_value)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.task.train.optimizer.max_grad_norm)
+        grad_norm = _number(norm)
+        self._refuse_non_finite("gradient norm", grad_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+        self.step += 1
+        self.tokens_seen += stage.batch_tokens
+        return self._measure(step, loss_value, learning_rate, grad_norm)
+
+    def _loss(self, shard: Shard, scale: float) -> torch.Tensor:
+        device = self.workers.device
+        loss: torch.Tensor = self.model(
+            shard.input_ids.to(device),
+            shard.position_ids.to(device),
+            shard.labels.to(device),
+            shard.packed,
+            scale,
+        )
+        return loss
+
+    def _refuse_non_finite(self, what: str, value: float) -> None:
+        if math.isfinite(value):
+            return
+        indices = sequences_of_step(self.step, self.stage.sequences_per_step)
+        failures = self.task.folder / "failures"
+        name = f"step-{self.step:08d}.json"
+        if self.workers.is_leader:
+            self._log.write()
+            batch = [{"sequence": index, "example_ids": self.sequences.example_ids(index)} for index in indices]
+            failures.write_json(name, {"step": self.step, "what": what, "value": str(value), "batch": batch})
+        raise NonFiniteError(
+            f"stage {self.stage.name}: the {what} of step {self.step} is {value}; the batch's ids are in "
+            f"{failures.uri}/{name}"
+        )
+
+    def _measure(self, step: int, loss: float, learning_rate: float, grad_norm: float) -> StepMetrics:
+        timing = self._clock.stop(self.stage.total_steps - self.step)
+        workers, stage = self.workers, self.stage
+        flops = sum(
+            flops_of_sequence(self.shape, [*map(int, self.sequences.starts(index)), stage.max_seq_tokens])
+            for index in sequences_of_step(step, stage.sequences_per_step)
+        )
+        return StepMetrics(
+            stage=stage.name,
+            step=self.step,
+            num_steps=stage.total_steps,
+            loss=loss,
+            learning_rate=learning_rate,
+            grad_norm=grad_norm,
+            tokens_seen=self.tokens_seen,
+            tokens_per_sec_per_device=stage.batch_tokens / timing.step_sec / workers.size,
+            mfu=mfu(flops, timing.step_sec, workers.size, self._peak_flops()),
+            peak_memory_bytes=round(workers.maximum(peak_memory_bytes(workers.device))),
+            step_sec=timing.step_sec,
+            sec_left=timing.sec_left,
+            is_gpu=workers.device.type == "cuda",
+        )
+
+    def _peak_flops(self) -> float | None:
+        if self.task.train.peak_tflops is not None:
+            return self.task.train.peak_tflops * 1e12
+        if self.workers.device.type != "cuda":
+            return None
+        return peak_flops_of(torch.cuda.get_device_name(self.workers.device))
+
+    def _resume(self) -> None:
+        newest = self.checkpoints.newest()
+        if newest is not None:
+            progress = self.checkpoints.load(newest, self.model, self.optimizer)
+            self.step, self.tokens_seen = progress["step"], progress["tokens_seen"]
+        elif self.task.previous is not None:
+            self.checkpoints.load_weights(self.task.previous / CHECKPOINTS_DIR, self.model)
+        if self.workers.is_leader:
+            self._log.start(self.step)
+            names = self.task.train.trackers
+            self._trackers = open_trackers(
+                names, self.task.folder, f"{self.task.run_name}/{self.stage.name}", self.task.train.model_dump()
+            )
+            if newest is not None:
+                self._report(f"stage {self.stage.name}: goes on after step {self.step}")
+
+    def _tell(self, metrics: StepMetrics) -> None:
+        self._log.add(metrics)
+        if self._clock.is_time_to_log():
+            self._log.write()
+        for tracker in self._trackers:
+            tracker.log(metrics)
+        self._report(metrics.line())
+
+    def _write_metrics(self) -> None:
+        if self.workers.is_leader:
+            self._log.write()
+
+
+def start_trainer(task: StageTask, device: torch.device, report: Report) -> StageTrainer | None:
+    """Join the other workers and build this one's part; nothing if it is one too many."""
+    stage = task.stage
+    num_heads = int(config_of_stage(task).num_attention_heads)
+    layout = layout_of(
+        stage.sequence_parallel_size, stage.sequence_parallel_mode, num_heads, stage.ulysses_size
+    )
+    workers = join_workers(layout, device)
+    return None if workers is None else StageTrainer(task, workers, report)
+
+
+def config_of_stage(task: StageTask) -> Any:
+    """Configuration of transformers that the stage trains and exports with."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(
+        resolve_model(task.model), revision=task.revision, trust_remote_code=False
+    )
+    parameters = rope_parameters_of(config, task.train.stages, task.index)
+    return with_rope(config, parameters, task.stage.max_seq_tokens)
+
+
+def build_model(task: StageTask, config: Any, workers: Workers) -> LanguageModel:
+    """The sharded model with the weights before the first stage, or, for a later one, any: they are loaded over."""
+    from_base = task.previous is None
+    reads_weights = from_base and workers.is_leader
+    decoder = (
+        load_decoder(str(resolve_model(task.model)), config, task.revision)
+        if reads_weights
+        else build_decoder(config)
+    )
+    model = LanguageModel(decoder, task.train.memory.loss_chunk_tokens)
+    weights = {name: parameter.detach() for name, parameter in model.named_parameters()} if reads_weights else {}
+    memory = task.train.memory
+    save_activation_memory(
+        model.layers,
+        checkpoint_layers=memory.checkpoint_activations,
+        offload=memory.offload_checkpoints,
+        mlp_tile_tokens=memory.mlp_tile_tokens,
+    )
+    shard_model(model, workers.mesh, DTYPES[task.train.dtype], memory.offload_optimizer)
+    if from_base:
+        _spread_weights(model, weights, workers)
+    return model
+
+
+@torch.no_grad()
+def _spread_weights(model: LanguageModel, weights: dict[str, torch.Tensor], workers: Workers) -> None:
+    """Hand the leader's weights to all ranks, one parameter at a time: only one host must hold the whole model."""
+    for name, parameter in model.named_parameters():
+        whole = (
+            weights[name].to(workers.device)
+            if workers.is_leader
+            else torch.empty(parameter.shape, dtype=parameter.dtype, device=workers.device)
+        )
+        shard = distribute_tensor(whole, workers.mesh, parameter.placements)  # type: ignore[attr-defined]
+        parameter.to_local().copy_(shard.to_local())  # type: ignore[operator]
+
+
+def build_optimizer(model: LanguageModel, train: TrainConfig) -> torch.optim.Optimizer:
+    """AdamW on the float32 shards; only matrices decay."""
+    settings = train.optimizer
+    matrices = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
+    vectors = [parameter for parameter in model.parameters() if parameter.ndim < 2]
+    groups = [
+        {"params": matrices, "weight_decay": settings.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]],
+        betas=(settings.beta1, settings.beta2),
+        eps=settings.epsilon,
+    )
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """Most memory that this process has held: of its GPU, or of the host where there is none."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _number(norm: torch.Tensor) -> float:
+    full = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
+    return float(full)
+
+

@@ -1,0 +1,213 @@
+"""The chain of stages: each one Ray Train run that starts from the weights of the one before."""
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+import ray.train
+import ray.train.torch
+from ray.train import FailureConfig, ScalingConfig
+from ray.train import RunConfig as RayRunConfig
+from ray.train.torch import TorchConfig, TorchTrainer
+
+from app.config import RunConfig, TrainConfig, identity
+from app.run import Artefact, Run
+from app.training.dry_run import dry_run_stage
+from app.training.finishing import finish_stage
+from app.training.loop import NonFiniteError, Report, StageTask, start_trainer
+from app.training.preparation import prepare_stage, prepare_tokens
+
+OUTCOME_FILE = "outcome.json"
+STOPPED_FILE = "stopped.json"
+RAY_DIR = "_ray"
+POLL_SEC = 0.5
+
+
+@dataclass(frozen=True)
+class _Assignment:
+    """What every worker gets."""
+
+    task: StageTask
+    history: list[dict[str, Any]]
+    """Records of the stages before, for the model card."""
+    lines: Any
+    """The actor that takes lines for the person who watches."""
+
+
+def train(config: RunConfig, run: Run, report: Report) -> None:
+    """Train all stages that are not complete yet, one after the other.
+
+    Raises:
+        ValueError: the run was made with other settings, or the data cannot fill a stage.
+        RuntimeError: a stage stopped, with the reason.
+    """
+    assert config.train is not None
+    prepare_tokens(config, run, report)
+    history: list[dict[str, Any]] = []
+    for index, stage in enumerate(config.train.stages):
+        artefact = run.stage(stage.name)
+        artefact.claim(_identity_of(config, index))
+        if artefact.is_complete():
+            report(f"stage {stage.name}: complete")
+        else:
+            prepare_stage(config, run, stage, report)
+            task = _task(config, run, index)
+            _fit(config.train, _Assignment(task, history, None), run, report)
+            if config.train.dry_run:
+                continue
+            _complete(artefact)
+        history.append(artefact.record())
+    if history:
+        report(f"model     {run.stage(config.train.stages[-1].name).folder.uri}/export")
+
+
+def _task(config: RunConfig, run: Run, index: int) -> StageTask:
+    assert config.train is not None
+    stages = config.train.stages
+    model, revision = config.trained_model
+    has_previous = index > 0 and not config.train.dry_run
+    return StageTask(
+        train=config.train,
+        index=index,
+        model=_absolute(model),
+        revision=revision,
+        folder=run.stage(stages[index].name).folder,
+        previous=run.stage(stages[index - 1].name).folder if has_previous else None,
+        run_name=run.folder.uri.rstrip("/").rpartition("/")[2],
+        log_interval_sec=config.progress.log_interval_sec,
+    )
+
+
+def _absolute(model: str) -> str:
+    # Workers run in folders of their own.
+    return os.path.abspath(model) if os.path.isdir(model) else model  # noqa: PTH100, PTH112
+
+
+def _identity_of(config: RunConfig, index: int) -> dict[str, Any]:
+    """What decides what a stage is; the stages before it are claimed before it."""
+    assert config.train is not None
+    stage = config.train.stages[index]
+    settings = identity(config.train)
+    model, revision = config.trained_model
+    settings |= {"model": model, "revision": revision, "stages": {stage.name: identity(stage)}}
+    settings["sources"] = {name: settings["sources"][name] for name in stage.mix}
+    return {"seed": config.seed, "train": settings}
+
+
+def _complete(artefact: Artefact) -> None:
+    artefact.complete(artefact.folder.read_json(OUTCOME_FILE))
+
+
+def _fit(train_config: TrainConfig, assignment: _Assignment, run: Run, report: Report) -> None:
+    """One Ray Train run; returns when the stage is trained and exported."""
+    task = assignment.task
+    if task.folder.exists(STOPPED_FILE):
+        task.folder.filesystem.delete_file(task.folder.file(STOPPED_FILE))
+    # Imports of a worker would break in another folder.
+    os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
+    ray_folder = run.folder / "train" / RAY_DIR
+    with _watch(report) as lines:
+        trainer = TorchTrainer(
+            _work,
+            train_loop_config={"assignment": _Assignment(task, assignment.history, lines)},
+            torch_config=TorchConfig(backend="cpu:gloo,cuda:nccl" if train_config.gpus_per_worker else "gloo"),
+            scaling_config=ScalingConfig(
+                num_workers=_num_workers(train_config),
+                use_gpu=train_config.gpus_per_worker > 0,
+                resources_per_worker={"CPU": train_config.cpus_per_worker}
+                | ({"GPU": train_config.gpus_per_worker} if train_config.gpus_per_worker else {}),
+            ),
+            run_config=RayRunConfig(
+                # Ray resumes nothing here: the stage's own checkpoints do.
+                name=f"{task.stage.name}-{time.time_ns()}",
+                storage_path=ray_folder.path,
+                storage_filesystem=ray_folder.filesystem,
+                failure_config=FailureConfig(max_failures=train_config.max_failures),
+            ),
+        )
+        trainer.fit()
+    ray_folder.delete()
+    if task.folder.exists(STOPPED_FILE):
+        raise RuntimeError(task.folder.read_json(STOPPED_FILE)["reason"])
+
+
+def _num_workers(train_config: TrainConfig) -> int | tuple[int, int]:
+    if train_config.min_workers is None or train_config.min_workers == train_config.num_workers:
+        return train_config.num_workers
+    return train_config.min_workers, train_config.num_workers
+
+
+def _work(settings: dict[str, Any]) -> None:
+    """What each worker does."""
+    assignment: _Assignment = settings["assignment"]
+    task, lines = assignment.task, assignment.lines
+
+    def report(line: str) -> None:
+        lines.add.remote(line)
+
+    device = ray.train.torch.get_device()
+    assert not isinstance(device, list)
+    if task.train.dry_run:
+        dry_run_stage(task, device, report)
+        return
+    trainer = start_trainer(task, device, report)
+    if trainer is None:
+        return
+    try:
+        trainer.run()
+    except NonFiniteError as error:
+        # Another try would meet the same batch: the stage stops instead.
+        if trainer.workers.is_leader:
+            task.folder.write_json(STOPPED_FILE, {"reason": str(error)})
+        return
+    outcome = finish_stage(trainer, assignment.history)
+    if trainer.workers.is_leader:
+        task.folder.write_json(OUTCOME_FILE, outcome)
+
+
+class _Lines:
+    """Carries lines from the leading worker to the driver; none of them is needed for anything."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+
+    def add(self, line: str) -> None:
+        self._lines.append(line)
+
+    def take(self) -> list[str]:
+        """The lines since last time."""
+        lines, self._lines = self._lines, []
+        return lines
+
+
+@contextlib.contextmanager
+def _watch(report: Report) -> Iterator[Any]:
+    """An actor for lines; while the block runs they are reported."""
+    lines = ray.remote(num_cpus=0, max_restarts=-1)(_Lines).remote()
+    ended = threading.Event()
+
+    def follow() -> None:
+        while not ended.is_set():
+            ended.wait(POLL_SEC)
+            _report_new(lines, report)
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield lines
+    finally:
+        ended.set()
+        thread.join(timeout=30)
+        _report_new(lines, report)
+        ray.kill(lines)
+
+
+def _report_new(lines: Any, report: Report) -> None:
+    with contextlib.suppress(ray.exceptions.RayError):
+        for line in ray.get(lines.take.remote(), timeout=10):
+            report(line)
