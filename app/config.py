@@ -562,6 +562,19 @@ class RunConfig(Section):
     progress: Annotated[ProgressConfig, Field(json_schema_extra=OPERATIONAL)] = ProgressConfig()
     ray: Annotated[RayConfig, Field(json_schema_extra=OPERATIONAL)] = RayConfig()
 
+    @property
+    def trained_model(self) -> tuple[str, str | None]:
+        """Model that `train` extends, and its revision.
+
+        Raises:
+            ValueError: the settings name none.
+        """
+        if self.train is None or self.train.model is None:
+            raise ValueError(
+                "train.model: is left out, and no generator stands in for it; give the model to be trained"
+            )
+        return self.train.model, self.train.revision
+
 
 class Config(RunConfig):
     """A run that makes its dataset out of documents."""
@@ -621,6 +634,22 @@ class Config(RunConfig):
                     f"give credentials in the environment"
                 )
         return self
+
+    @property
+    def trained_model(self) -> tuple[str, str | None]:
+        """Model that `train` extends, and its revision: the generator, unless it names another.
+
+        Raises:
+            ValueError: the generator is an endpoint, which has no weights to be trained.
+        """
+        if self.train is not None and self.train.model is not None:
+            return self.train.model, self.train.revision
+        if isinstance(self.generator, OpenAiConfig):
+            raise ValueError(
+                f"train.model: is left out, and generator.model {self.generator.model} is behind an endpoint; "
+                f"give the model to be trained"
+            )
+        return self.generator.model, self.generator.revision
 
     @property
     def tokenizer_model(self) -> str:

@@ -1,12 +1,18 @@
 """The tokenizer: counting, offsets, and the chat template that lengths include."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 from app.models import resolve_model
 from app.schema import Message
+
+TEMPLATE_DATE = datetime(2024, 7, 26)
+"""Today, to templates that ask: a chat has the same tokens on whatever day it is rendered."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,9 @@ class Tokenizer:
             )
         # Long documents are measured here, never fed to the model: its length warning would mislead.
         tokenizer.model_max_length = 10**12
+        # Some files come with the cuts and fills of the model's own demo in them.
+        tokenizer.backend_tokenizer.no_truncation()
+        tokenizer.backend_tokenizer.no_padding()
         return tokenizer
 
     def __reduce__(self) -> tuple[type["Tokenizer"], tuple[str, str | None]]:
@@ -44,6 +53,41 @@ class Tokenizer:
             (token for token in special if token in ends or token in template),
             key=lambda token: (-len(token), token),
         )
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of all that decides how a text or a chat becomes tokens: the same for copies of a tokenizer."""
+        ends = [self._hf.bos_token, self._hf.eos_token]
+        parts = [json.loads(self._hf.backend_tokenizer.to_str()), self._hf.chat_template, ends]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+    @cached_property
+    def leading_id(self) -> int | None:
+        """Token that the tokenizer puts before every text by itself; None: it puts none."""
+        ids = self._hf.backend_tokenizer.encode("a", add_special_tokens=True).ids
+        bos_id: int | None = self._hf.bos_token_id
+        return bos_id if bos_id is not None and ids[0] == bos_id else None
+
+    @property
+    def eos_id(self) -> int | None:
+        """Token that ends a text; None: the tokenizer knows of none."""
+        eos_id: int | None = self._hf.eos_token_id
+        return eos_id
+
+    @property
+    def separator_id(self) -> int | None:
+        """Token to stand between documents that see each other: the beginning one, else the ending one."""
+        bos_id: int | None = self._hf.bos_token_id
+        return bos_id if bos_id is not None else self.eos_id
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of a text's tokens, without special ones beside those that it spells."""
+        return list(self._hf.backend_tokenizer.encode_batch_fast([text], add_special_tokens=False)[0].ids)
+
+    def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """`encode` and `offsets` of a text at once."""
+        encoding = self._hf.backend_tokenizer.encode_batch([text], add_special_tokens=False)[0]
+        return list(encoding.ids), list(encoding.offsets)
 
     def count(self, text: str) -> int:
         """Tokens of a text by itself, without special tokens."""
@@ -79,7 +123,10 @@ class Tokenizer:
             raise ValueError(f"{self.model}: its tokenizer has no chat template; use an instruct model")
         return str(
             self._hf.apply_chat_template(
-                list(messages), tokenize=False, add_generation_prompt=generation_prompt
+                list(messages),
+                tokenize=False,
+                add_generation_prompt=generation_prompt,
+                strftime_now=TEMPLATE_DATE.strftime,
             )
         )
 

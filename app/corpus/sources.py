@@ -62,7 +62,11 @@ def list_files(sources: Sequence[SourceConfig], *, excluded: Folder | None = Non
     Raises:
         ValueError: a path that is missing, matches nothing, or whose format is unknown; names the field.
     """
-    return [file for index, source in enumerate(sources) for file in _list_source(index, source, excluded)]
+    return [
+        file
+        for index, source in enumerate(sources)
+        for file in list_source(source, f"corpus.sources.{index}", index=index, excluded=excluded)
+    ]
 
 
 def compression_of(name: str) -> str | None:
@@ -70,8 +74,27 @@ def compression_of(name: str) -> str | None:
     return next((codec for suffix, codec in _COMPRESSIONS.items() if name.lower().endswith(suffix)), None)
 
 
-def _list_source(index: int, source: SourceConfig, excluded: Folder | None) -> list[SourceFile]:
-    field = f"corpus.sources.{index}.path"
+def list_source(
+    source: SourceConfig,
+    section: str,
+    *,
+    index: int = 0,
+    excluded: Folder | None = None,
+    has_format: bool = True,
+) -> list[SourceFile]:
+    """`list_files` of one source.
+
+    Args:
+        source: Where to look.
+        section: What errors call the source: its place in the settings.
+        index: Its `source_index`.
+        excluded: Folder whose files are never taken.
+        has_format: Whether the user may set its `format`.
+
+    Raises:
+        ValueError: as in `list_files`.
+    """
+    field = f"{section}.path"
     if source.path.startswith(BUNDLED_PREFIX):
         return [_bundled_file(index, source, field)]
     try:
@@ -111,9 +134,10 @@ def _list_source(index: int, source: SourceConfig, excluded: Folder | None) -> l
         )
     if not files:
         known = ", ".join(suffix for suffixes in _SUFFIXES.values() for suffix in suffixes)
+        asked = "" if source.format == "auto" else f" as {source.format}"
+        remedy = f", for other names set {section}.format" if has_format else ""
         raise ValueError(
-            f"{field}: {source.path!r} holds no file that can be read as {source.format}; "
-            f"known are {known}, for other names set corpus.sources.{index}.format"
+            f"{field}: {source.path!r} holds no file that can be read{asked}; known are {known}{remedy}"
         )
     return files
 
