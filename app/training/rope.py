@@ -33,7 +33,7 @@ def rope_parameters_of(config: Any, stages: Sequence[StageConfig], index: int) -
         if stage.rope_parameters is not None:
             parameters = copy.deepcopy(stage.rope_parameters)
             parameters.setdefault("rope_type", "default")
-            _check_type(parameters, f"train.stages.{stage.name}.rope_parameters")
+            _check_block(config, parameters, f"train.stages.{stage.name}.rope_parameters")
         else:
             base = stage.rope_theta or raise_base(
                 float(parameters["rope_theta"]), length, stage.max_seq_tokens
@@ -58,11 +58,11 @@ def _of_model(config: Any) -> dict[str, Any]:
             f"train.model: {config.model_type} has no RoPE with one base for all layers, so its context can't be "
             f"extended by it; give a model such as Llama, Qwen, Mistral or Gemma"
         )
-    _check_type(parameters, "train.model: rope_parameters")
+    _check_block(config, parameters, "train.model: rope_parameters")
     return parameters
 
 
-def _check_type(parameters: dict[str, Any], field: str) -> None:
+def _check_block(config: Any, parameters: dict[str, Any], field: str) -> None:
     if not isinstance(parameters.get("rope_theta"), int | float):
         raise ValueError(f"{field}: {parameters} has no rope_theta; give one")
     if parameters.get("rope_type", "default") not in FIXED_ROPE_TYPES:
@@ -70,3 +70,13 @@ def _check_type(parameters: dict[str, Any], field: str) -> None:
             f"{field}: rope_type {parameters['rope_type']!r} is not fixed in the length of the input; give one of "
             f"{', '.join(FIXED_ROPE_TYPES)}"
         )
+    probe = copy.deepcopy(config)
+    probe.rope_parameters = copy.deepcopy(parameters)
+    try:
+        # Whatever of it is left out would be read from `max_position_embeddings`, which an export changes.
+        probe.validate_rope()
+    except (KeyError, TypeError, ValueError) as error:
+        reason = " ".join(str(error.args[0] if error.args else error).split())
+        raise ValueError(
+            f"{field}: {parameters} is not whole ({reason}); give what its rope_type needs"
+        ) from error

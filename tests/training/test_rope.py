@@ -1,0 +1,95 @@
+# ruff: noqa: E501
+
+import pytest
+
+from app.training.rope import raise_base, rope_parameters_of, with_rope
+from tests.training.known_models import LLAMA_3_ROPE, LLAMA_8B, TINY, configuration
+from tests.training.train_settings import stage_config
+
+
+def stages(*lengths, **changes):
+    return [
+        stage_config(name=str(tokens), max_seq_tokens=tokens, batch_tokens=tokens, **changes)
+        for tokens in lengths
+    ]
+
+
+def test_the_papers_bases():
+    config = configuration(LLAMA_8B)
+    chain = stages(262_144, 524_288, 1_048_576)
+    found = [rope_parameters_of(config, chain, index)["rope_theta"] for index in range(3)]
+    assert found == [2e6, 8e6, 32e6]
+    # In one step as in three.
+    assert rope_parameters_of(config, stages(1_048_576), 0)["rope_theta"] == 32e6
+
+
+def test_the_rest_of_the_models_own_block_stays():
+    config = configuration(LLAMA_8B)
+    found = rope_parameters_of(config, stages(262_144), 0)
+    assert found == LLAMA_3_ROPE | {"rope_theta": 2e6}
+    assert config.rope_parameters["rope_theta"] == 500_000
+
+
+def test_a_base_never_falls():
+    config = configuration(LLAMA_8B)
+    assert raise_base(500_000, 131_072, 65_536) == 500_000
+    chain = stages(65_536, 131_072, 262_144)
+    found = [rope_parameters_of(config, chain, index)["rope_theta"] for index in range(3)]
+    assert found == [500_000, 500_000, 2e6]
+
+
+def test_a_named_base_holds_and_is_gone_on_from():
+    config = configuration(LLAMA_8B)
+    chain = [*stages(262_144, rope_theta=3e6), *stages(524_288, 524_289)]
+    found = [rope_parameters_of(config, chain, index)["rope_theta"] for index in range(3)]
+    assert found == pytest.approx([3e6, 12e6, 12e6], rel=1e-5)
+
+
+def test_a_block_replaces_the_models():
+    config = configuration(LLAMA_8B)
+    yarn = {"rope_type": "yarn", "rope_theta": 5e5, "factor": 4.0, "original_max_position_embeddings": 131072}
+    chain = [*stages(524_288, rope_parameters=yarn), *stages(1_048_576)]
+    assert rope_parameters_of(config, chain, 0) == yarn
+    assert rope_parameters_of(config, chain, 1) == yarn | {"rope_theta": 2e6}
+    plain = stages(262_144, rope_parameters={"rope_theta": 1e6})
+    assert rope_parameters_of(config, plain, 0) == {"rope_type": "default", "rope_theta": 1e6}
+
+
+@pytest.mark.parametrize(
+    ("block", "expected"),
+    [
+        ({"rope_type": "yarn", "factor": 4.0}, r"train\.stages\.64\.rope_parameters: .* has no rope_theta; give one"),
+        ({"rope_type": "dynamic", "rope_theta": 1e6, "factor": 2.0}, r"train\.stages\.64\.rope_parameters: rope_type 'dynamic' is not fixed .*; give one of default, "),
+        ({"rope_type": "longrope", "rope_theta": 1e6}, r"rope_type 'longrope' is not fixed"),
+        ({"rope_type": "yarn", "rope_theta": 1e6}, r"train\.stages\.64\.rope_parameters: .*factor"),
+    ],
+)  # fmt: skip
+def test_a_block_that_cannot_be_trained_is_refused(block, expected):
+    with pytest.raises(ValueError, match=expected):
+        rope_parameters_of(configuration(TINY), stages(64, rope_parameters=block), 0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"model_type": "gpt2"}, r"train\.model: gpt2 has no RoPE with one base"),
+        ({"model_type": "opt"}, r"train\.model: opt has no RoPE with one base"),
+        ({"model_type": "gemma3_text"}, r"train\.model: gemma3_text has no RoPE with one base"),
+        (TINY | {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}}, r"train\.model: rope_parameters: rope_type 'dynamic' is not fixed"),
+    ],
+)  # fmt: skip
+def test_a_model_whose_rope_cannot_be_stretched_is_refused(settings, expected):
+    with pytest.raises(ValueError, match=expected):
+        rope_parameters_of(configuration(settings), stages(64), 0)
+
+
+def test_an_exported_configuration_says_what_it_was_trained_with():
+    config = configuration(LLAMA_8B)
+    parameters = rope_parameters_of(config, stages(262_144), 0)
+    changed = with_rope(config, parameters, 262_144)
+    assert changed.rope_parameters == parameters
+    assert changed.max_position_embeddings == 262_144
+    assert config.max_position_embeddings == 131_072
+    assert with_rope(config, parameters, 1000).max_position_embeddings == 131_072
+    # As a loader finds it.
+    assert type(config).from_dict(changed.to_dict()).rope_parameters["rope_theta"] == 2e6
