@@ -36,6 +36,13 @@ def check_architecture(config: Any, max_seq_tokens: int) -> None:
     Raises:
         ValueError: names what is in the way.
     """
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
+
+    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        raise ValueError(
+            f"train.model: {config.model_type} is no causal language model; give a model such as Llama, Qwen, Mistral "
+            f"or Gemma"
+        )
     for field, what in REFUSED_FIELDS.items():
         if getattr(config, field, None):
             raise ValueError(
@@ -75,7 +82,7 @@ def _probe(config: Any) -> None:
     positions = torch.cat([torch.arange(length) for length in PROBE_TOKENS])
     with torch.no_grad():
         hidden = LanguageModel(ours.eval(), len(tokens)).hidden_states(tokens, positions, packed)
-        found = hidden @ ours.get_output_embeddings().weight.T  # type: ignore[operator]
+        found = hidden @ ours.get_output_embeddings().weight.T
         expected = torch.cat([_logits(theirs, part) for part in tokens.split(PROBE_TOKENS)])
     difference = float((found - expected).abs().max() / expected.abs().max())
     if not difference <= PROBE_TOLERANCE:
