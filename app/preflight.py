@@ -30,7 +30,7 @@ def check_index(config: Config) -> None:
     """
     _check_index_inputs(config)
     _check_local_gpus({"retrieval.gpus_per_embed_actor": config.retrieval.gpus_per_embed_actor})
-    _check_run_dir(config)
+    check_run_dir(config)
 
 
 def _check_index_inputs(config: Config) -> None:
@@ -66,7 +66,7 @@ def check_synthesis(config: Config) -> None:
             EXAMPLE_ROLES,
         )
     _check_corpus_fills_targets(config)
-    _check_run_dir(config)
+    check_run_dir(config)
 
 
 def check_values(config: RunConfig) -> None:
@@ -123,8 +123,12 @@ def _refuse_targets_above(config: Config, most_tokens: int) -> None:
             )
 
 
-def _check_run_dir(config: Config) -> None:
-    """Write and delete a file: checked last, so that a refused start leaves no folder."""
+def check_run_dir(config: RunConfig) -> None:
+    """Write and delete a file: checked last, so that a refused start leaves no folder.
+
+    Raises:
+        ValueError: this machine can't write there.
+    """
     name = f".probe.{uuid.uuid4().hex}"
     try:
         folder = Folder(config.run_dir)

@@ -1,0 +1,261 @@
+"""Checks that a training's settings can work, before a worker starts: model, RoPE, layout, workers, memory, sources.
+
+Every fault is a ValueError of one line: the field, the value, and what would be right.
+"""
+
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from app.config import RunConfig, StageConfig, TrainConfig, ray_address
+from app.model_checks import find_model
+from app.preflight import check_run_dir
+from app.training.flops import ModelShape, shape_of
+from app.training.memory_estimate import GIB
+from app.training.memory_remedies import MemoryPlan, find_remedy
+from app.training.rope import rope_parameters_of
+from app.training.sequence_layout import layout_of
+from app.training.source_checks import check_sources
+from app.training.trackers import check_trackers
+
+CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+"""Of the container that this process is in, if it is in one."""
+
+
+def check_training(config: RunConfig) -> None:
+    """What the stages need.
+
+    Raises:
+        ValueError: they cannot be trained with these settings.
+    """
+    check_training_values(config)
+    train = _train_of(config)
+    _check_local_workers(config, train)
+    check_trackers(train.trackers)
+    model, revision = config.trained_model
+    field = "train.model" if train.model else "generator.model"
+    files = find_model(field, model, revision)
+    # Without its config.json a model's files wait on a hub that is out of reach: the workers will see them.
+    if files.config is not None:
+        _check_model(train, transformers_config(field, model, files.config))
+    check_sources(config)
+    check_run_dir(config)
+
+
+def check_training_values(config: RunConfig) -> None:
+    """What needs no files: the part that is also right for a job that runs elsewhere.
+
+    Raises:
+        ValueError: a value that no machine can work with.
+    """
+    train = _train_of(config)
+    _ = config.trained_model
+    memory = train.memory
+    if memory.offload_checkpoints and not memory.checkpoint_activations:
+        raise ValueError(
+            "train.memory.offload_checkpoints: true moves nothing while train.memory.checkpoint_activations is "
+            "false; set that true, or this false"
+        )
+    for index, stage in enumerate(train.stages):
+        _check_steps(f"train.stages.{index}", stage)
+        _check_groups(f"train.stages.{index}", stage, train.num_workers)
+
+
+def transformers_config(field: str, model: str, settings: dict[str, Any]) -> Any:
+    """A model's config.json as transformers' configuration.
+
+    Args:
+        field: The setting that names the model.
+        model: As in the settings.
+        settings: Content of config.json.
+
+    Raises:
+        ValueError: transformers does not know its type, or not its values.
+    """
+    from transformers import CONFIG_MAPPING
+
+    model_type = settings.get("model_type")
+    if model_type not in CONFIG_MAPPING:
+        raise ValueError(
+            f"{field}: {model!r} is of type {model_type!r}, which transformers does not know; give a model such as "
+            f"Llama, Qwen, Mistral or Gemma"
+        )
+    try:
+        return CONFIG_MAPPING[model_type].from_dict(settings)
+    # Each type of model validates its values in its own way.
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"{field}: transformers can't read the config.json of {model!r} ({reason}); give a model whose "
+            f"config.json is whole"
+        ) from error
+
+
+def _train_of(config: RunConfig) -> TrainConfig:
+    if config.train is None:
+        raise ValueError("train: is missing, and there is nothing to train without it; set train.stages")
+    return config.train
+
+
+def _check_steps(field: str, stage: StageConfig) -> None:
+    if stage.warmup_steps >= stage.total_steps:
+        raise ValueError(
+            f"{field}.warmup_steps: {stage.warmup_steps} leaves none of the {stage.total_steps} steps of stage "
+            f"{stage.name} with its whole learning rate; at most {stage.total_steps - 1}"
+        )
+
+
+def _check_groups(field: str, stage: StageConfig, num_workers: int) -> None:
+    """Workers without a sequence would be paid for nothing."""
+    num_groups = num_workers // stage.sequence_parallel_size
+    if stage.sequences_per_step >= num_groups:
+        return
+    sizes = range(stage.sequence_parallel_size, num_workers + 1)
+    size = next(
+        size for size in sizes if num_workers % size == 0 and num_workers // size <= stage.sequences_per_step
+    )
+    raise ValueError(
+        f"{field}.batch_tokens: {stage.batch_tokens} holds {stage.sequences_per_step} sequences a step for "
+        f"{num_groups} groups of workers (train.num_workers {num_workers} / sequence_parallel_size "
+        f"{stage.sequence_parallel_size}), some of which would never have one; at least "
+        f"{num_groups * stage.max_seq_tokens}, or sequence_parallel_size {size}, or fewer workers"
+    )
+
+
+def _check_local_workers(config: RunConfig, train: TrainConfig) -> None:
+    """Workers hold their CPUs and GPUs for good: a Ray of our own with too few would wait forever."""
+    if ray_address() is not None:
+        return
+    num_workers = train.min_workers or train.num_workers
+    needed = math.ceil(num_workers * train.cpus_per_worker)
+    num_cpus = config.ray.num_cpus or os.cpu_count() or 1
+    if num_cpus < needed:
+        whose = "" if config.ray.num_cpus else " (this machine's)"
+        raise ValueError(
+            f"ray.num_cpus: {num_cpus}{whose} is too few for {num_workers} training workers of "
+            f"{train.cpus_per_worker:g} CPUs; at least {needed}, or fewer train.num_workers"
+        )
+    needed = math.ceil(num_workers * train.gpus_per_worker)
+    num_gpus = len(_gpu_memory_bytes()) if needed else 0
+    if num_gpus < needed:
+        raise ValueError(
+            f"train.gpus_per_worker: {train.gpus_per_worker:g} for each of {num_workers} workers is more than this "
+            f"machine's {num_gpus} GPUs; give 0 or fewer workers, or submit the job to a cluster with --address "
+            f"http://HEAD:8265"
+        )
+
+
+def _check_model(train: TrainConfig, config: Any) -> None:
+    from app.training.architecture import check_architecture
+
+    check_architecture(config, max(stage.max_seq_tokens for stage in train.stages))
+    shape = shape_of(config)
+    for index, stage in enumerate(train.stages):
+        field = f"train.stages.{index}"
+        rope_parameters_of(config, train.stages, index)
+        with _named(field):
+            layout_of(
+                stage.sequence_parallel_size,
+                stage.sequence_parallel_mode,
+                shape.num_heads,
+                stage.ulysses_size,
+            )
+        _check_memory(train, field, stage, shape)
+
+
+@contextmanager
+def _named(field: str) -> Iterator[None]:
+    """Errors of what knows no stage, with the stage's name in the settings."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{field}.{error}") from error
+
+
+def _check_memory(train: TrainConfig, field: str, stage: StageConfig, shape: ModelShape) -> None:
+    memory = _worker_memory(train)
+    if memory is None:
+        return
+    limit_bytes, source = memory
+
+    def fits(plan: MemoryPlan) -> bool:
+        is_reachable = plan.num_workers == num_workers or _may_grow(train)
+        keeps_groups = train.num_workers % plan.stage.sequence_parallel_size == 0
+        return (
+            is_reachable
+            and (keeps_groups or plan.num_workers > num_workers)
+            and plan.estimate().total_bytes <= limit_bytes
+        )
+
+    # The fewer share the state, the more of it each has.
+    num_workers = train.min_workers or train.num_workers
+    plan = MemoryPlan(
+        shape, stage, field, train.memory, train.dtype, num_workers, has_gpu=train.gpus_per_worker > 0
+    )
+    if fits(plan):
+        _check_host_memory(train, field, stage, plan)
+        return
+    needed = plan.estimate()
+    remedy = find_remedy(plan, fits)
+    advice = (
+        f"set {remedy}" if remedy else "give workers with more memory, a shorter stage or a smaller model"
+    )
+    raise ValueError(
+        f"{field}.max_seq_tokens: {stage.max_seq_tokens} (stage {stage.name}) needs about "
+        f"{needed.total_bytes / GIB:.1f} GiB a worker ({needed.describe()}), which has {limit_bytes / GIB:.1f} "
+        f"({source}); {advice}"
+    )
+
+
+def _check_host_memory(train: TrainConfig, field: str, stage: StageConfig, plan: MemoryPlan) -> None:
+    """What is offloaded must fit the host, where the host is known."""
+    needed = plan.estimate().host_bytes * train.num_workers
+    if ray_address() is not None or needed <= (there := _host_memory_bytes()):
+        return
+    offloads = [name for name in ("offload_checkpoints", "offload_optimizer") if getattr(train.memory, name)]
+    raise ValueError(
+        f"train.memory.{offloads[0]}: true needs about {needed / GIB:.1f} GiB of this machine's {there / GIB:.1f} "
+        f"for {train.num_workers} workers in stage {stage.name}; set it false and {field}.sequence_parallel_size "
+        f"higher, or take machines with more memory"
+    )
+
+
+def _may_grow(train: TrainConfig) -> bool:
+    """Whether more workers would find a place: not on this machine's CPUs, which share one memory."""
+    return ray_address() is not None or train.worker_memory_gib is not None
+
+
+def _worker_memory(train: TrainConfig) -> tuple[float, str] | None:
+    """Bytes of a worker's device and how they are known; None for a cluster's that no setting tells."""
+    if train.worker_memory_gib is not None:
+        return train.worker_memory_gib * GIB, "train.worker_memory_gib"
+    if ray_address() is not None:
+        return None
+    if train.gpus_per_worker:
+        return min(_gpu_memory_bytes()) * min(train.gpus_per_worker, 1.0), "this machine's smallest GPU"
+    share = (
+        f"this machine's memory / {train.num_workers}" if train.num_workers > 1 else "this machine's memory"
+    )
+    return _host_memory_bytes() / train.num_workers, share
+
+
+def _gpu_memory_bytes() -> list[int]:
+    """Of each of this machine's GPUs."""
+    import torch
+
+    return [
+        torch.cuda.get_device_properties(index).total_memory for index in range(torch.cuda.device_count())
+    ]
+
+
+def _host_memory_bytes() -> int:
+    """Of this machine, or of the container."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        limit = CGROUP_LIMIT.read_text().strip()
+    except OSError:
+        return memory
+    return min(memory, int(limit)) if limit.isdigit() else memory
