@@ -1,0 +1,116 @@
+import pytest
+import torch
+from torch.nn import functional
+
+from app.training.loss import IGNORED, summed_loss
+
+NUM_TOKENS, HIDDEN_SIZE, VOCABULARY = 20, 16, 50
+
+
+@pytest.fixture
+def inputs():
+    """Hidden states, weight and labels, a third of which does not count."""
+    torch.manual_seed(0)
+    hidden = torch.randn(NUM_TOKENS, HIDDEN_SIZE, requires_grad=True)
+    weight = torch.randn(VOCABULARY, HIDDEN_SIZE, requires_grad=True)
+    labels = torch.randint(0, VOCABULARY, (NUM_TOKENS,))
+    labels[torch.rand(NUM_TOKENS) < 0.3] = IGNORED
+    assert 5 < (labels != IGNORED).sum() < NUM_TOKENS
+    return hidden, weight, labels
+
+
+def gradients_of(loss, *parameters):
+    return torch.autograd.grad(loss, parameters)
+
+
+def reference(hidden, weight, labels):
+    return functional.cross_entropy(hidden @ weight.T, labels, ignore_index=IGNORED, reduction="sum")
+
+
+def relative_error(found, expected):
+    return float((found - expected).norm() / expected.norm())
+
+
+@pytest.mark.parametrize("chunk_tokens", [1, 7, NUM_TOKENS, 1000])
+def test_loss_and_gradients_are_those_of_torch(inputs, chunk_tokens):
+    hidden, weight, _ = inputs
+    expected = reference(*inputs)
+    found = summed_loss(*inputs, chunk_tokens)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-6)
+    for part, whole in zip(
+        gradients_of(found, hidden, weight), gradients_of(expected, hidden, weight), strict=True
+    ):
+        assert relative_error(part, whole) <= 1e-6
+
+
+def test_a_scale_is_that_of_loss_and_gradients(inputs):
+    hidden, weight, _ = inputs
+    expected = reference(*inputs) * 0.01
+    found = summed_loss(*inputs, 7, 0.01)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-6)
+    # What comes from behind the loss counts too.
+    for part, whole in zip(
+        gradients_of(found * 3, hidden, weight), gradients_of(expected * 3, hidden, weight), strict=True
+    ):
+        assert relative_error(part, whole) <= 1e-6
+
+
+def test_nothing_to_learn_is_no_loss_and_no_gradient(inputs):
+    hidden, weight, labels = inputs
+    loss = summed_loss(hidden, weight, torch.full_like(labels, IGNORED), 7, 1e30)
+    assert loss.item() == 0
+    for gradient in gradients_of(loss, hidden, weight):
+        assert torch.equal(gradient, torch.zeros_like(gradient))
+
+
+def test_no_token_at_all_is_no_loss(inputs):
+    hidden, weight, labels = inputs
+    assert summed_loss(hidden[:0], weight, labels[:0], 7).item() == 0
+
+
+def test_large_logits_do_not_overflow(inputs):
+    hidden, weight, labels = inputs
+    loss = summed_loss(hidden * 1e4, weight, labels, 7)
+    assert loss.item() == pytest.approx(reference(hidden * 1e4, weight, labels).item(), rel=1e-6)
+    assert all(gradient.isfinite().all() for gradient in gradients_of(loss, hidden, weight))
+
+
+def test_in_bfloat16_only_the_inputs_are_rounded(inputs):
+    hidden, weight, labels = (
+        part.detach().bfloat16().requires_grad_() if part.is_floating_point() else part for part in inputs
+    )
+    exact = [part.detach().float().requires_grad_() for part in (hidden, weight)]
+    expected = reference(*exact, labels)
+    # As long as a real vocabulary's sum: rounding at every chunk would add up.
+    found = summed_loss(hidden, weight, labels, 1)
+    assert found.dtype == torch.float32
+    assert found.item() == pytest.approx(expected.item(), rel=5e-3)
+    for part, whole in zip(gradients_of(found, hidden, weight), gradients_of(expected, *exact), strict=True):
+        assert part.dtype == torch.bfloat16
+        assert relative_error(part.float(), whole) <= 1e-2
+
+
+def test_a_frozen_weight_gets_no_gradient(inputs):
+    hidden, weight, labels = inputs
+    loss = summed_loss(hidden, weight.detach(), labels, 7)
+    (found,) = gradients_of(loss, hidden)
+    assert relative_error(found, gradients_of(reference(*inputs), hidden)[0]) <= 1e-6
+
+
+def test_without_gradients_none_are_computed(inputs):
+    with torch.no_grad():
+        assert not summed_loss(*inputs, 7).requires_grad
+
+
+def test_logits_are_never_whole(inputs, monkeypatch):
+    largest = []
+    matmul = torch.Tensor.__matmul__
+
+    def watched(left, right):
+        product = matmul(left, right)
+        largest.append(product.numel() if product.shape[-1] == VOCABULARY else 0)
+        return product
+
+    monkeypatch.setattr(torch.Tensor, "__matmul__", watched)
+    summed_loss(*inputs, 4)
+    assert 0 < max(largest) <= 4 * VOCABULARY
