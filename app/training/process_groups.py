@@ -1,6 +1,7 @@
 """Who trains together: which of the processes take part, who shares a sequence, and who holds which shards."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -9,6 +10,9 @@ from torch.distributed.device_mesh import DeviceMesh
 from app.training.sequence_layout import SequenceLayout
 from app.training.sequence_parallel import SequenceParallel
 
+PATIENCE = timedelta(hours=6)
+"""How long the others wait while files of hundreds of gigabytes go to far storage."""
+
 
 @dataclass(frozen=True)
 class Workers:
@@ -16,6 +20,7 @@ class Workers:
 
     Attributes:
         mesh: All of them in one dimension: they share parameters, gradients and optimizer state.
+        host_group: All of them over gloo, for objects and for what is done beside the training, in a thread of its own.
         parallel: Those that share a sequence with this one.
         data_rank: Which sequence of a batch is this group's.
         data_size: How many sequences are worked on at once.
@@ -23,6 +28,7 @@ class Workers:
     """
 
     mesh: DeviceMesh
+    host_group: dist.ProcessGroup
     parallel: SequenceParallel
     data_rank: int
     data_size: int
@@ -72,8 +78,8 @@ def join_workers(layout: SequenceLayout, device: torch.device) -> Workers | None
     mesh = DeviceMesh(device.type, ranks, mesh_dim_names=("all",))
     shape = (data_size, layout.ring_size, layout.ulysses_size)
     places = DeviceMesh(device.type, ranks.view(shape), mesh_dim_names=("data", "ring", "ulysses"))
+    host_group = dist.new_group(ranks.tolist(), timeout=PATIENCE, backend="gloo")
     if dist.get_rank() >= len(ranks):
         return None
-    return Workers(
-        mesh, SequenceParallel.of(places, layout), places.get_local_rank("data"), data_size, device
-    )
+    parallel = SequenceParallel.of(places, layout)
+    return Workers(mesh, host_group, parallel, places.get_local_rank("data"), data_size, device)
