@@ -1,0 +1,103 @@
+"""A small model that some of a torchrun's processes train together, for tests of what surrounds the training."""
+
+from typing import Any
+
+import torch
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.tensor import DTensor
+from transformers import AutoModelForCausalLM
+
+from app.training.batches import load_shard, num_targets_of_step
+from app.training.model import LanguageModel, build_decoder, shard_model
+from app.training.process_groups import Workers
+from app.training.sequence_layout import SequenceLayout
+from app.training.sequence_parallel import SequenceParallel
+from tests.training.parity_cases import MemorySequences
+
+SEQUENCES = MemorySequences(((20, 1, 30, 13), (64,), (31, 33), (5, 50, 9)))
+
+
+def some_workers(num_processes: int, layout: SequenceLayout | None = None) -> Workers | None:
+    """The first processes of the torchrun, all of which must call this; nothing for those that are left over."""
+    layout = layout or SequenceLayout()
+    ranks = torch.arange(num_processes)
+    mesh = DeviceMesh("cpu", ranks, mesh_dim_names=("all",))
+    shape = (num_processes // layout.size, layout.ring_size, layout.ulysses_size)
+    places = DeviceMesh("cpu", ranks.view(shape), mesh_dim_names=("data", "ring", "ulysses"))
+    host_group = torch.distributed.new_group(ranks.tolist(), backend="gloo")
+    if torch.distributed.get_rank() >= num_processes:
+        return None
+    parallel = SequenceParallel.of(places, layout)
+    device = torch.device("cpu")
+    return Workers(mesh, host_group, parallel, places.get_local_rank("data"), shape[0], device)
+
+
+def random_weights(config: Any, seed: int) -> dict[str, torch.Tensor]:
+    """Of plain transformers; norms and biases are random too."""
+    torch.manual_seed(seed)
+    decoder = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    with torch.no_grad():
+        for parameter in decoder.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.05)
+    return decoder.state_dict()
+
+
+def small_model(
+    config: Any, seed: int, workers: Workers, dtype: torch.dtype = torch.float32
+) -> LanguageModel:
+    weights = random_weights(config, seed)
+    decoder = build_decoder(config)
+    decoder.load_state_dict(weights)
+    model = LanguageModel(decoder, 1000)
+    shard_model(model, workers.mesh, dtype, offload=False)
+    return model
+
+
+def adam_of(model: LanguageModel) -> torch.optim.Optimizer:
+    """Two groups, as in training: only matrices decay."""
+    matrices = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
+    vectors = [parameter for parameter in model.parameters() if parameter.ndim < 2]
+    return torch.optim.AdamW(
+        [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}], lr=1e-2
+    )
+
+
+def train_step(model: LanguageModel, optimizer: torch.optim.Optimizer, step: int, workers: Workers) -> float:
+    """One step on two of the sequences; the loss before it."""
+    chosen = [2 * (step % 2), 2 * (step % 2) + 1]
+    num_targets = sum(num_targets_of_step(SEQUENCES, index, 1) for index in chosen)
+    total = torch.zeros(())
+    for start in range(0, len(chosen), workers.data_size):
+        number = start + workers.data_rank
+        shard = load_shard(SEQUENCES, chosen[number] if number < len(chosen) else None, workers.parallel)
+        scale = workers.size / num_targets
+        loss = model(shard.input_ids, shard.position_ids, shard.labels, shard.packed, scale)
+        loss.backward()
+        total += loss.detach() / workers.size
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return workers.sum(total).item()
+
+
+def whole_state(model: LanguageModel, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """Copies of all weights and of the optimizer's state, whole, on every process."""
+    state = {}
+    for name, parameter in model.named_parameters():
+        state[name] = _whole(parameter)
+        for key, value in optimizer.state.get(parameter, {}).items():
+            state[f"{name}:{key}"] = _whole(value)
+    for number, group in enumerate(optimizer.param_groups):
+        for key in ("lr", "weight_decay"):
+            state[f"group {number}:{key}"] = torch.tensor(group[key])
+    return state
+
+
+def _whole(value: torch.Tensor) -> torch.Tensor:
+    value = value.detach()
+    return (value.full_tensor() if isinstance(value, DTensor) else value).clone()
+
+
+def differing(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> list[str]:
+    """Names under which two states are not the same to the last bit."""
+    names = sorted(found.keys() | expected.keys())
+    return [n for n in names if n not in found or n not in expected or not torch.equal(found[n], expected[n])]
