@@ -40,20 +40,23 @@ class LanguageModel(nn.Module):
         self,
         input_ids: Tensor,
         position_ids: Tensor,
-        labels: Tensor,
+        labels: Tensor | None,
         packed: PackedSequence,
         loss_scale: float = 1.0,
     ) -> Tensor:
-        """`loss_scale` times the sum of the losses of this rank's tokens.
+        """`loss_scale` times the sum of the losses of this rank's tokens; without labels their logits, all at once.
 
         Args:
             input_ids: Own tokens of the sequence, `[own tokens]`.
             position_ids: Place of each in its document, `[own tokens]`.
-            labels: The token that follows each, or `IGNORED`, `[own tokens]`.
+            labels: The token that follows each, or `IGNORED`, `[own tokens]`; None: give the logits
+                `[own tokens, vocabulary]`.
             packed: The sequence.
             loss_scale: Factor.
         """
         hidden = self.hidden_states(input_ids, position_ids, packed)
+        if labels is None:
+            return hidden @ self._output_weight().T
         return summed_loss(hidden, self._output_weight(), labels, self._loss_chunk_tokens, loss_scale)
 
     def hidden_states(self, input_ids: Tensor, position_ids: Tensor, packed: PackedSequence) -> Tensor:
