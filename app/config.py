@@ -681,11 +681,15 @@ def identity(section: BaseModel) -> dict[str, Any]:
         extra = field.json_schema_extra
         if isinstance(extra, dict) and extra.get("operational"):
             continue
-        value = getattr(section, name)
-        if isinstance(value, BaseModel):
-            kept[name] = identity(value)
-        elif isinstance(value, list):
-            kept[name] = [identity(item) if isinstance(item, BaseModel) else item for item in value]
-        else:
-            kept[name] = value
+        kept[name] = _identity_of_value(getattr(section, name))
     return kept
+
+
+def _identity_of_value(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return identity(value)
+    if isinstance(value, list):
+        return [_identity_of_value(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _identity_of_value(item) for key, item in value.items()}
+    return value

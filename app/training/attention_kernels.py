@@ -46,7 +46,7 @@ class Segments:
     @cached_property
     def cumulative(self) -> tuple[Tensor, Tensor]:
         """Both starts as the kernel takes them, int32."""
-        return tuple(  # type: ignore[return-value]
+        return tuple(
             torch.tensor(starts, dtype=torch.int32, device=self.device)
             for starts in (self.queries, self.keys)
         )

@@ -101,9 +101,12 @@ class StageTrainer:
                 # First the metrics: those of steps that a checkpoint covers must not be lost with this process.
                 self._write_metrics()
                 self.checkpoints.save(
-                    self.step, self.model, self.optimizer, {"step": self.step, "tokens_seen": self.tokens_seen}
+                    self.step,
+                    self.model,
+                    self.optimizer,
+                    {"step": self.step, "tokens_seen": self.tokens_seen},
                 )
-        self.checkpoints.finish()
+        self.checkpoints.close()
         for tracker in self._trackers:
             tracker.close()
 
@@ -121,11 +124,13 @@ class StageTrainer:
         losses = torch.zeros((), device=workers.device)
         for index in own_sequences(step, stage.sequences_per_step, workers.data_rank, workers.data_size):
             loss = self._loss(load_shard(self.sequences, index, workers.parallel), loss_scale)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             losses += loss.detach()
         loss_value = workers.sum(losses).item() / workers.size
         self._refuse_non_finite("loss", loss_value)
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.task.train.optimizer.max_grad_norm)
+        norm = torch.nn.utils.clip_grad_norm_(
+            self.model.parameters(), self.task.train.optimizer.max_grad_norm
+        )
         grad_norm = _number(norm)
         self._refuse_non_finite("gradient norm", grad_norm)
         self.optimizer.step()
@@ -154,7 +159,9 @@ class StageTrainer:
         name = f"step-{self.step:08d}.json"
         if self.workers.is_leader:
             self._log.write()
-            batch = [{"sequence": index, "example_ids": self.sequences.example_ids(index)} for index in indices]
+            batch = [
+                {"sequence": index, "example_ids": self.sequences.example_ids(index)} for index in indices
+            ]
             failures.write_json(name, {"step": self.step, "what": what, "value": str(value), "batch": batch})
         raise NonFiniteError(
             f"stage {self.stage.name}: the {what} of step {self.step} is {value}; the batch's ids are in "
@@ -197,12 +204,18 @@ class StageTrainer:
             progress = self.checkpoints.load(newest, self.model, self.optimizer)
             self.step, self.tokens_seen = progress["step"], progress["tokens_seen"]
         elif self.task.previous is not None:
-            self.checkpoints.load_weights(self.task.previous / CHECKPOINTS_DIR, self.model)
+            before = self.task.previous / CHECKPOINTS_DIR
+            last = self.checkpoints.newest(before)
+            assert last is not None, "a stage begins when the one before is complete"
+            self.checkpoints.load_weights(before, last, self.model)
         if self.workers.is_leader:
             self._log.start(self.step)
             names = self.task.train.trackers
             self._trackers = open_trackers(
-                names, self.task.folder, f"{self.task.run_name}/{self.stage.name}", self.task.train.model_dump()
+                names,
+                self.task.folder,
+                f"{self.task.run_name}/{self.stage.name}",
+                self.task.train.model_dump(),
             )
             if newest is not None:
                 self._report(f"stage {self.stage.name}: goes on after step {self.step}")
@@ -252,7 +265,9 @@ def build_model(task: StageTask, config: Any, workers: Workers) -> LanguageModel
         else build_decoder(config)
     )
     model = LanguageModel(decoder, task.train.memory.loss_chunk_tokens)
-    weights = {name: parameter.detach() for name, parameter in model.named_parameters()} if reads_weights else {}
+    weights = (
+        {name: parameter.detach() for name, parameter in model.named_parameters()} if reads_weights else {}
+    )
     memory = task.train.memory
     save_activation_memory(
         model.layers,
@@ -275,8 +290,8 @@ def _spread_weights(model: LanguageModel, weights: dict[str, torch.Tensor], work
             if workers.is_leader
             else torch.empty(parameter.shape, dtype=parameter.dtype, device=workers.device)
         )
-        shard = distribute_tensor(whole, workers.mesh, parameter.placements)  # type: ignore[attr-defined]
-        parameter.to_local().copy_(shard.to_local())  # type: ignore[operator]
+        shard = distribute_tensor(whole, workers.mesh, parameter.placements)
+        parameter.to_local().copy_(shard.to_local())
 
 
 def build_optimizer(model: LanguageModel, train: TrainConfig) -> torch.optim.Optimizer:
@@ -305,5 +320,3 @@ def peak_memory_bytes(device: torch.device) -> int:
 def _number(norm: torch.Tensor) -> float:
     full = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
     return float(full)
-
-

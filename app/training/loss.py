@@ -26,7 +26,7 @@ def summed_loss(
         chunk_tokens: Tokens whose logits are there at once.
         scale: Usually one over a number of tokens; in here it meets the gradient before that is rounded.
     """
-    loss: Tensor = _SummedLoss.apply(hidden, weight, labels, chunk_tokens, scale)  # type: ignore[no-untyped-call]
+    loss: Tensor = _SummedLoss.apply(hidden, weight, labels, chunk_tokens, scale)
     return loss
 
 

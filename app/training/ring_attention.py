@@ -47,7 +47,7 @@ def ring_attention(query: Tensor, key: Tensor, value: Tensor, ring: Ring, scale:
         ring: The ranks that hold the rest.
         scale: Of the scores.
     """
-    output: Tensor = _RingAttention.apply(query, key, value, ring, scale)  # type: ignore[no-untyped-call]
+    output: Tensor = _RingAttention.apply(query, key, value, ring, scale)
     return output
 
 

@@ -32,13 +32,13 @@ def tiles_of(
         boundaries: Starts of the sequence's documents and its end, `[0, ..., padded_tokens]`.
     """
     chunk = padded_tokens // (2 * ring_size)
-    tiles = []
+    tiles: list[Tile] = []
     for query_place, query_chunk in enumerate((ring_rank, 2 * ring_size - 1 - ring_rank)):
         for key_place, key_chunk in enumerate((source_rank, 2 * ring_size - 1 - source_rank)):
             if key_chunk > query_chunk:
                 continue
             if key_chunk == query_chunk:
-                tile = _causal_tile(query_chunk * chunk, chunk, boundaries)
+                tile: Tile | None = _causal_tile(query_chunk * chunk, chunk, boundaries)
             else:
                 tile = _dense_tile(query_chunk * chunk, key_chunk * chunk, chunk, boundaries)
             if tile is not None:

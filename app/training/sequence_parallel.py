@@ -99,7 +99,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, packed: PackedSequence, sc
         ring = Ring(parallel.ring_group, packed.padded_tokens, packed.boundaries)
         output = ring_attention(query, key, value, ring, scale)
     else:
-        output = _LocalAttention.apply(query, key, value, packed.segments(query.device), scale)  # type: ignore[no-untyped-call]
+        output = _LocalAttention.apply(query, key, value, packed.segments(query.device), scale)
     if layout.ulysses_size > 1:
         output = gather_heads(output, group)[:, :num_heads]
     return output
@@ -145,9 +145,8 @@ def attention_of_transformers(
             f"sequence-parallel attention does not do; give a model without"
         )
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    output = attend(
-        *(states[0].transpose(0, 1) for states in (query, key, value)), packed=packed, scale=scale
-    )
+    query, key, value = (states[0].transpose(0, 1) for states in (query, key, value))
+    output = attend(query, key, value, packed, scale)
     return output.unsqueeze(0), None
 
 

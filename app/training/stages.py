@@ -100,7 +100,9 @@ def _identity_of(config: RunConfig, index: int) -> dict[str, Any]:
 
 
 def _complete(artefact: Artefact) -> None:
-    artefact.complete(artefact.folder.read_json(OUTCOME_FILE))
+    folder = artefact.folder
+    artefact.complete(folder.read_json(OUTCOME_FILE))
+    folder.filesystem.delete_file(folder.file(OUTCOME_FILE))
 
 
 def _fit(train_config: TrainConfig, assignment: _Assignment, run: Run, report: Report) -> None:
@@ -115,7 +117,9 @@ def _fit(train_config: TrainConfig, assignment: _Assignment, run: Run, report: R
         trainer = TorchTrainer(
             _work,
             train_loop_config={"assignment": _Assignment(task, assignment.history, lines)},
-            torch_config=TorchConfig(backend="cpu:gloo,cuda:nccl" if train_config.gpus_per_worker else "gloo"),
+            torch_config=TorchConfig(
+                backend="cpu:gloo,cuda:nccl" if train_config.gpus_per_worker else "gloo"
+            ),
             scaling_config=ScalingConfig(
                 num_workers=_num_workers(train_config),
                 use_gpu=train_config.gpus_per_worker > 0,

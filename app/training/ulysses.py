@@ -36,13 +36,13 @@ def plan_heads(num_query_heads: int, num_kv_heads: int, ulysses_size: int) -> He
 
 def scatter_heads(states: Tensor, group: dist.ProcessGroup) -> Tensor:
     """`[own tokens, heads, head_dim]` of all heads → `[group's tokens, heads / ranks, head_dim]` of this rank's."""
-    scattered: Tensor = _Scatter.apply(states, group)  # type: ignore[no-untyped-call]
+    scattered: Tensor = _Scatter.apply(states, group)
     return scattered
 
 
 def gather_heads(states: Tensor, group: dist.ProcessGroup) -> Tensor:
     """The way back of `scatter_heads`."""
-    gathered: Tensor = _Gather.apply(states, group)  # type: ignore[no-untyped-call]
+    gathered: Tensor = _Gather.apply(states, group)
     return gathered
 
 

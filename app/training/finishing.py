@@ -1,0 +1,98 @@
+"""What ends a stage: its export, checked against the trained weights, its card, and the record of what was made."""
+
+from dataclasses import asdict
+from typing import Any
+
+from app.models import resolve_model
+from app.run import installed_versions
+from app.training.export import export_model, verify_export
+from app.training.export_card import CARD_FILE, CardFacts, SourceFacts, StageFacts, render_card
+from app.training.loop import DATA_DIR, DTYPES, EXPORT_DIR, StageTask, StageTrainer
+from app.training.metrics import read_records
+
+EXPORT_TOLERANCE = {"float32": 1e-3, "bfloat16": 0.1}
+"""Largest difference of the export's logits from the trained model's, over the largest logit, by the coarser of the two
+types; the weights must be the same to the bit."""
+
+
+def finish_stage(trainer: StageTrainer, history: list[dict[str, Any]]) -> dict[str, Any]:
+    """Export a trained stage and check the export; every worker calls it.
+
+    Args:
+        trainer: Has run to its end.
+        history: Records of the stages before, as returned by this function.
+
+    Returns:
+        The stage's record.
+
+    Raises:
+        RuntimeError: the export is not the trained model.
+    """
+    task, workers = trainer.task, trainer.workers
+    train, folder = task.train, task.folder / EXPORT_DIR
+    types = {train.dtype, train.export_dtype}
+    exported = export_model(
+        trainer.model,
+        workers,
+        trainer.config,
+        str(resolve_model(task.model)),
+        DTYPES[train.export_dtype],
+        folder,
+        revision=task.revision,
+    )
+    tolerance = max(EXPORT_TOLERANCE[name] for name in types)
+    difference = verify_export(trainer.model, workers, folder, tolerance)
+    record = {
+        "stage": asdict(_facts_of(trainer)) if workers.is_leader else {},
+        "sources": [asdict(source) for source in _sources_of(task)] if workers.is_leader else [],
+        "export": {**exported, "largest_logit_difference": difference},
+    }
+    if workers.is_leader:
+        folder.write_bytes(CARD_FILE, _card(task, [*history, record]).encode())
+    return record
+
+
+def _facts_of(trainer: StageTrainer) -> StageFacts:
+    stage = trainer.stage
+    return StageFacts(
+        name=stage.name,
+        max_seq_tokens=stage.max_seq_tokens,
+        rope_parameters=dict(trainer.config.rope_parameters),
+        mix=stage.mix,
+        num_tokens=trainer.tokens_seen,
+        learning_rate=stage.learning_rate,
+        losses=[record["loss"] for record in read_records(trainer.task.folder)],
+    )
+
+
+def _sources_of(task: StageTask) -> list[SourceFacts]:
+    shares = (task.folder / DATA_DIR).read_json("_complete.json")["sources"]
+    return [
+        SourceFacts(
+            name=name,
+            origin=task.train.sources[name].path or "the run's dataset",
+            num_tokens=shares[name]["num_tokens"],
+        )
+        for name in sorted(task.stage.mix)
+    ]
+
+
+def _card(task: StageTask, records: list[dict[str, Any]]) -> str:
+    from transformers import AutoConfig
+
+    base = AutoConfig.from_pretrained(
+        resolve_model(task.model), revision=task.revision, trust_remote_code=False
+    )
+    sources = {source["name"]: SourceFacts(**source) for record in records for source in record["sources"]}
+    return render_card(
+        CardFacts(
+            name=f"{task.run_name}-{task.stage.name}",
+            base_model=task.model,
+            base_revision=task.revision,
+            base_max_tokens=int(base.max_position_embeddings),
+            dtype=task.train.export_dtype,
+            stages=[StageFacts(**record["stage"]) for record in records],
+            sources=list(sources.values()),
+            versions=installed_versions(),
+        )
+    )
