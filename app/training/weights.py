@@ -37,4 +37,7 @@ def whole_weights(model: LanguageModel, workers: Workers, dtype: torch.dtype) ->
             # Shards that are kept on the host too are gathered between devices.
             weight = weight.to(workers.device).to(dtype).full_tensor()
         if workers.is_leader:
-            yield name.removeprefix(DECODER), weight.to("cpu", dtype)
+            weight = weight.to("cpu", dtype)
+            # Gathered from shards of several sizes it may be a view of more than itself, which no file takes.
+            is_view = weight.untyped_storage().nbytes() != weight.nbytes
+            yield name.removeprefix(DECODER), weight.clone() if is_view else weight

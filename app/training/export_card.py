@@ -1,0 +1,162 @@
+"""The model card: `README.md` of an export, which the Hub shows. Values in, Markdown out."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+CARD_FILE = "README.md"
+LAST_SHARE = 0.1
+"""Of a stage's steps, whose mean loss the card gives: a single step's says little."""
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+@dataclass(frozen=True)
+class StageFacts:
+    """One stage as it was trained.
+
+    Attributes:
+        name: Of the stage.
+        max_seq_tokens: Length of its sequences.
+        rope_parameters: As transformers has them.
+        mix: Source → share of the tokens.
+        num_tokens: Trained on, over all steps.
+        learning_rate: Its highest.
+        losses: Of every step, in order; a token's mean.
+    """
+
+    name: str
+    max_seq_tokens: int
+    rope_parameters: Mapping[str, Any]
+    mix: Mapping[str, float]
+    num_tokens: int
+    learning_rate: float
+    losses: Sequence[float]
+
+
+@dataclass(frozen=True)
+class SourceFacts:
+    """One source of training rows.
+
+    Attributes:
+        name: As the stages' mixes have it.
+        origin: Where its rows are from: the run's dataset, a path.
+        num_tokens: That it holds.
+    """
+
+    name: str
+    origin: str
+    num_tokens: int
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """All that a card tells.
+
+    Attributes:
+        name: Of the model.
+        base_model: Hub name or path of what was extended.
+        base_revision: Its revision, where one was given.
+        base_max_tokens: Its length.
+        dtype: Of the exported weights.
+        stages: In order, up to the exported one.
+        sources: Of the stages' rows.
+        versions: Package → version.
+    """
+
+    name: str
+    base_model: str
+    base_revision: str | None
+    base_max_tokens: int
+    dtype: str
+    stages: Sequence[StageFacts]
+    sources: Sequence[SourceFacts]
+    versions: Mapping[str, str]
+
+
+def render_card(facts: CardFacts) -> str:
+    """The card's text: Markdown under YAML front matter."""
+    last = facts.stages[-1]
+    revision = f" at `{facts.base_revision}`" if facts.base_revision else ""
+    paragraphs = [
+        f"---\n{_yaml(_front_matter(facts.base_model))}---",
+        f"# {facts.name}",
+        f"`{facts.base_model}`{revision}, extended from {facts.base_max_tokens:,} to {last.max_seq_tokens:,} tokens of "
+        f"context with Longstrap, after [Bootstrap Your Own Context Length](https://arxiv.org/abs/2412.18860). Weights "
+        f"are {facts.dtype}. RoPE and length are in `config.json`: transformers and vLLM need no further setting.",
+        "## Stages",
+        "Each starts from the weights of the one before it.",
+        _stage_table(facts.stages),
+        "## Losses",
+        "Mean cross entropy of a learned token; *last tenth* is the mean over the last tenth of the steps.",
+        _loss_table(facts.stages),
+        "## Data",
+        _table(
+            ["source", "from"],
+            ["tokens"],
+            [[source.name, f"`{source.origin}`", f"{source.num_tokens:,}"] for source in facts.sources],
+        ),
+        "## RoPE",
+        f"```yaml\n{_yaml({stage.name: dict(stage.rope_parameters) for stage in facts.stages})}```",
+        "## Versions",
+        _table(["package"], ["version"], [[name, version] for name, version in facts.versions.items()]),
+        "## Licence",
+        f"That of the base model, `{facts.base_model}`, holds for these weights too. The training data keeps its own.",
+    ]
+    return "\n\n".join(paragraphs) + "\n"
+
+
+def _front_matter(base_model: str) -> dict[str, Any]:
+    # The Hub refuses a card whose base model is a path.
+    base = {"base_model": base_model} if _HUB_NAME.fullmatch(base_model) else {}
+    return {
+        **base,
+        "library_name": "transformers",
+        "pipeline_tag": "text-generation",
+        "tags": ["long-context", "longstrap", "arxiv:2412.18860"],
+    }
+
+
+def _stage_table(stages: Sequence[StageFacts]) -> str:
+    rows = [
+        [
+            stage.name,
+            _mix(stage.mix),
+            f"{stage.max_seq_tokens:,}",
+            f"{stage.rope_parameters['rope_theta']:,.0f}",
+            f"{len(stage.losses):,}",
+            f"{stage.num_tokens:,}",
+            f"{stage.learning_rate:g}",
+        ]
+        for stage in stages
+    ]
+    numbers = ["sequence tokens", "RoPE base", "steps", "tokens", "learning rate"]
+    return _table(["stage", "mix"], numbers, rows)
+
+
+def _loss_table(stages: Sequence[StageFacts]) -> str:
+    rows = [[stage.name, *(f"{loss:.4f}" for loss in summarize_losses(stage.losses))] for stage in stages]
+    return _table(["stage"], ["first step", "last step", "last tenth"], rows)
+
+
+def summarize_losses(losses: Sequence[float]) -> tuple[float, float, float]:
+    """First, last, and mean of the last tenth, which is at least one step."""
+    num_last = max(round(len(losses) * LAST_SHARE), 1)
+    return losses[0], losses[-1], sum(losses[-num_last:]) / num_last
+
+
+def _mix(mix: Mapping[str, float]) -> str:
+    whole = sum(mix.values())
+    return ", ".join(f"{name} {share / whole:.0%}" for name, share in mix.items())
+
+
+def _table(labels: list[str], numbers: list[str], rows: list[list[str]]) -> str:
+    rule = "|".join(["---"] * len(labels) + ["---:"] * len(numbers))
+    lines = [f"| {' | '.join(cells)} |" for cells in (labels + numbers, *rows)]
+    return "\n".join([lines[0], f"|{rule}|", *lines[1:]])
+
+
+def _yaml(value: dict[str, Any]) -> str:
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100)

@@ -1,0 +1,134 @@
+"""The files of an exported model, as transformers, vLLM and older tools look for them."""
+
+import copy
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow.fs as pafs
+import torch
+from torch import Tensor
+
+from app.storage import Folder
+from app.tokens import Tokenizer
+
+CONFIG_FILE = "config.json"
+GENERATION_FILE = "generation_config.json"
+TOKENIZER_FILE = "tokenizer.json"
+TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
+TOKENIZER_FILES = (
+    TOKENIZER_FILE,
+    TOKENIZER_CONFIG_FILE,
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "tokenizer.model",
+    "spiece.model",
+    "vocab.json",
+    "merges.txt",
+    "vocab.txt",
+)
+
+
+@contextmanager
+def published(folder: Folder) -> Iterator[Path]:
+    """An empty local folder to write into, which becomes `folder` when the block ends; nothing does if it raises."""
+    if isinstance(folder.filesystem, pafs.LocalFileSystem):
+        target = Path(folder.path)
+        aside = target.with_name(f".{target.name}.part")
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        yield aside
+        folder.delete()
+        aside.rename(target)
+        return
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
+        folder.delete()
+        folder.filesystem.create_dir(folder.path, recursive=True)
+        # The configuration last: without it nothing takes the folder for a model.
+        for path in sorted(Path(name).iterdir(), key=lambda path: (path.name == CONFIG_FILE, path.name)):
+            with folder.replace(path.name) as aside_name:
+                pafs.copy_files(str(path), aside_name, pafs.LocalFileSystem(), folder.filesystem)
+
+
+def write_weights(weights: dict[str, Tensor], place: Path, max_file_bytes: int) -> None:
+    """Write safetensors, and their index where it takes several files."""
+    from huggingface_hub import save_torch_state_dict
+
+    save_torch_state_dict(weights, place, max_shard_size=max_file_bytes, metadata={"format": "pt"})
+    # They come out readable for this user alone, but others may serve them.
+    mode = place.stat().st_mode & 0o666
+    for path in place.glob("*.safetensors"):
+        path.chmod(mode)
+
+
+def write_config(config: Any, architecture: str, dtype: torch.dtype, place: Path) -> None:
+    exported = copy.deepcopy(config)
+    exported.architectures = [architecture]
+    exported.dtype = name_of(dtype)
+    exported.save_pretrained(place)
+    path = place / CONFIG_FILE
+    settings = json.loads(path.read_text("utf-8"))
+    # Where tools from before transformers 5 look; without it they would silently take their default base.
+    block = dict(settings["rope_parameters"])
+    settings["rope_theta"] = block.pop("rope_theta")
+    if block.get("rope_type", "default") != "default":
+        settings["rope_scaling"] = block
+    _write_json(path, settings)
+
+
+def write_tokenizer(source: str, revision: str | None, max_tokens: int, place: Path) -> None:
+    """The source's own files, as a tokenizer that is written anew may need the very transformers that wrote it."""
+    for name in TOKENIZER_FILES:
+        _copy_from(source, revision, name, place)
+    path = place / TOKENIZER_CONFIG_FILE
+    settings = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    _write_json(path, settings | {"model_max_length": max_tokens})
+    path = place / TOKENIZER_FILE
+    if path.exists():
+        tokenizer = json.loads(path.read_text("utf-8"))
+        if tokenizer.get("truncation") or tokenizer.get("padding"):
+            _write_json(path, tokenizer | {"truncation": None, "padding": None})
+    written, wanted = Tokenizer(str(place)).fingerprint, Tokenizer(source, revision).fingerprint
+    if written != wanted:
+        raise RuntimeError(f"The exported tokenizer differs from {source}'s: {written}, not {wanted}")
+
+
+def write_generation_config(source: str, revision: str | None, max_tokens: int, place: Path) -> None:
+    if not _copy_from(source, revision, GENERATION_FILE, place):
+        return
+    path = place / GENERATION_FILE
+    settings = json.loads(path.read_text("utf-8"))
+    if (settings.get("max_length") or max_tokens) < max_tokens:
+        _write_json(path, settings | {"max_length": max_tokens})
+
+
+def _copy_from(source: str, revision: str | None, name: str, place: Path) -> bool:
+    from transformers.utils import cached_file
+
+    path = cached_file(
+        source,
+        name,
+        revision=revision,
+        _raise_exceptions_for_missing_entries=False,
+        # Offline, a file that the hub never had looks like this too.
+        _raise_exceptions_for_connection_errors=False,
+    )
+    if path is None:
+        return False
+    shutil.copyfile(path, place / name)
+    return True
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def name_of(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
