@@ -60,13 +60,16 @@ def trained(case: Case, workers: Workers, num_steps: int) -> tuple[Any, Any]:
 
 
 def fresh(case: Case, workers: Workers) -> tuple[Any, Any]:
-    """Other weights and no state: nothing that is loaded can have been there before."""
+    """Other weights, other settings and no state: nothing that is loaded can have been there before."""
     model = small_model(config_of(case), 4, workers)
-    return model, adam_of(model)
+    optimizer = adam_of(model)
+    for group in optimizer.param_groups:
+        group["lr"] = group["weight_decay"] = 0.7
+    return model, optimizer
 
 
 def save_and_go_on(case: Case, folder: Folder, workers: Workers, shared: Path) -> dict[str, Any]:
-    """Save without waiting, change all weights at once, load."""
+    """Save without waiting, change all weights at once and train on, load."""
     checkpoints = Checkpoints(folder, 2, workers)
     model, optimizer = trained(case, workers, 2)
     before = whole_state(model, optimizer)
@@ -76,6 +79,8 @@ def save_and_go_on(case: Case, folder: Folder, workers: Workers, shared: Path) -
             parameter.to_local().fill_(7.0)
             for value in optimizer.state[parameter].values():
                 (value.to_local() if hasattr(value, "to_local") else value).fill_(7.0)
+    for step in range(3):
+        train_step(model, optimizer, step, workers)
     checkpoints.finish()
     progress = checkpoints.load(2, model, optimizer)
     found = {"differing": differing(whole_state(model, optimizer), before), "progress": progress}
@@ -102,6 +107,7 @@ def load_and_save(case: Case, folder: Folder, workers: Workers, shared: Path) ->
     }
     checkpoints.save(newest, model, optimizer, progress, wait=True)
     found["losses"] = [train_step(model, optimizer, step, workers) for step in (2, 3)]
+    found["files"] = sorted(path.name for path in Path(f"{folder.uri}/step-00000002").glob("*.distcp"))
     return found
 
 

@@ -38,6 +38,8 @@ def test_a_checkpoint_is_loaded_to_the_last_bit_at_any_number_of_processes(found
         assert result["newest"] == 2
         assert result["progress"] == {"step": 2, "tokens_seen": 256}
         assert result["differing"] == []
+        # Of this save alone, though more processes saved the step before.
+        assert result["files"] == [f"__{rank}_0.distcp" for rank in range(NUM_PROCESSES[way])]
 
 
 @pytest.mark.parametrize("way", NUM_PROCESSES)
