@@ -21,14 +21,12 @@ from app.indexing.tasks import Report, run_tasks
 from app.run import SETTINGS_FILE, Artefact, Run
 from app.storage import Folder
 from app.tokens import Tokenizer
-from app.training.packing import PackingPlan, plan_stage
+from app.training.packing import PackingPlan
 from app.training.sequence_store import INDEX, SequenceStore
 from app.training.source_tokens import REJECTS_DIR, PartRecord, tokenize_part
 from app.training.sources import list_training_files, plan_parts, used_sources
-from app.training.stage_shards import ShardInputs, plan_shards, write_planned_shard
-from app.training.supplies import SourceLengths
-from app.training.token_shards import SourceIndex, TokenShards
-from app.training.tokenization import TARGET_BITS, Loss
+from app.training.stage_inputs import StageInputs, data_of, tokens_of
+from app.training.stage_shards import plan_shards, write_planned_shard
 
 MOST_REJECTED_SHARE = 0.5
 _PLAN_FILE = "plan.json"
@@ -48,7 +46,7 @@ def prepare_tokens(config: RunConfig, run: Run, report: Report) -> None:
     assert config.train is not None
     tokenizer = Tokenizer(*config.trained_model)
     for name in used_sources(config.train):
-        source, artefact = config.train.sources[name], _tokens_of(run, name)
+        source, artefact = config.train.sources[name], tokens_of(run, name)
         settings = {
             "train": {"sources": {name: {"path": source.path, "kind": source.kind}}},
             "dataset": _identity_of(run.dataset) if source.path is None else None,
@@ -77,44 +75,17 @@ def prepare_stage(config: RunConfig, run: Run, stage: StageConfig, report: Repor
     Raises:
         ValueError: a source has too few tokens for its share, or the folder was made with other settings.
     """
-    assert config.train is not None
-    section = f"train.stages.{config.train.stages.index(stage)}"
-    losses: dict[str, Loss] = {
-        name: stage.loss or config.train.sources[name].loss for name in sorted(stage.mix)
-    }
-    tokens = {name: _tokens_of(run, name) for name in losses}
-    artefact = Artefact(run.stage(stage.name).folder / "data")
-    decisive = {
-        "max_seq_tokens": stage.max_seq_tokens,
-        "num_sequences": stage.total_steps * stage.sequences_per_step,
-        "mix": stage.mix,
-        "max_epochs": stage.max_epochs,
-        "documents": stage.documents,
-        "loss": losses,
-    }
-    settings = {
-        "seed": config.seed,
-        "train": {"stages": {stage.name: decisive}},
-        "tokens": {name: artefact.record()["fingerprint"] for name, artefact in tokens.items()},
-    }
+    artefact = data_of(run, stage)
+    inputs = StageInputs(config, run, stage)
+    settings = inputs.settings
     _claim(artefact, settings, report, f"data of {stage.name}")
     if not artefact.is_complete():
-        separator_id = _separator_of(config, stage, section)
-        shards = {name: TokenShards(artefact.folder) for name, artefact in tokens.items()}
-        indexes = {name: shards[name].read_index(loss) for name, loss in losses.items()}
-        lengths = {name: _lengths_of(index, separator_id) for name, index in indexes.items()}
-        plan = plan_stage(stage, lengths, config.seed, f"{section}.mix")
+        plan = inputs.plan()
         _begin_or_go_on(artefact, settings, plan.fingerprint, report, f"data of {stage.name}")
-        inputs = ShardInputs(
-            tokens=tuple(shards[name] for name in plan.sources),
-            target_bits=tuple(TARGET_BITS[losses[name]] for name in plan.sources),
-            seq_tokens=stage.max_seq_tokens,
-            separator_id=separator_id,
-        )
         done = set(artefact.folder.list_names(INDEX))
-        planned = plan_shards(plan, indexes, stage.max_seq_tokens)
-        missing = [shard for shard in planned if shard.name + INDEX not in done]
-        write = partial(write_planned_shard, folder=artefact.folder, inputs=inputs)
+        shards = plan_shards(plan, inputs.indexes, stage.max_seq_tokens)
+        missing = [shard for shard in shards if shard.name + INDEX not in done]
+        write = partial(write_planned_shard, folder=artefact.folder, inputs=inputs.shard_inputs(plan))
         title, interval_sec = f"data of {stage.name}: shards packed", config.progress.log_interval_sec
         for _ in run_tasks(missing, write, title, report, interval_sec):
             pass
@@ -123,9 +94,20 @@ def prepare_stage(config: RunConfig, run: Run, stage: StageConfig, report: Repor
     return SequenceStore(artefact.folder)
 
 
-def _tokens_of(run: Run, name: str) -> Artefact:
-    # No stage's name begins with an underscore.
-    return Artefact(run.stage("_tokens").folder / name)
+def check_mixes(config: RunConfig, run: Run) -> None:
+    """Plan all stages that have no data yet: what the last one lacks is told before the first one trains for days.
+
+    Args:
+        config: The run's settings.
+        run: Where the tokens are, complete.
+
+    Raises:
+        ValueError: a source has too few tokens for its share in a stage.
+    """
+    assert config.train is not None
+    for stage in config.train.stages:
+        if not data_of(run, stage).is_complete():
+            StageInputs(config, run, stage).plan()
 
 
 def _identity_of(dataset: Artefact) -> str:
@@ -206,27 +188,6 @@ def _add_up(records: Sequence[PartRecord]) -> dict[str, Any]:
         "num_without_response": dict(sorted(without_response.items())),
         "fingerprint": _hash([record.digest for record in records]),
     }
-
-
-def _separator_of(config: RunConfig, stage: StageConfig, section: str) -> int | None:
-    if stage.documents == "mask":
-        return None
-    separator_id = Tokenizer(*config.trained_model).separator_id
-    if separator_id is None:
-        raise ValueError(
-            f"{section}.documents: stage {stage.name} wants a separator, and the tokenizer of "
-            f"{config.trained_model[0]!r} knows no token that begins or ends a text; set documents to mask"
-        )
-    return separator_id
-
-
-def _lengths_of(index: SourceIndex, separator_id: int | None) -> SourceLengths:
-    return SourceLengths(
-        num_tokens=index.num_tokens,
-        num_targets=index.num_targets,
-        is_text=index.is_text,
-        begins_with_separator=index.first_token == (-1 if separator_id is None else separator_id),
-    )
 
 
 def _record_of_stage(plan: PackingPlan, store: SequenceStore) -> dict[str, Any]:

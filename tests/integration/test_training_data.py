@@ -21,7 +21,7 @@ from app.dataset.shards import EXAMPLES_DIR, write_shards
 from app.run import Run
 from app.tokens import Tokenizer
 from app.training import sources, stage_shards
-from app.training.preparation import prepare_stage, prepare_tokens
+from app.training.preparation import check_mixes, prepare_stage, prepare_tokens
 from app.training.source_checks import check_sources
 
 pytestmark = pytest.mark.timeout(300)
@@ -268,9 +268,11 @@ def test_faults_stop_the_job_in_one_line_until_they_are_mended(tmp_path):
         path.write_text("\n".join(['{"text": "A tale of the sea."}'] * 100))
         prepare_tokens(config, run, lines.append)
         assert any("has changed since the job was interrupted" in line for line in lines)
-        with pytest.raises(
-            ValueError, match=r"^train\.stages\.0\.mix\.short: stage s needs 2,048 tokens .* there are 700 at"
-        ):
+        unfilled = r"^train\.stages\.0\.mix\.short: stage s needs 2,048 tokens .* there are 700 at"
+        with pytest.raises(ValueError, match=unfilled):
+            check_mixes(config, run)
+        assert not run.stage("s").folder.exists()
+        with pytest.raises(ValueError, match=unfilled):
             prepare_stage(config, run, stage, lines.append)
         # The remedies that the refusals name are taken: what is half made gives way, what is whole does not.
         more = [stage.model_copy(update={"max_epochs": epochs}) for epochs in (3.0, 4.0)]

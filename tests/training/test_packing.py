@@ -190,13 +190,20 @@ def test_the_plan_of_a_known_stage_stays_what_it_is():
     assert plan.fingerprint == "26d5ca7e3ea496d4"
 
 
-def test_epochs_follow_each_other_in_orders_of_their_own():
-    sources = {"a": lengths_of([10] * 64)}
-    plan = plan_stage(stage_of({"a": 1.0}, 10, 128, max_epochs=2.0), sources, 0, FIELD)
-    examples = plan.unit_example.tolist()
-    assert sorted(examples) == sorted([*range(64), *range(64)])
-    assert examples[:64] != sorted(examples[:64])
-    assert examples[:64] != examples[64:]
+def test_no_source_fills_up_what_another_leaves():
+    sources = {"a": lengths_of([60] * 20), "b": lengths_of([5] * 200)}
+    plan = plan_stage(stage_of({"a": 9.0, "b": 1.0}, 100, 10), sources, 0, FIELD)
+    assert {name: facts.num_tokens for name, facts in plan.shares.items()} == {"a": 600, "b": 100}
+
+
+def test_a_stage_of_which_a_whole_sequence_would_stay_empty_is_refused():
+    # Both have the tokens, but no second unit fits what is left of them.
+    sources = {"a": lengths_of([76]), "b": lengths_of([76])}
+    stage = stage_of({"a": 1.0, "b": 1.0}, 100, 3, max_epochs=1.98)
+    with pytest.raises(
+        ValueError, match=r"needs 150 .* there are 150 .* max_epochs to 1\.99 or num_steps to 2$"
+    ):
+        plan_stage(stage, sources, 0, FIELD)
 
 
 def test_what_cannot_be_used_is_left_out_and_counted():
