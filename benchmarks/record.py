@@ -3,16 +3,18 @@
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from app.run import installed_versions
+from app.versions import installed_versions
 
 ROOT = Path(__file__).resolve().parent.parent
 _TAIL_CHARS = 4000
@@ -52,8 +54,11 @@ def describe_machine() -> Machine:
 
 
 def describe_commit() -> str:
-    """The checkout's commit, `-dirty` behind it when tracked files of the code differ from it."""
-    commit = _git("rev-parse", "HEAD")
+    """The checkout's commit, `-dirty` behind it when tracked files of the code differ from it; `unknown` in a copy."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
     changed = _git(
         "status", "--porcelain", "--untracked-files=no", "--", "app", "ray_jobs", "benchmarks/*.py"
     )
@@ -111,7 +116,11 @@ def spread(values: Sequence[float]) -> float:
 
 
 def run_measured(
-    module: str, arguments: Sequence[str], log: Path, extra: Mapping[str, str] | None = None
+    module: str,
+    arguments: Sequence[str],
+    log: Path,
+    extra: Mapping[str, str] | None = None,
+    timeout_sec: float | None = None,
 ) -> float:
     """Run `python -m MODULE` to its end in a process of its own and return the seconds that it took.
 
@@ -123,28 +132,45 @@ def run_measured(
         arguments: Its command line.
         log: Takes what it prints.
         extra: Further variables.
+        timeout_sec: End it, and all that it has started, after so long.
 
     Raises:
-        RuntimeError: it failed; carries the end of the log.
+        RuntimeError: it failed or took too long; carries the end of the log.
     """
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(_THREADS_AND_CLUSTERS)
     }
     started = time.perf_counter()
     with log.open("wb") as stream:
-        done = subprocess.run(
+        process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             cwd=ROOT,
             env=environment | _SETTINGS | dict(extra or {}),
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=subprocess.STDOUT,
-            check=False,
+            start_new_session=timeout_sec is not None,
         )
-    if done.returncode:
+        try:
+            code: int | str = process.wait(timeout_sec)
+        except subprocess.TimeoutExpired:
+            code = f"nothing after {timeout_sec:.0f} s"
+        finally:
+            if process.poll() is None:
+                _end(process, whole_session=timeout_sec is not None)
+    if code:
         tail = log.read_text("utf-8", "replace")[-_TAIL_CHARS:]
-        raise RuntimeError(f"python -m {module} ended with {done.returncode}:\n{tail}")
+        raise RuntimeError(f"python -m {module} ended with {code}:\n{tail}")
     return time.perf_counter() - started
+
+
+def _end(process: subprocess.Popen[bytes], whole_session: bool) -> None:
+    """End a process; with its session those that it started, as torchrun's workers would go on waiting."""
+    if whole_session:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
 
 
 def say(text: str) -> None:

@@ -22,8 +22,9 @@ from app.retrieval.passages import ROW_FILES, PassageStore, write_row_files
 from app.retrieval.recall import RecallSample, check_recall
 from app.retrieval.retriever import Retriever
 from app.retrieval.vectors import VectorShards
-from app.run import SETTINGS_FILE, Run, installed_versions
+from app.run import SETTINGS_FILE, Run
 from app.storage import Folder
+from app.versions import installed_versions
 
 RECORD_FILE = "index.json"
 VECTORS_FOLDER = "_vectors"

@@ -4,11 +4,11 @@ from dataclasses import asdict
 from typing import Any
 
 from app.models import resolve_model
-from app.run import installed_versions
 from app.training.export import export_model, verify_export
 from app.training.export_card import CARD_FILE, CardFacts, SourceFacts, StageFacts, render_card
 from app.training.loop import DATA_DIR, DTYPES, EXPORT_DIR, StageTask, StageTrainer
 from app.training.metrics import read_records
+from app.versions import installed_versions
 
 EXPORT_TOLERANCE = {"float32": 1e-3, "bfloat16": 0.1}
 """Largest difference of the export's logits from the trained model's, over the largest logit, by the coarser of the two
