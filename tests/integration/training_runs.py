@@ -6,18 +6,17 @@ from pathlib import Path
 
 import torch
 import yaml
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from app.models import resolve_model
+from tests.training.tiny_tokenizers import save_chatml
 
-TOKENIZER = "bundled:smollm2-135m-instruct"
 TOPICS = ("whales", "treaties", "rivers", "tables", "harvests", "storms", "maps", "letters")
 
 
 def write_model(folder: Path, **settings: object) -> None:
-    """A random Llama of two layers with SmolLM2's tokenizer."""
-    from transformers import AutoTokenizer
-
+    """A random Llama of two layers with a tokenizer of some three hundred words."""
+    save_chatml(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
     torch.manual_seed(5)
     config = AutoConfig.for_model(
         "llama",
@@ -27,7 +26,7 @@ def write_model(folder: Path, **settings: object) -> None:
             "num_hidden_layers": 2,
             "num_attention_heads": 4,
             "num_key_value_heads": 2,
-            "vocab_size": 49152,
+            "vocab_size": len(tokenizer),
             "max_position_embeddings": 256,
             "rope_theta": 10000.0,
             "tie_word_embeddings": True,
@@ -35,16 +34,15 @@ def write_model(folder: Path, **settings: object) -> None:
         },
     )
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
-    AutoTokenizer.from_pretrained(resolve_model(TOKENIZER)).save_pretrained(folder)
 
 
 def write_chats(path: Path, number: int = 400) -> None:
-    """Chats of some fifty to three hundred tokens."""
+    """Chats of some hundred to five hundred tokens."""
     words = random.Random(4)
     rows = []
     for index in range(number):
         topic = words.choice(TOPICS)
-        facts = " ".join(f"{topic} {words.randint(0, 999)}" for _ in range(words.randint(10, 60)))
+        facts = " ".join(f"{topic} {words.randint(0, 999)}" for _ in range(words.randint(5, 30)))
         rows.append(
             {
                 "example_id": f"chat-{index}",
