@@ -23,6 +23,7 @@ from app.storage import Folder
 from app.tokens import Tokenizer
 from app.training.packing import PackingPlan
 from app.training.sequence_store import INDEX, SequenceStore
+from app.training.source_checks import require_dataset
 from app.training.source_tokens import REJECTS_DIR, PartRecord, tokenize_part
 from app.training.sources import list_training_files, plan_parts, used_sources
 from app.training.stage_inputs import StageInputs, data_of, tokens_of
@@ -41,12 +42,15 @@ def prepare_tokens(config: RunConfig, run: Run, report: Report) -> None:
         report: Takes lines for the person who watches.
 
     Raises:
-        ValueError: a source has no row, most of its rows are malformed, or the folder was made with other settings.
+        ValueError: the run's dataset is not complete, a source has no row, most of its rows are malformed, or the
+            folder was made with other settings.
     """
     assert config.train is not None
     tokenizer = Tokenizer(*config.trained_model)
     for name in used_sources(config.train):
         source, artefact = config.train.sources[name], tokens_of(run, name)
+        if source.path is None:
+            require_dataset(name, run.dataset)
         settings = {
             "train": {"sources": {name: {"path": source.path, "kind": source.kind}}},
             "dataset": _identity_of(run.dataset) if source.path is None else None,

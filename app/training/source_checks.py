@@ -49,16 +49,25 @@ def _check_files(config: RunConfig, name: str) -> None:
 
 def _check_dataset(config: RunConfig, name: str, trained: Tokenizer) -> None:
     dataset = Run(config.run_dir).dataset
+    if isinstance(config, Config) and not dataset.is_complete():
+        _check_tokenizer(config, dataset, config.tokenizer_model, config.tokenizer_revision, trained)
+        return
+    require_dataset(name, dataset)
+    _check_tokenizer(config, dataset, *tokenizer_of(dataset), trained)
+
+
+def require_dataset(name: str, dataset: Artefact) -> None:
+    """A source that stands for the run's own dataset needs it whole.
+
+    Raises:
+        ValueError: it is not.
+    """
     if not dataset.is_complete():
-        if isinstance(config, Config):
-            _check_tokenizer(config, dataset, config.tokenizer_model, config.tokenizer_revision, trained)
-            return
         what = "is not complete" if dataset.folder.exists() else "is not there"
         raise ValueError(
             f"train.sources.{name}: stands for the run's own dataset, and {dataset.folder.uri} {what}; finish it "
             f"with `longstrap synthesize`, set train.sources.{name}.path, or give the run_dir of a finished one"
         )
-    _check_tokenizer(config, dataset, *tokenizer_of(dataset), trained)
 
 
 def tokenizer_of(dataset: Artefact) -> tuple[str, str | None]:

@@ -24,7 +24,7 @@ from app.training import sources, stage_shards
 from app.training.preparation import check_mixes, prepare_stage, prepare_tokens
 from app.training.source_checks import check_sources
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 MODEL = "bundled:smollm2-135m-instruct"
 ROOT = Path(__file__).parents[2]
@@ -117,7 +117,7 @@ def test_the_data_is_exact_and_the_same_for_any_number_of_workers(tmp_path, monk
     lines = []
     for num_cpus in (1, 2):
         run_dir = tmp_path / f"run{num_cpus}"
-        rows = write_dataset(run_dir, 120)
+        rows = write_dataset(run_dir, 100)
         config = config_of(run_dir, stages, short=tmp_path / "short.jsonl")
         run = Run(str(run_dir))
         check_sources(config)
@@ -198,7 +198,7 @@ def test_a_killed_job_goes_on_without_tokenizing_its_parts_again(tmp_path, monke
     import psutil  # Comes with Ray.
 
     run_dir = tmp_path / "run"
-    write_dataset(run_dir, 400)
+    write_dataset(run_dir, 300)
     parts = run_dir / "train" / "_tokens" / "long_input"
     folder = tempfile.mkdtemp(prefix="l")
     job = subprocess.Popen(
@@ -238,7 +238,7 @@ def test_a_killed_job_goes_on_without_tokenizing_its_parts_again(tmp_path, monke
     assert len(done) < len(list(parts.glob("part-*.parquet")))
     assert {path: path.stat().st_mtime_ns for path in done} == done
     assert store.num_sequences == 16
-    assert sum(line.startswith("tokens of long_input: ") and "of 200 examples" in line for line in lines) == 1
+    assert sum(line.startswith("tokens of long_input: ") and "of 150 examples" in line for line in lines) == 1
 
     # The same after the stage itself was interrupted: finished shards stay, the missing one is made again.
     data = run_dir / "train" / "s" / "data"
@@ -292,6 +292,11 @@ def test_faults_stop_the_job_in_one_line_until_they_are_mended(tmp_path):
             match=r"^train\.sources\.short\.path: .*_tokens/short was made .*give the source another name$",
         ):
             prepare_tokens(other, run, lines.append)
+        unmade = config_of(tmp_path / "unmade", [stage_of("s", {"long_input": 1.0})])
+        with pytest.raises(
+            ValueError, match=r"^train\.sources\.long_input: .*/unmade/dataset is not there; fin"
+        ):
+            prepare_tokens(unmade, Run(unmade.run_dir), lines.append)
         (tmp_path / "none.jsonl").write_text("")
         empty = config_of(tmp_path / "empty", [stage_of("s", {"none": 1.0})], none=tmp_path / "none.jsonl")
         with pytest.raises(
