@@ -42,7 +42,8 @@ class Checkpoints:
     def __init__(self, folder: Folder, num_kept: int, workers: Workers) -> None:
         self._folder = folder
         self._num_kept = num_kept
-        self._workers = workers
+        self._num_processes = workers.size
+        self._group = workers.storage_group
         self._completion = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._under_way: Future[None] | None = None
 
@@ -72,11 +73,11 @@ class Checkpoints:
         assert optimizer.state, "a save before the first step would count that step twice"
         self.finish()
         # What a try that was cut off left would be taken for a part of this one.
-        ask_leader(self._workers, lambda: delete_checkpoint(self._folder, step))
+        ask_leader(self._group, lambda: delete_checkpoint(self._folder, step))
         written = dcp.async_save(
             _state(model, optimizer),
             storage_writer=open_writer(step_folder(self._folder, step)),
-            process_group=self._workers.host_group,
+            process_group=self._group,
         )
         self._under_way = self._completion.submit(self._complete, written, step, dict(progress))
         if wait:
@@ -100,7 +101,7 @@ class Checkpoints:
             folder: Of another stage's checkpoints; left out: this one's.
         """
         self.finish()
-        return ask_leader(self._workers, lambda: newest_checkpoint(folder or self._folder))
+        return ask_leader(self._group, lambda: newest_checkpoint(folder or self._folder))
 
     def load(self, step: int, model: LanguageModel, optimizer: torch.optim.Optimizer) -> dict[str, int]:
         """Load weights and the optimizer's state in place, and return what `save` was given as progress.
@@ -141,10 +142,10 @@ class Checkpoints:
             written.result()
 
         def complete() -> None:
-            complete_checkpoint(self._folder, step, progress, self._workers.size)
+            complete_checkpoint(self._folder, step, progress, self._num_processes)
             remove_superseded(self._folder, self._num_kept)
 
-        ask_leader(self._workers, complete)
+        ask_leader(self._group, complete)
 
     def _record(self, folder: Folder, step: int) -> dict[str, Any]:
         def record() -> dict[str, Any]:
@@ -154,12 +155,12 @@ class Checkpoints:
             return found
 
         self.finish()
-        return ask_leader(self._workers, record)
+        return ask_leader(self._group, record)
 
     def _read(self, folder: Folder, step: int, state: dict[str, Any]) -> None:
         place = step_folder(folder, step)
         with _readable_errors(f"{place.uri} could not be loaded"):
-            dcp.load(state, storage_reader=open_reader(place), process_group=self._workers.host_group)
+            dcp.load(state, storage_reader=open_reader(place), process_group=self._group)
 
 
 def _state(model: LanguageModel, optimizer: torch.optim.Optimizer) -> dict[str, Any]:

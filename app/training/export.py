@@ -80,7 +80,7 @@ def export_model(
             "files": files,
         }
 
-    return ask_leader(workers, write)
+    return ask_leader(workers.host_group, write)
 
 
 def verify_export(model: LanguageModel, workers: Workers, folder: Folder, tolerance: float) -> float:
@@ -101,10 +101,10 @@ def verify_export(model: LanguageModel, workers: Workers, folder: Folder, tolera
     Raises:
         RuntimeError: a weight differs from the trained one rounded to the export's type, RoPE or the logits do.
     """
-    loaded: Any = run_on_leader(workers, lambda: _load(folder))
+    loaded: Any = run_on_leader(workers.host_group, lambda: _load(folder))
     probe = Probe.over_the_length_of(model.config)
     found = logits_of_trained(model, workers, probe)
-    dtype: torch.dtype = ask_leader(workers, lambda: loaded.dtype)
+    dtype: torch.dtype = ask_leader(workers.host_group, lambda: loaded.dtype)
     exported = loaded.state_dict() if loaded is not None else {}
     differing = [
         name
@@ -128,7 +128,7 @@ def verify_export(model: LanguageModel, workers: Workers, folder: Folder, tolera
             )
         return difference
 
-    return ask_leader(workers, compare)
+    return ask_leader(workers.host_group, compare)
 
 
 def _load(folder: Folder) -> Any:

@@ -20,7 +20,8 @@ class Workers:
 
     Attributes:
         mesh: All of them in one dimension: they share parameters, gradients and optimizer state.
-        host_group: All of them over gloo, for objects and for what is done beside the training, in a thread of its own.
+        host_group: All of them over gloo: for objects, and for waiting long.
+        storage_group: The same once more, for what another thread writes while the training goes on.
         parallel: Those that share a sequence with this one.
         data_rank: Which sequence of a batch is this group's.
         data_size: How many sequences are worked on at once.
@@ -29,6 +30,7 @@ class Workers:
 
     mesh: DeviceMesh
     host_group: dist.ProcessGroup
+    storage_group: dist.ProcessGroup
     parallel: SequenceParallel
     data_rank: int
     data_size: int
@@ -78,8 +80,11 @@ def join_workers(layout: SequenceLayout, device: torch.device) -> Workers | None
     mesh = DeviceMesh(device.type, ranks, mesh_dim_names=("all",))
     shape = (data_size, layout.ring_size, layout.ulysses_size)
     places = DeviceMesh(device.type, ranks.view(shape), mesh_dim_names=("data", "ring", "ulysses"))
-    host_group = dist.new_group(ranks.tolist(), timeout=PATIENCE, backend="gloo")
+    host_group, storage_group = (
+        dist.new_group(ranks.tolist(), timeout=PATIENCE, backend="gloo") for _ in range(2)
+    )
     if dist.get_rank() >= len(ranks):
         return None
     parallel = SequenceParallel.of(places, layout)
-    return Workers(mesh, host_group, parallel, places.get_local_rank("data"), data_size, device)
+    data_rank = places.get_local_rank("data")
+    return Workers(mesh, host_group, storage_group, parallel, data_rank, data_size, device)

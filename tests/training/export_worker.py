@@ -18,13 +18,14 @@ from safetensors.torch import load_file, save_file
 
 from app.storage import Folder
 from app.training.export import export_model, verify_export
+from app.training.export_probe import Probe, logits_of_trained
 from app.training.process_groups import Workers
 from app.training.rope import with_rope
 from app.training.sequence_layout import SequenceLayout
 from tests.training.far_folder import FarFolder
 from tests.training.parity_cases import Case
 from tests.training.parity_worker import config_of
-from tests.training.small_training import adam_of, small_model, some_workers, train_step
+from tests.training.small_training import adam_of, learn, small_model, some_workers, train_step
 
 SEED = 5
 MAX_TOKENS = 4096
@@ -99,13 +100,21 @@ def export(export: Export, source: str, path: Path, workers: Workers) -> dict[st
     difference = verify_export(model, workers, folder, export.tolerance)
     losses = [train_step(model, optimizer, step, workers) for step in (0, 1)]
     undisturbed = small_model(export.config, SEED, workers, export.computed_in)
-    optimizer = adam_of(undisturbed)
-    return {
+    its_optimizer = adam_of(undisturbed)
+    found = {
         "record": record,
         "difference": difference,
         "losses": losses,
-        "undisturbed": [train_step(undisturbed, optimizer, step, workers) for step in (0, 1)],
+        "undisturbed": [train_step(undisturbed, its_optimizer, step, workers) for step in (0, 1)],
     }
+    # Between gradients and step too, as the last logits would come again if the step were missed.
+    probe = Probe.over_the_length_of(export.config)
+    learn(model, 2, workers)
+    logits_of_trained(model, workers, probe)
+    optimizer.step()
+    train_step(undisturbed, its_optimizer, 2, workers)
+    ours, theirs = (logits_of_trained(each, workers, probe) for each in (model, undisturbed))
+    return found | {"logits_after_a_step_differ_by": float((ours - theirs).abs().max())}
 
 
 def spoil(path: Path, workers: Workers) -> dict[str, str]:

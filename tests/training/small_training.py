@@ -24,12 +24,14 @@ def some_workers(num_processes: int, layout: SequenceLayout | None = None) -> Wo
     mesh = DeviceMesh("cpu", ranks, mesh_dim_names=("all",))
     shape = (num_processes // layout.size, layout.ring_size, layout.ulysses_size)
     places = DeviceMesh("cpu", ranks.view(shape), mesh_dim_names=("data", "ring", "ulysses"))
-    host_group = torch.distributed.new_group(ranks.tolist(), backend="gloo")
+    host_group, storage_group = (
+        torch.distributed.new_group(ranks.tolist(), backend="gloo") for _ in range(2)
+    )
     if torch.distributed.get_rank() >= num_processes:
         return None
     parallel = SequenceParallel.of(places, layout)
-    device = torch.device("cpu")
-    return Workers(mesh, host_group, parallel, places.get_local_rank("data"), shape[0], device)
+    data_rank = places.get_local_rank("data")
+    return Workers(mesh, host_group, storage_group, parallel, data_rank, shape[0], torch.device("cpu"))
 
 
 def random_weights(config: Any, seed: int) -> dict[str, torch.Tensor]:
@@ -64,6 +66,14 @@ def adam_of(model: LanguageModel) -> torch.optim.Optimizer:
 
 def train_step(model: LanguageModel, optimizer: torch.optim.Optimizer, step: int, workers: Workers) -> float:
     """One step on two of the sequences; the loss before it."""
+    loss = learn(model, step, workers)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return loss
+
+
+def learn(model: LanguageModel, step: int, workers: Workers) -> float:
+    """Gradients of a step; the loss."""
     chosen = [2 * (step % 2), 2 * (step % 2) + 1]
     num_targets = sum(num_targets_of_step(SEQUENCES, index, 1) for index in chosen)
     total = torch.zeros(())
@@ -74,8 +84,6 @@ def train_step(model: LanguageModel, optimizer: torch.optim.Optimizer, step: int
         loss = model(shard.input_ids, shard.position_ids, shard.labels, shard.packed, scale)
         loss.backward()
         total += loss.detach() / workers.size
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
     return workers.sum(total).item()
 
 

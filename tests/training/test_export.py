@@ -77,6 +77,7 @@ def test_the_check_finds_export_and_trained_model_equal_on_every_process(exporte
 def test_export_and_check_leave_the_training_as_it_was(exported, name):
     for result in exported[1][name]:
         assert result["losses"] == result["undisturbed"]
+        assert result["logits_after_a_step_differ_by"] == 0.0
 
 
 @pytest.mark.parametrize("name", EXPORTS)
