@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from app.config import Config, RunConfig
+from app.config import RunConfig
 from app.corpus.streams import StorageError
 from app.run import SETTINGS_FILE, Artefact, Run
 from app.tokens import Tokenizer
@@ -49,9 +49,6 @@ def _check_files(config: RunConfig, name: str) -> None:
 
 def _check_dataset(config: RunConfig, name: str, trained: Tokenizer) -> None:
     dataset = Run(config.run_dir).dataset
-    if isinstance(config, Config) and not dataset.is_complete():
-        _check_tokenizer(config, dataset, config.tokenizer_model, config.tokenizer_revision, trained)
-        return
     require_dataset(name, dataset)
     _check_tokenizer(config, dataset, *tokenizer_of(dataset), trained)
 

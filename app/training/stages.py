@@ -20,7 +20,7 @@ from app.run import Artefact, Run
 from app.training.dry_run import dry_run_stage
 from app.training.finishing import finish_stage
 from app.training.loop import NonFiniteError, Report, StageTask, start_trainer
-from app.training.preparation import prepare_stage, prepare_tokens
+from app.training.preparation import check_mixes, prepare_stage, prepare_tokens
 
 OUTCOME_FILE = "outcome.json"
 STOPPED_FILE = "stopped.json"
@@ -48,6 +48,7 @@ def train(config: RunConfig, run: Run, report: Report) -> None:
     """
     assert config.train is not None
     prepare_tokens(config, run, report)
+    check_mixes(config, run)
     history: list[dict[str, Any]] = []
     for index, stage in enumerate(config.train.stages):
         artefact = run.stage(stage.name)

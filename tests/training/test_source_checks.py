@@ -109,19 +109,10 @@ def with_training(run_dir, **train):
     return Config.model_validate(config.model_dump() | {"train": {"stages": [stage]} | train})
 
 
-def test_a_recipe_that_makes_its_dataset_needs_none_yet(tmp_path, chatml):
+def test_a_recipe_with_documents_is_told_to_make_the_dataset_first(tmp_path):
     config = with_training(tmp_path)
     assert config.trained_model == ("bundled:smollm2-135m-instruct", None)
-    check_sources(config)
-
-
-def test_a_recipe_that_makes_its_dataset_in_other_tokens(tmp_path, chatml):
-    config = with_training(tmp_path, model=chatml.model)
-    generator = config.generator.model_copy(
-        update={"model": str(save_chatml(tmp_path / "f", FORGETFUL).model)}
-    )
-    message = refusal(config.model_copy(update={"generator": generator}))
-    assert "has another tokenizer or chat template" in message
+    assert "finish it with `longstrap synthesize`" in refusal(config)
 
 
 def test_a_model_must_be_named(tmp_path):
