@@ -139,13 +139,13 @@ class WandbTracker:
                 resume="allow",
                 name=run_name,
                 config=dict(settings),
-                dir=tempfile.gettempdir(),
+                dir=tempfile.gettempdir() if is_remote(folder.uri) else folder.path,
             )
         except wandb.Error as error:
             reason = " ".join(str(error).split())
             raise ValueError(
-                f"train.trackers: wandb does not start ({reason}); export WANDB_API_KEY where the workers run, "
-                f"or leave wandb out"
+                f"train.trackers: wandb does not start ({reason}); export WANDB_API_KEY, or "
+                f"WANDB_MODE=offline, where the workers run, or leave wandb out"
             ) from error
         # wandb's own steps only grow, and a stage that goes on makes some again.
         self._run.define_metric("*", step_metric="step")

@@ -149,6 +149,8 @@ def test_wandb_goes_on_in_its_own_run(folder, wandb):
     before, after = wandb.runs
     assert before.settings["name"] == "laptop/256k"
     assert before.settings["config"] == {"dtype": "bfloat16"}
+    # Offline runs are left there.
+    assert before.settings["dir"] == folder.path
     assert after.settings["resume"] == "allow"
     assert before.settings["id"] == after.settings["id"]
     assert before.is_finished
