@@ -5,17 +5,20 @@ tokens, repeated and padded as Ulysses needs them, `b` bytes a number of the com
 
 state        16 P / workers: master weights, gradients, AdamW's two moments, float32, sharded by FSDP
 working set  (2b + 4) P_layer + (b + 4) V h: two layers gathered, the gradient of one; the output layer's likewise
-checkpoints  L u; 2 u where they are offloaded; without checkpointing what every layer keeps
+checkpoints  L u; 2 u where they are offloaded; without checkpointing what all other layers keep
 attention    norm + 9 q + 8 kv, Ulysses or none; in a ring norm + (5 + 6/b) q + (8 + 24/b) kv
+             on a CPU norm + 3 u + 12 q + 4 kv; in a ring norm + 3 u + (7 + 4/b) q + (8 + 24/b) kv
 MLP          what the layer's attention keeps + 2 u + 7 b t f, for tiles of t tokens
 loss         10 V t + 2 u, for chunks of t tokens
 
-Attention, MLP and loss are not there at the same time: the largest counts. Those of Ulysses are the method's (section
-5); the ring's are counted in the backward pass of `ring_attention`, at its peak: `q` four times (query, output, its
-gradient, a tile's gradient) and once in float32; keys and values three times (own, here, coming), a tile's gradients
-of both, and in float32 their gradients three times (here, coming, going); inside the kernel, of a tile of half of the
-queries, their gradients in float32, and of keys and values for every query head. Not counted: the CUDA context,
-communication buffers, fragments.
+Attention, MLP and loss are not there at the same time: the largest counts. State to loss, on GPUs and with Ulysses, are
+the method's (section 5); the others are counted in our own backward passes, at their peak. A ring: `q` four times
+(query, output, its gradient, a tile's gradient) and once in float32; keys and values three times (own, here, coming), a
+tile's gradients of both, and in float32 their gradients three times (here, coming, going); inside CUDA's kernel, of a
+tile of half of the queries, their gradients in float32, and of keys and values for every query head. The CPU's kernel
+takes copies by head, of keys and values too for every query head: five `q` in, three out, beside query, output and both
+their gradients; `u` for the residual's gradient, the loss's and one sum. Not counted: the CUDA context, communication
+buffers, fragments.
 """
 
 from dataclasses import dataclass
@@ -118,17 +121,19 @@ def estimate_memory(
     if memory.offload_optimizer and has_gpu:
         state, host = 0.0, state
     checkpoints = shape.num_layers * layer.hidden
-    if not memory.checkpoint_activations:
-        checkpoints = shape.num_layers * layer.kept(memory.mlp_tile_tokens is not None)
+    kept = 0 if memory.checkpoint_activations else layer.kept(memory.mlp_tile_tokens is not None)
+    if kept:
+        # Attention and MLP count what their own layer keeps.
+        checkpoints = (shape.num_layers - 1) * kept
     elif memory.offload_checkpoints and has_gpu:
         checkpoints, host = 2 * layer.hidden, host + checkpoints
     return MemoryEstimate(
         state_bytes=state,
         working_set_bytes=(2 * num_bytes + 4) * shape.num_layer_parameters + (num_bytes + 4) * output_size,
         checkpoints_bytes=checkpoints,
-        attention_bytes=_attention(layer, layout, num_bytes),
+        attention_bytes=_attention(layer, layout, num_bytes, has_gpu),
         mlp_bytes=layer.kept_by_attention + 2 * layer.hidden + 7 * num_bytes * tile * shape.intermediate_size,
-        loss_bytes=10 * shape.vocab_size * chunk + 2 * layer.hidden,
+        loss_bytes=10 * shape.vocab_size * chunk + 2 * layer.hidden + kept,
         host_bytes=host,
     )
 
@@ -148,7 +153,11 @@ def _layer_of(shape: ModelShape, own_tokens: int, layout: SequenceLayout, num_by
     )
 
 
-def _attention(layer: _Layer, layout: SequenceLayout, num_bytes: int) -> float:
-    if layout.ring_size == 1:
-        return layer.norm + 9 * layer.query + 8 * layer.key
-    return layer.norm + (5 + 6 / num_bytes) * layer.query + (8 + 24 / num_bytes) * layer.key
+def _attention(layer: _Layer, layout: SequenceLayout, num_bytes: int, has_gpu: bool) -> float:
+    is_ring = layout.ring_size > 1
+    num_keys = 8 + 24 / num_bytes if is_ring else 8.0 if has_gpu else 4.0
+    if has_gpu:
+        num_queries = 5 + 6 / num_bytes if is_ring else 9.0
+        return layer.norm + num_queries * layer.query + num_keys * layer.key
+    num_queries = 7 + 4 / num_bytes if is_ring else 12.0
+    return layer.norm + 3 * layer.hidden + num_queries * layer.query + num_keys * layer.key
