@@ -195,6 +195,18 @@ def test_the_fewest_workers_must_be_able_to_hold_the_state(llama, monkeypatch):
     assert "needs about 65.9 GiB a worker (state 59.8" in fault(config(llama, min_workers=2, **elastic))
 
 
+def test_advice_about_groups_holds_for_any_number_of_elastic_workers(llama, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    frugal = {"mlp_tile_tokens": 512, "loss_chunk_tokens": 512, "offload_checkpoints": True, "offload_optimizer": True}
+    elastic = {"num_workers": 6, "min_workers": 4, "worker_memory_gib": 50.0, "gpus_per_worker": 1.0}
+    stage = MILLION | {"sequence_parallel_size": 2, "batch_tokens": 4 * 1_048_576}
+    told = fault(config(llama, [stage], memory=frugal, **elastic))
+    # 4 divides the fewest workers, and not the most.
+    assert "set train.num_workers 8 and train.stages.0.sequence_parallel_size 8" in told
+    told = fault(config(llama, [stage], memory=frugal, **elastic | {"num_workers": 8}))
+    assert told.endswith("set train.stages.0.sequence_parallel_size 4")
+
+
 def test_a_container_has_no_more_memory_than_it_is_given(tmp_path, monkeypatch):
     monkeypatch.setattr(preflight, "CGROUP_LIMIT", tmp_path / "memory.max")
     whole = preflight._host_memory_bytes()
