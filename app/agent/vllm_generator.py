@@ -9,6 +9,11 @@ from app.agent.llm import EngineDeadError, LlmCall, LlmError, LlmReply
 from app.config import VllmConfig
 from app.models import resolve_model
 
+PRIORITIES = {"instruction": 0, "summary": 1, "selection": 2}
+"""Of waiting calls those go first that most of their row still hangs on (lowest number first): rows that are behind
+catch up, and the engine is full until the job's last answers. Steps that end a row come last."""
+LAST_PRIORITY = 3
+
 
 class VllmGenerator:
     """Chat completions from an engine that is started on the first call and started anew when it dies."""
@@ -100,7 +105,10 @@ class VllmGenerator:
             add_special_tokens=False,
         )
         final = None
-        async for output in engine.generate({"prompt_token_ids": prompt}, params, uuid.uuid4().hex):
+        priority = PRIORITIES.get(call.step, LAST_PRIORITY)
+        async for output in engine.generate(
+            {"prompt_token_ids": prompt}, params, uuid.uuid4().hex, priority=priority
+        ):
             final = output
         assert final is not None
         assert final.finished
@@ -143,6 +151,7 @@ def start_engine(config: VllmConfig) -> Any:
         "max_model_len": config.max_model_tokens,
         "tensor_parallel_size": config.tensor_parallel_size,
         "disable_log_stats": True,
+        "scheduling_policy": "priority",
         # Small models otherwise fill their tokens with the blanks that JSON allows anywhere.
         "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},
         **config.engine_args,
