@@ -9,10 +9,10 @@ from app.agent.llm import EngineDeadError, LlmCall, LlmError, LlmReply
 from app.config import VllmConfig
 from app.models import resolve_model
 
-PRIORITIES = {"instruction": 0, "summary": 1, "selection": 2}
-"""Of waiting calls those go first that most of their row still hangs on (lowest number first): rows that are behind
-catch up, and the engine is full until the job's last answers. Steps that end a row come last."""
-LAST_PRIORITY = 3
+FIRST_PRIORITY, FILLING_PRIORITY = 0, 1
+FILLING_STEP = "summary"
+"""Summaries are most of the work, short and side by side. All other calls go before them: each row's chain of steps,
+retries included, is under way while there are summaries to fill the engine with, and few calls are left for the end."""
 
 
 class VllmGenerator:
@@ -105,7 +105,7 @@ class VllmGenerator:
             add_special_tokens=False,
         )
         final = None
-        priority = PRIORITIES.get(call.step, LAST_PRIORITY)
+        priority = FILLING_PRIORITY if call.step == FILLING_STEP else FIRST_PRIORITY
         async for output in engine.generate(
             {"prompt_token_ids": prompt}, params, uuid.uuid4().hex, priority=priority
         ):
