@@ -9,6 +9,11 @@ from app.agent.llm import EngineDeadError, LlmCall, LlmError, LlmReply
 from app.config import VllmConfig
 from app.models import resolve_model
 
+FIRST_PRIORITY, FILLING_PRIORITY = 0, 1
+FILLING_STEP = "summary"
+"""Summaries are most of the work, short and side by side. All other calls go before them: each row's chain of steps,
+retries included, is under way while there are summaries to fill the engine with, and few calls are left for the end."""
+
 
 class VllmGenerator:
     """Chat completions from an engine that is started on the first call and started anew when it dies."""
@@ -100,7 +105,10 @@ class VllmGenerator:
             add_special_tokens=False,
         )
         final = None
-        async for output in engine.generate({"prompt_token_ids": prompt}, params, uuid.uuid4().hex):
+        priority = FILLING_PRIORITY if call.step == FILLING_STEP else FIRST_PRIORITY
+        async for output in engine.generate(
+            {"prompt_token_ids": prompt}, params, uuid.uuid4().hex, priority=priority
+        ):
             final = output
         assert final is not None
         assert final.finished
@@ -143,6 +151,7 @@ def start_engine(config: VllmConfig) -> Any:
         "max_model_len": config.max_model_tokens,
         "tensor_parallel_size": config.tensor_parallel_size,
         "disable_log_stats": True,
+        "scheduling_policy": "priority",
         # Small models otherwise fill their tokens with the blanks that JSON allows anywhere.
         "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},
         **config.engine_args,
