@@ -18,6 +18,8 @@ REFUSED_FIELDS = {
     "n_routed_experts": "routes tokens to experts",
 }
 """Fields of transformers' configurations that, when set, ask for what is not done here."""
+UNUSED_DROPOUTS = ("classifier_dropout",)
+"""Of heads that a language model has not."""
 FULL_ATTENTION = "full_attention"
 PROBE_TOKENS = (9, 14, 1)
 """Lengths of the probe's packed documents."""
@@ -48,6 +50,13 @@ def check_architecture(config: Any, max_seq_tokens: int) -> None:
             raise ValueError(
                 f"train.model: {config.model_type} {what} ({field}), which training does not do yet"
             )
+    for field, share in config.to_dict().items():
+        # Layers are computed twice, and the second time others would be dropped.
+        if field.endswith(("dropout", "pdrop")) and field not in UNUSED_DROPOUTS and share:
+            raise ValueError(
+                f"train.model: {config.model_type} drops activations ({field} {share}), which training does not do; "
+                f"set it to 0 in the model's config.json"
+            )
     types = set(getattr(config, "layer_types", None) or [FULL_ATTENTION])
     window = getattr(config, "sliding_window", None)
     if not types <= {FULL_ATTENTION, "sliding_attention"}:
@@ -61,7 +70,17 @@ def check_architecture(config: Any, max_seq_tokens: int) -> None:
             f"train.model: {config.model_type} has a sliding window of {window} tokens, shorter than max_seq_tokens "
             f"{max_seq_tokens}; give a model with full attention, or switch the window off in its config.json"
         )
-    _probe(config)
+    try:
+        _probe(config)
+    # Whatever an unknown architecture does with our attention: its name is to be told, not where it broke.
+    except Exception as error:
+        if isinstance(error, ValueError) and str(error).startswith("train."):
+            raise
+        reason = " ".join(str(error).split())[:300]
+        raise ValueError(
+            f"train.model: {config.model_type} does not work with training's attention ({reason}); give a model such "
+            f"as Llama, Qwen, Mistral or Gemma"
+        ) from error
 
 
 def _probe(config: Any) -> None:

@@ -18,6 +18,9 @@ LONG = 4096
         {"model_type": "mistral", "sliding_window": None},
         {"model_type": "mistral", "sliding_window": LONG},
         {"model_type": "gemma"},
+        {"model_type": "phi3"},
+        # Its head for classes is not used.
+        {"model_type": "gpt_neox", "classifier_dropout": 0.1},
     ],
     ids=lambda settings: "-".join(map(str, settings.values())),
 )
@@ -37,6 +40,10 @@ def test_what_training_computes_rightly_passes(settings):
         ({"model_type": "deepseek_v3"}, r"deepseek_v3 routes tokens to experts"),
         ({"model_type": "gpt2", "n_embd": 32, "n_head": 4, "n_inner": 48}, r"gpt2|GPT2LMHeadModel"),
         ({"model_type": "opt", "ffn_dim": 48, "word_embed_proj_dim": 32}, r"opt|OPTForCausalLM"),
+        ({"model_type": "stablelm"}, r"stablelm does not work with training's attention \(.*\); give"),
+        ({"model_type": "llama", "attention_dropout": 0.1}, r"llama drops activations \(attention_dropout 0.1\), .*; set it to 0"),
+        ({"model_type": "phi3", "resid_pdrop": 0.1}, r"phi3 drops activations \(resid_pdrop 0.1\)"),
+        ({"model_type": "starcoder2", "residual_dropout": 0.1}, r"starcoder2 drops activations"),
         ({"model_type": "mamba"}, r"mamba|Mamba"),
         ({"model_type": "bert"}, r"bert|Bert"),
         ({"model_type": "t5"}, r"t5|T5"),
