@@ -7,22 +7,17 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from app.config import RunConfig, StageConfig, TrainConfig, ray_address
 from app.model_checks import find_model
 from app.preflight import check_run_dir
-from app.training.flops import ModelShape, shape_of
-from app.training.memory_estimate import GIB
-from app.training.memory_remedies import MemoryPlan, find_remedy
+from app.training.flops import shape_of
+from app.training.memory_check import check_memory, gpu_memory_bytes
 from app.training.rope import rope_parameters_of
 from app.training.sequence_layout import layout_of
 from app.training.source_checks import check_sources
 from app.training.trackers import check_trackers
-
-CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
-"""Of the container that this process is in, if it is in one."""
 
 
 def check_training(config: RunConfig) -> None:
@@ -139,7 +134,7 @@ def _check_local_workers(config: RunConfig, train: TrainConfig) -> None:
             f"{train.cpus_per_worker:g} CPUs; at least {needed}, or fewer train.num_workers"
         )
     needed = math.ceil(num_workers * train.gpus_per_worker)
-    num_gpus = len(_gpu_memory_bytes()) if needed else 0
+    num_gpus = len(gpu_memory_bytes()) if needed else 0
     if num_gpus < needed:
         raise ValueError(
             f"train.gpus_per_worker: {train.gpus_per_worker:g} for each of {num_workers} workers is more than this "
@@ -163,7 +158,7 @@ def _check_model(train: TrainConfig, config: Any) -> None:
                 shape.num_heads,
                 stage.ulysses_size,
             )
-        _check_memory(train, field, stage, shape)
+        check_memory(train, field, stage, shape)
 
 
 @contextmanager
@@ -173,89 +168,3 @@ def _named(field: str) -> Iterator[None]:
         yield
     except ValueError as error:
         raise ValueError(f"{field}.{error}") from error
-
-
-def _check_memory(train: TrainConfig, field: str, stage: StageConfig, shape: ModelShape) -> None:
-    memory = _worker_memory(train)
-    if memory is None:
-        return
-    limit_bytes, source = memory
-
-    def fits(plan: MemoryPlan) -> bool:
-        is_reachable = plan.num_workers == num_workers or _may_grow(train)
-        keeps_groups = train.num_workers % plan.stage.sequence_parallel_size == 0
-        return (
-            is_reachable
-            and (keeps_groups or plan.num_workers > num_workers)
-            and plan.estimate().total_bytes <= limit_bytes
-        )
-
-    # The fewer share the state, the more of it each has.
-    num_workers = train.min_workers or train.num_workers
-    plan = MemoryPlan(
-        shape, stage, field, train.memory, train.dtype, num_workers, has_gpu=train.gpus_per_worker > 0
-    )
-    if fits(plan):
-        _check_host_memory(train, field, stage, plan)
-        return
-    needed = plan.estimate()
-    remedy = find_remedy(plan, fits)
-    advice = (
-        f"set {remedy}" if remedy else "give workers with more memory, a shorter stage or a smaller model"
-    )
-    raise ValueError(
-        f"{field}.max_seq_tokens: {stage.max_seq_tokens} (stage {stage.name}) needs about "
-        f"{needed.total_bytes / GIB:.1f} GiB a worker ({needed.describe()}), which has {limit_bytes / GIB:.1f} "
-        f"({source}); {advice}"
-    )
-
-
-def _check_host_memory(train: TrainConfig, field: str, stage: StageConfig, plan: MemoryPlan) -> None:
-    """What is offloaded must fit the host, where the host is known."""
-    needed = plan.estimate().host_bytes * train.num_workers
-    if ray_address() is not None or needed <= (there := _host_memory_bytes()):
-        return
-    offloads = [name for name in ("offload_checkpoints", "offload_optimizer") if getattr(train.memory, name)]
-    raise ValueError(
-        f"train.memory.{offloads[0]}: true needs about {needed / GIB:.1f} GiB of this machine's {there / GIB:.1f} "
-        f"for {train.num_workers} workers in stage {stage.name}; set it false and {field}.sequence_parallel_size "
-        f"higher, or take machines with more memory"
-    )
-
-
-def _may_grow(train: TrainConfig) -> bool:
-    """Whether more workers would find a place: not on this machine's CPUs, which share one memory."""
-    return ray_address() is not None or train.worker_memory_gib is not None
-
-
-def _worker_memory(train: TrainConfig) -> tuple[float, str] | None:
-    """Bytes of a worker's device and how they are known; None for a cluster's that no setting tells."""
-    if train.worker_memory_gib is not None:
-        return train.worker_memory_gib * GIB, "train.worker_memory_gib"
-    if ray_address() is not None:
-        return None
-    if train.gpus_per_worker:
-        return min(_gpu_memory_bytes()) * min(train.gpus_per_worker, 1.0), "this machine's smallest GPU"
-    share = (
-        f"this machine's memory / {train.num_workers}" if train.num_workers > 1 else "this machine's memory"
-    )
-    return _host_memory_bytes() / train.num_workers, share
-
-
-def _gpu_memory_bytes() -> list[int]:
-    """Of each of this machine's GPUs."""
-    import torch
-
-    return [
-        torch.cuda.get_device_properties(index).total_memory for index in range(torch.cuda.device_count())
-    ]
-
-
-def _host_memory_bytes() -> int:
-    """Of this machine, or of the container."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
-        limit = CGROUP_LIMIT.read_text().strip()
-    except OSError:
-        return memory
-    return min(memory, int(limit)) if limit.isdigit() else memory

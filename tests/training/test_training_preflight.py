@@ -7,7 +7,7 @@ import re
 import pytest
 
 from app.config import RunConfig
-from app.training import architecture, preflight
+from app.training import architecture, memory_check, preflight
 from app.training.preflight import check_training, check_training_values
 from tests.training.known_models import LLAMA_8B, TINY
 from tests.training.train_settings import STAGE
@@ -19,11 +19,19 @@ GIB = 2**30
 def folder(tmp_path, monkeypatch):
     """Holds a tiny model and a text; nothing of the machine that the test runs on counts."""
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.setattr(preflight, "_gpu_memory_bytes", list)
-    monkeypatch.setattr(preflight, "_host_memory_bytes", lambda: 16 * GIB)
+    machine(monkeypatch, gpu_gib=[], host_gib=16)
     write_model(tmp_path, TINY)
     (tmp_path / "a.txt").write_text("a text")
     return tmp_path
+
+
+def machine(monkeypatch, gpu_gib=None, host_gib=None):
+    """Give this machine other GPUs or another memory."""
+    if gpu_gib is not None:
+        for module in (preflight, memory_check):
+            monkeypatch.setattr(module, "gpu_memory_bytes", lambda: [gib * GIB for gib in gpu_gib])
+    if host_gib is not None:
+        monkeypatch.setattr(memory_check, "host_memory_bytes", lambda: host_gib * GIB)
 
 
 def write_model(folder, settings):
@@ -146,45 +154,45 @@ def test_too_little_memory_is_told_with_its_parts_and_what_helps(llama, monkeypa
 
 
 def test_of_a_ray_of_our_own_the_gpus_are_known(llama, monkeypatch):
-    monkeypatch.setattr(preflight, "_gpu_memory_bytes", lambda: [80 * GIB] * 7 + [70 * GIB])
+    machine(monkeypatch, gpu_gib=[80] * 7 + [70])
     gpus = {"num_workers": 8, "gpus_per_worker": 1.0}
     told = fault(config(llama, [MILLION], **gpus))
     assert "which has 70.0 (this machine's smallest GPU); set train.memory.mlp_tile_tokens 4096" in told
     tiled = {"mlp_tile_tokens": 4096}
     check_training(config(llama, [MILLION], memory=tiled, **gpus))
     # More GPUs than there are can't be advised.
-    monkeypatch.setattr(preflight, "_gpu_memory_bytes", lambda: [10 * GIB] * 8)
+    machine(monkeypatch, gpu_gib=[10] * 8)
     assert fault(config(llama, [MILLION], **gpus)).endswith(
         "which has 10.0 (this machine's smallest GPU); give workers with more memory, a shorter stage or a smaller model"
     )
-    monkeypatch.setattr(preflight, "_gpu_memory_bytes", lambda: [80 * GIB] * 7)
+    machine(monkeypatch, gpu_gib=[80] * 7)
     assert fault(config(llama, [MILLION], **gpus)).startswith(
         "train.gpus_per_worker: 1 for each of 8 workers is more than this machine's 7 GPUs; give 0 or fewer workers"
     )
-    monkeypatch.setattr(preflight, "_gpu_memory_bytes", lambda: [130 * GIB] * 4)
+    machine(monkeypatch, gpu_gib=[130] * 4)
     shared = MILLION | {"sequence_parallel_size": 4, "batch_tokens": 2_097_152}
     check_training(config(llama, [shared], min_workers=4, memory=tiled, **gpus, cpus_per_worker=2.0))
 
 
 def test_what_is_offloaded_must_fit_the_host(llama, monkeypatch):
-    monkeypatch.setattr(preflight, "_gpu_memory_bytes", lambda: [80 * GIB] * 8)
+    machine(monkeypatch, gpu_gib=[80] * 8)
     frugal = {"mlp_tile_tokens": 4096, "offload_checkpoints": True}
     settings = config(llama, [MILLION], num_workers=8, gpus_per_worker=1.0, memory=frugal)
     assert fault(settings).startswith(
         "train.memory.offload_checkpoints: true needs about 256.0 GiB of this machine's 16.0 for 8 workers in stage 256k; set"
     )
-    monkeypatch.setattr(preflight, "_host_memory_bytes", lambda: 256 * GIB)
+    machine(monkeypatch, host_gib=256)
     check_training(settings)
 
 
 def test_workers_of_one_machine_without_a_gpu_share_its_memory(llama, monkeypatch):
     one = {"memory": {"mlp_tile_tokens": 512, "loss_chunk_tokens": 512}}
     assert "a smaller model" in fault(config(llama, **one))
-    monkeypatch.setattr(preflight, "_host_memory_bytes", lambda: 128 * GIB)
+    machine(monkeypatch, host_gib=128)
     check_training(config(llama, **one))
     two = config(llama, num_workers=2, **one)
     assert "which has 64.0 (this machine's memory / 2); " in fault(two)
-    monkeypatch.setattr(preflight, "_host_memory_bytes", lambda: 200 * GIB)
+    machine(monkeypatch, host_gib=200)
     check_training(two)
 
 
@@ -197,7 +205,12 @@ def test_the_fewest_workers_must_be_able_to_hold_the_state(llama, monkeypatch):
 
 def test_advice_about_groups_holds_for_any_number_of_elastic_workers(llama, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "auto")
-    frugal = {"mlp_tile_tokens": 512, "loss_chunk_tokens": 512, "offload_checkpoints": True, "offload_optimizer": True}
+    frugal = {
+        "mlp_tile_tokens": 512,
+        "loss_chunk_tokens": 512,
+        "offload_checkpoints": True,
+        "offload_optimizer": True,
+    }
     elastic = {"num_workers": 6, "min_workers": 4, "worker_memory_gib": 50.0, "gpus_per_worker": 1.0}
     stage = MILLION | {"sequence_parallel_size": 2, "batch_tokens": 4 * 1_048_576}
     told = fault(config(llama, [stage], memory=frugal, **elastic))
@@ -208,12 +221,12 @@ def test_advice_about_groups_holds_for_any_number_of_elastic_workers(llama, monk
 
 
 def test_a_container_has_no_more_memory_than_it_is_given(tmp_path, monkeypatch):
-    monkeypatch.setattr(preflight, "CGROUP_LIMIT", tmp_path / "memory.max")
-    whole = preflight._host_memory_bytes()
+    monkeypatch.setattr(memory_check, "CGROUP_LIMIT", tmp_path / "memory.max")
+    whole = memory_check.host_memory_bytes()
     assert whole > GIB / 4
     for text, expected in (("max\n", whole), ("1000\n", 1000), (f"{10**18}\n", whole)):
         (tmp_path / "memory.max").write_text(text)
-        assert preflight._host_memory_bytes() == expected
+        assert memory_check.host_memory_bytes() == expected
 
 
 def test_a_cluster_has_other_cpus_and_gpus(folder, monkeypatch):
