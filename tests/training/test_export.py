@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tokenizers import Tokenizer as FastTokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from app.storage import Folder
@@ -132,6 +133,8 @@ def test_the_tokenizer_is_the_sources_and_cuts_nothing(exported, source, name):
     assert tokenizer.model_max_length == MAX_TOKENS
     text = "The ship sailed north. " * 50
     assert len(tokenizer(text)["input_ids"]) > 100
+    # Not all read the file through transformers, which would overrule it.
+    assert len(FastTokenizer.from_file(str(folder / name / "tokenizer.json")).encode(text).ids) > 100
     assert Tokenizer(str(folder / name)).fingerprint == Tokenizer(source).fingerprint
     assert tokenizer.apply_chat_template([{"role": "user", "content": "x"}], tokenize=False).startswith(
         "<|im_start|>"
