@@ -59,14 +59,16 @@ class _SummedLoss(torch.autograd.Function):
                 grad_hidden[chunk][is_label] = gradient @ weight
             if grad_weight is not None:
                 grad_weight += gradient.T @ states
-        ctx.grad_hidden = grad_hidden
-        ctx.grad_weight = None if grad_weight is None else grad_weight.to(weight.dtype)
+        # Saved, not kept as attributes: autograd lets go of them as soon as the backward pass is through here.
+        ctx.save_for_backward(grad_hidden, None if grad_weight is None else grad_weight.to(weight.dtype))
         return loss * scale
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
         hidden, weight = (
-            None if part is None else part * gradients[0].to(part.dtype)
-            for part in (ctx.grad_hidden, ctx.grad_weight)
+            # In place: a second gradient of the vocabulary's size would be there for a moment. Going back twice is an
+            # error then, of autograd's.
+            None if part is None else part.mul_(gradients[0].to(part.dtype))
+            for part in ctx.saved_tensors
         )
         return hidden, weight, None, None, None

@@ -115,3 +115,17 @@ def test_logits_are_never_whole(inputs, monkeypatch):
     monkeypatch.setattr(torch.Tensor, "__matmul__", watched)
     summed_loss(*inputs, 4)
     assert 0 < max(largest) <= 4 * VOCABULARY
+
+
+def test_gradients_are_let_go_after_the_backward_pass(inputs):
+    loss = summed_loss(*inputs, 7)
+    loss.backward()
+    with pytest.raises(RuntimeError, match="already been freed"):
+        _ = loss.grad_fn.saved_tensors
+
+
+def test_going_back_twice_is_an_error_not_another_gradient(inputs):
+    loss = summed_loss(*inputs, 7)
+    (loss * 3).backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
