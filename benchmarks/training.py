@@ -1,6 +1,6 @@
 """Memory and speed of training, side by side with one process and with plain transformers, in one run.
 
-python -m benchmarks.training [--tokens 32768] [--repeats 5] [--limit-gib 1.5] [--out benchmarks/results/training.json]
+python -m benchmarks.training [--tokens 24576] [--repeats 5] [--limit-gib 1.5] [--out benchmarks/results/training.json]
 python -m benchmarks.training --gpu [--out FILE] [--add FILE] [--rehearse]
 
 On two cores: activation memory of a rank under sequence parallelism over its share of one process's, and the time of a
@@ -51,8 +51,22 @@ def memory_figures(by_ranks: dict[int, dict[str, Any]], which: str = "peak_bytes
     return {
         f"memory_over_ideal_sp{ranks}": max(max(found[which]) for found in modes.values()) * ranks / one
         for ranks, modes in by_ranks.items()
-        if ranks > 1
+        if ranks > 1 and all(which in found for found in modes.values())
     }
+
+
+def bytes_per_token(by_ranks: dict[int, dict[str, Any]], num_tokens: int) -> dict[str, dict[str, float]]:
+    """How the peak of the fullest rank grows with the sequence, by ranks and mode, and what of it does not grow."""
+    found = {}
+    for ranks, modes in by_ranks.items():
+        for mode, peaks in modes.items():
+            whole, quarter = max(peaks["peak_bytes"]), max(peaks["quarter_peak_bytes"])
+            slope = (whole - quarter) / (num_tokens - num_tokens // 4)
+            found[f"{mode} {ranks}"] = {
+                "bytes_per_token": slope,
+                "constant_bytes": whole - slope * num_tokens,
+            }
+    return found
 
 
 def time_ratios(sec: dict[str, list[float]]) -> dict[str, list[float]]:
@@ -75,6 +89,8 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
         memory[num_ranks] = run_ranks("memory", num_ranks, arguments.tokens, 1, folder)
     say(f"time of a step: {arguments.time_tokens:,} tokens, {arguments.repeats} repeats")
     times = run_ranks("time", 2, arguments.time_tokens, arguments.repeats, folder)
+    losses = times["first_losses"].values()
+    assert max(losses) - min(losses) <= 1e-4 * max(losses), "the steps do not compute the same"
     ratios = time_ratios(times["sec"])
     limit_bytes = round(arguments.limit_gib * 2**30)
     longest_file = folder / "longest.json"
@@ -105,10 +121,10 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
             "longest": asdict(training_longest.SETTINGS),
         },
     }
-    by_resident = {ranks: memory[ranks] for ranks in RANKS}
     measured = {
         "memory": memory,
-        "memory_by_resident": memory_figures(by_resident, "resident_peak_bytes"),
+        "memory_growth": bytes_per_token(memory, arguments.tokens),
+        "memory_by_resident": memory_figures(memory, "resident_peak_bytes"),
         "time": times,
         "time_ratios": ratios,
         "longest": longest,
@@ -128,7 +144,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
 def main() -> None:
     """Parse the command line and measure."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
-    parser.add_argument("--tokens", type=int, default=32768, help="sequence whose memory is measured")
+    parser.add_argument("--tokens", type=int, default=24576, help="sequence whose memory is measured")
     parser.add_argument("--time-tokens", type=int, default=4096, help="sequence whose time is measured")
     parser.add_argument("--repeats", type=int, default=5, help="timed steps of each side")
     parser.add_argument("--limit-gib", type=float, default=1.5, help="memory of the longest sequence")

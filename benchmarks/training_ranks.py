@@ -4,8 +4,9 @@ torchrun --nproc-per-node N -m benchmarks.training_ranks memory|time FILE TOKENS
 
 Activation memory is the peak of what torch's allocator hands out during forward and backward pass above what was there
 before: sharded parameters, gradients and optimizer state. The gradients are there because a short step has been made
-before. What FSDP gathers of the parameters is in it, so the model is small and the sequence long. The same pass is
-made once more for the resident memory, without the profiler, whose records would count there.
+before. What FSDP gathers of the parameters is in it, so the model is small and the sequence long; a sequence of a
+quarter tells how much of the memory grows with the tokens. The same pass is made once more for the resident memory,
+without the profiler, whose records would count there.
 
 Time is measured in one pair of processes: the first works alone with two threads while the second waits, then both
 work together with a thread each, in turn.
@@ -51,6 +52,9 @@ TIME_SHAPE = Shape(
 )
 SETTINGS = MemorySettings(mlp_tile_tokens=512, loss_chunk_tokens=512)
 WARM_UP_TOKENS = 256
+NUM_CORES = 2
+MOST_RANKS_BY_RESIDENT = 2
+"""With more the second pass takes too long on two cores."""
 _CPU = torch.device("cpu")
 
 
@@ -63,28 +67,32 @@ def build(shape: Shape, mode: str) -> ProjectStep:
 
 def measure_memory(num_tokens: int) -> dict[str, Any]:
     """Activation memory of the ranks, by mode; with one process there is only one."""
-    torch.set_num_threads(1)
-    found = {}
-    for mode in MODES if dist.get_world_size() > 1 else MODES[:1]:
+    num_ranks = dist.get_world_size()
+    torch.set_num_threads(max(1, NUM_CORES // num_ranks))
+    found: dict[str, Any] = {}
+    for mode in MODES if num_ranks > 1 else MODES[:1]:
         step = build(MEMORY_SHAPE, mode)
         short = RandomSequences(WARM_UP_TOKENS, MEMORY_SHAPE.vocab_size)
-        sequences = RandomSequences(num_tokens, MEMORY_SHAPE.vocab_size)
         step.forward_backward(short)
         step.update()
         # So that the gradients are there.
         step.forward_backward(short)
-        gc.collect()
-        resident = reset_resident_peak()
-        step.forward_backward(sequences)
-        resident_peak = resident_peak_bytes() - resident
-        with settled_exchanges(), record_allocations() as allocations:
-            step.forward_backward(sequences)
+        peaks = {}
+        for length in (num_tokens // 4, num_tokens):
+            with settled_exchanges(), record_allocations() as allocations:
+                step.forward_backward(RandomSequences(length, MEMORY_SHAPE.vocab_size))
+            peaks[length] = of_all_ranks(allocations.peak_bytes)
         found[mode] = {
-            "peak_bytes": of_all_ranks(allocations.peak_bytes),
+            "peak_bytes": peaks[num_tokens],
+            "quarter_peak_bytes": peaks[num_tokens // 4],
             "left_bytes": of_all_ranks(allocations.left_bytes),
-            "resident_peak_bytes": of_all_ranks(resident_peak),
             "owners": allocations.owners,
         }
+        if num_ranks <= MOST_RANKS_BY_RESIDENT:
+            gc.collect()
+            resident = reset_resident_peak()
+            step.forward_backward(RandomSequences(num_tokens, MEMORY_SHAPE.vocab_size))
+            found[mode]["resident_peak_bytes"] = of_all_ranks(resident_peak_bytes() - resident)
     return found
 
 
@@ -100,7 +108,7 @@ def measure_time(num_tokens: int, num_repeats: int) -> dict[str, Any]:
     for _ in range(1 + num_repeats):
         for name, step in steps.items():
             is_alone = name == "one"
-            torch.set_num_threads(2 if is_alone else 1)
+            torch.set_num_threads(NUM_CORES if is_alone else 1)
             dist.barrier()
             started = time.perf_counter()
             if dist.get_rank() == 0 or not is_alone:

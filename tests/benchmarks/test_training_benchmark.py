@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.training import memory_figures, time_ratios
+from benchmarks.training import bytes_per_token, memory_figures, time_ratios
 from benchmarks.training_cells import CELLS, Cell
 from benchmarks.training_gpu import figures_of
 from benchmarks.training_longest import search_longest
@@ -85,6 +85,12 @@ def test_memory_is_the_worst_of_modes_and_ranks():
         "memory_over_ideal_sp2": pytest.approx(1.1),
         "memory_over_ideal_sp4": pytest.approx(1.2),
     }
+
+
+def test_memory_that_does_not_grow_is_told_apart():
+    by_ranks = {1: {"ulysses": {"peak_bytes": [1000], "quarter_peak_bytes": [400]}}}
+    growth = bytes_per_token(by_ranks, 80)
+    assert growth == {"ulysses 1": {"bytes_per_token": 10.0, "constant_bytes": 200.0}}
 
 
 def test_times_are_compared_within_a_repeat():
