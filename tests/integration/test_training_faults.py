@@ -1,4 +1,4 @@
-"""Real Ray Train on this machine: whatever is killed, and with however many workers it goes on, the losses are the same."""
+"""Real Ray Train on this machine: whatever is killed, with however many workers it goes on, the losses are the same."""
 
 import json
 import os
@@ -33,7 +33,9 @@ def write_recipe(folder, name):
         stage("2k", 2048, NUM_STEPS, sequence_parallel_size=2, sequence_parallel_mode="ring"),
     ]
     path = folder / f"{name}.yaml"
-    write_training_recipe(path, folder / name, folder / "model", folder / "chats.jsonl", stages, num_workers=2)
+    write_training_recipe(
+        path, folder / name, folder / "model", folder / "chats.jsonl", stages, num_workers=2
+    )
     return path
 
 
