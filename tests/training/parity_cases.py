@@ -100,6 +100,8 @@ CASES = [
     Case(2, 2, lengths=PACKED, offload=True, tie_weights=True),
     Case(2, 2, lengths=BATCH, unlearned=(0, 2), mode="ring"),
     Case(2, 2, lengths=PACKED, model_type="gemma", heads=(4, 1)),
+    # Three, of which one is too many.
+    Case(3, 2, lengths=BATCH[:3]),
     # Four.
     Case(4, 4),
     Case(4, 4, mode="ring"),
