@@ -108,7 +108,7 @@ def export(export: Export, source: str, path: Path, workers: Workers) -> dict[st
         "undisturbed": [train_step(undisturbed, its_optimizer, step, workers) for step in (0, 1)],
     }
     # Between gradients and step too, as the last logits would come again if the step were missed.
-    probe = Probe.over_the_length_of(export.config)
+    probe = Probe.of(export.config.vocab_size)
     learn(model, 2, workers)
     logits_of_trained(model, workers, probe)
     optimizer.step()
