@@ -127,7 +127,8 @@ def _run_worker(
     """What one process measures; if it dies, what it had found until then, and why it died."""
     records, log = folder / f"{what}.jsonl", folder / f"{what}.log"
     records.touch()
-    arguments = [what, str(records), str(seconds), "--done", json.dumps(done), "--host-gib", str(host_gib)]
+    stop_at = str(time.monotonic() + seconds)
+    arguments = [what, str(records), stop_at, "--done", json.dumps(done), "--host-gib", str(host_gib)]
     environment = {
         "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True",
         "NCCL_SOCKET_IFNAME": "lo",

@@ -1,9 +1,10 @@
 """What one process measures on a GPU: training steps of one side cell by cell, or the attention kernels.
 
-python -m benchmarks.training_gpu_worker project|plain|attention FILE SECONDS [--rehearse] [--done FILE] [--host-gib N]
+python -m benchmarks.training_gpu_worker project|plain|attention FILE STOP_AT [--rehearse] [--done KEYS] [--host-gib N]
 
-Each result is a line of FILE as soon as it is known, so that nothing is lost with the process. With `--rehearse` the
-same code runs on a CPU with tiny models: a first run on a GPU should fail for no other reason than the GPU.
+STOP_AT is on the monotonic clock, which all processes of a machine share. Each result is a line of FILE as soon as it
+is known, so that nothing is lost with the process. With `--rehearse` the same code runs on a CPU with tiny models: a
+first run on a GPU should fail for no other reason than the GPU.
 """
 
 import argparse
@@ -197,12 +198,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training_gpu_worker")
     parser.add_argument("what", choices=["project", "plain", "attention"])
     parser.add_argument("file", type=Path)
-    parser.add_argument("seconds", type=float)
+    parser.add_argument("stop_at", type=float)
     parser.add_argument("--rehearse", action="store_true")
     parser.add_argument("--done", type=json.loads, default=[])
     parser.add_argument("--host-gib", type=float, default=0.0)
     arguments = parser.parse_args()
-    stop_at = time.monotonic() + arguments.seconds
     device = torch.device("cpu") if arguments.rehearse else torch.device("cuda", 0)
     with arguments.file.open("a", encoding="utf-8") as stream:
 
@@ -213,7 +213,7 @@ def main() -> None:
             measure_attention(device, write, arguments.rehearse)
             return
         models, cells = (REHEARSAL, REHEARSAL_CELLS) if arguments.rehearse else (MODELS, CELLS)
-        measuring = Cells(arguments.what, models, device, stop_at, arguments.host_gib * 2**30)
+        measuring = Cells(arguments.what, models, device, arguments.stop_at, arguments.host_gib * 2**30)
         for cell in cells[arguments.what]:
             if cell.key not in arguments.done:
                 write(measuring.measure(cell))

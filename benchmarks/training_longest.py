@@ -42,7 +42,7 @@ SHAPE = Shape(
 SETTINGS = MemorySettings(mlp_tile_tokens=512, loss_chunk_tokens=256)
 SIDES = ("project", "plain")
 FIRST_TOKENS = {"project": 4096, "plain": 1024}
-ATTEMPT_SEC = 240.0
+ATTEMPT_SEC = 400.0
 LENGTH_UNIT = 128
 PRECISION = 0.1
 _WARM_UP_TOKENS = 128
