@@ -53,7 +53,10 @@ def test_config_prints_yaml_that_is_a_recipe_itself(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["teach", "--config", "laptop"], "teach: no such verb; give one of index, synthesize, train, config"),
+        (
+            ["teach", "--config", "laptop"],
+            "teach: no such verb; give one of index, synthesize, train, config",
+        ),
         (["index"], "--config: is missing; for example longstrap index --config laptop.yaml"),
         (["index", "--config"], "--config: has no value; give --config VALUE"),
         (
