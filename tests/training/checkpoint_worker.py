@@ -33,7 +33,7 @@ from tests.training.small_training import (
 
 CASES = {
     "tied": Case(1, 1, model_type="gemma", heads=(4, 1), tie_weights=True),
-    "untied": Case(1, 1, model_type="llama"),
+    "untied": Case(1, 1, model_type="llama", offload=True),
 }
 FAR = "tied-far"
 FILE_BYTES = 20_000
@@ -52,7 +52,7 @@ def full_disk() -> Iterator[None]:
 
 
 def trained(case: Case, workers: Workers, num_steps: int) -> tuple[Any, Any]:
-    model = small_model(config_of(case), 3, workers)
+    model = small_model(config_of(case), 3, workers, offload=case.offload)
     optimizer = adam_of(model)
     for step in range(num_steps):
         train_step(model, optimizer, step, workers)
@@ -61,7 +61,7 @@ def trained(case: Case, workers: Workers, num_steps: int) -> tuple[Any, Any]:
 
 def fresh(case: Case, workers: Workers) -> tuple[Any, Any]:
     """Other weights, other settings and no state: nothing that is loaded can have been there before."""
-    model = small_model(config_of(case), 4, workers)
+    model = small_model(config_of(case), 4, workers, offload=case.offload)
     optimizer = adam_of(model)
     for group in optimizer.param_groups:
         group["lr"] = group["weight_decay"] = 0.7

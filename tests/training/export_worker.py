@@ -85,7 +85,7 @@ EXPORTS = {
 
 def export(export: Export, source: str, path: Path, workers: Workers) -> dict[str, Any]:
     """Export before a step, check the export, and train on."""
-    model = small_model(export.config, SEED, workers, export.computed_in)
+    model = small_model(export.config, SEED, workers, export.computed_in, offload=export.is_far)
     optimizer = adam_of(model)
     folder = (FarFolder if export.is_far else Folder)(str(path))
     record = export_model(

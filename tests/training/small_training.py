@@ -45,13 +45,13 @@ def random_weights(config: Any, seed: int) -> dict[str, torch.Tensor]:
 
 
 def small_model(
-    config: Any, seed: int, workers: Workers, dtype: torch.dtype = torch.float32
+    config: Any, seed: int, workers: Workers, dtype: torch.dtype = torch.float32, offload: bool = False
 ) -> LanguageModel:
     weights = random_weights(config, seed)
     decoder = build_decoder(config)
     decoder.load_state_dict(weights)
     model = LanguageModel(decoder, 1000)
-    shard_model(model, workers.mesh, dtype, offload=False)
+    shard_model(model, workers.mesh, dtype, offload)
     return model
 
 
