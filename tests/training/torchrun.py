@@ -12,19 +12,19 @@ TIMEOUT_SEC = 240
 def torchrun(num_processes: int, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a module and wait for it, whatever becomes of it."""
     command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
         f"--nproc-per-node={num_processes}",
+        *("-m", module, *arguments),
     ]
-    # One process that raises leaves the others waiting: the timeout ends them all.
-    return subprocess.run(
-        [*command, "-m", module, *arguments],
-        cwd=ROOT,
-        env=os.environ | {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_SEC,
-        check=False,
-    )
+    environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            output, errors = process.communicate(timeout=TIMEOUT_SEC)
+        except subprocess.TimeoutExpired:
+            # One process that raises leaves the others waiting. Asked to end, torchrun ends them; killed, it could not.
+            process.terminate()
+            process.communicate()
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
