@@ -10,9 +10,9 @@ from app.training.loop import DATA_DIR, DTYPES, EXPORT_DIR, StageTask, StageTrai
 from app.training.metrics import read_records
 from app.versions import installed_versions
 
-EXPORT_TOLERANCE = {"float32": 1e-3, "bfloat16": 0.1}
-"""Largest difference of the export's logits from the trained model's, over the largest logit, by the coarser of the two
-types; the weights must be the same to the bit."""
+EXPORT_TOLERANCE = {"float32": 1e-3, "bfloat16": 0.05}
+"""Norm of the difference of the export's logits from the trained model's, over the logits' norm, by the coarser of the
+two types; the weights must be the same to the bit."""
 
 
 def finish_stage(trainer: StageTrainer, history: list[dict[str, Any]]) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def finish_stage(trainer: StageTrainer, history: list[dict[str, Any]]) -> dict[s
     record = {
         "stage": asdict(_facts_of(trainer)) if workers.is_leader else {},
         "sources": [asdict(source) for source in _sources_of(task)] if workers.is_leader else [],
-        "export": {**exported, "largest_logit_difference": difference},
+        "export": {**exported, "logit_difference": difference},
     }
     if workers.is_leader:
         folder.write_bytes(CARD_FILE, _card(task, [*history, record]).encode())

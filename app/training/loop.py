@@ -205,9 +205,9 @@ class StageTrainer:
             self.step, self.tokens_seen = progress["step"], progress["tokens_seen"]
         elif self.task.previous is not None:
             before = self.task.previous / CHECKPOINTS_DIR
-            last = self.checkpoints.newest(before)
-            assert last is not None, "a stage begins when the one before is complete"
-            self.checkpoints.load_weights(before, last, self.model)
+            # Its last one: an older one would be whole, but not what the stage was recorded as.
+            last_step = self.task.train.stages[self.task.index - 1].total_steps
+            self.checkpoints.load_weights(before, last_step, self.model)
         if self.workers.is_leader:
             self._log.start(self.step)
             names = self.task.train.trackers
