@@ -1,6 +1,6 @@
 """Memory and speed of training, side by side with one process and with plain transformers, in one run.
 
-python -m benchmarks.training [--tokens 24576] [--repeats 5] [--limit-gib 1.5] [--out benchmarks/results/training.json]
+python -m benchmarks.training [--tokens 24576] [--repeats 5] [--limit-gib 1.25] [--out benchmarks/results/training.json]
 python -m benchmarks.training --gpu [--out FILE] [--add FILE] [--rehearse]
 
 On two cores: activation memory of a rank under sequence parallelism over its share of one process's, and the time of a
@@ -93,6 +93,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
     assert max(losses) - min(losses) <= 1e-4 * max(losses), "the steps do not compute the same"
     ratios = time_ratios(times["sec"])
     limit_bytes = round(arguments.limit_gib * 2**30)
+    say(f"longest sequence within {arguments.limit_gib} GiB: each length in a process, its log in {folder}")
     longest_file = folder / "longest.json"
     run_measured(
         "benchmarks.training_longest",
@@ -147,7 +148,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=24576, help="sequence whose memory is measured")
     parser.add_argument("--time-tokens", type=int, default=4096, help="sequence whose time is measured")
     parser.add_argument("--repeats", type=int, default=5, help="timed steps of each side")
-    parser.add_argument("--limit-gib", type=float, default=1.5, help="memory of the longest sequence")
+    parser.add_argument("--limit-gib", type=float, default=1.25, help="memory of the longest sequence")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--gpu", action="store_true", help="measure on a GPU instead")
     parser.add_argument("--add", type=Path, help="with --gpu: a result to go on from")
