@@ -10,7 +10,8 @@ from pathlib import Path
 
 from app.jobs import JOBS
 
-SOURCE_DIR = Path(__file__).resolve().parent
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+OWN_PACKAGES = ("app", "eval")
 USER_ERROR = 2
 INTERRUPTED = 130
 REMOTE_FILE = re.compile(r'^ +File "([^"\n]+)", line \d+', re.MULTILINE)
@@ -57,6 +58,7 @@ def parse_command(arguments: Sequence[str]) -> Command:
     verb, *rest = arguments
     if verb not in (*JOBS, "config"):
         raise ValueError(f"{verb}: no such verb; give one of {', '.join(JOBS)}, config")
+    options = JOBS[verb].options if verb in JOBS else {}
     own: dict[str, str] = {}
     overrides: list[str] = []
     while rest:
@@ -64,12 +66,16 @@ def parse_command(arguments: Sequence[str]) -> Command:
         name, equals, value = option.partition("=")
         if not option.startswith("--"):
             raise ValueError(f"{option}: not an option; settings are given as --section.field VALUE")
-        if not equals:
+        short = options.get(name)
+        if not equals and (short is None or "{value}" in short):
             if not rest:
                 raise ValueError(f"{option}: has no value; give {option} VALUE")
             value = rest.pop(0)
         if name in ("--config", "--address"):
             own[name] = value
+        elif short is not None:
+            setting, _, value = short.replace("{value}", value).partition("=")
+            overrides += [f"--{setting}", value]
         else:
             overrides += [name, value]
     if "--config" not in own:
@@ -131,9 +137,12 @@ def _remote_fault(report: str) -> str | None:
 
 
 def _is_own_file(name: str) -> bool:
-    # A worker on another node has its own copy of the package.
-    _, folder, below = name.rpartition(f"/{SOURCE_DIR.name}/")
-    return bool(folder) and (SOURCE_DIR / below).is_file()
+    # A worker on another node has its own copy of the packages.
+    for package in OWN_PACKAGES:
+        _, folder, below = name.rpartition(f"/{package}/")
+        if folder and (PROJECT_DIR / package / below).is_file():
+            return True
+    return False
 
 
 def _help() -> str:
@@ -171,16 +180,20 @@ Print the settings that a recipe and its overrides come to, as YAML.
 Examples:
   longstrap config --config laptop.yaml
   longstrap config --config laptop.yaml --seed 2 > my.yaml"""
+    job = JOBS[verb]
+    shorts = "".join(
+        f"\n  {option:<8} short for --{setting.replace('=', ' ').replace('{value}', 'VALUE')}"
+        for option, setting in job.options.items()
+    )
     return f"""\
-{verb}: {JOBS[verb].summary}.
+{verb}: {job.summary}.
 
   longstrap {verb} --config RECIPE [--section.field VALUE ...]
-            [--address URL]
+            [--address URL]{shorts}
 
 Examples:
   longstrap {verb} --config laptop.yaml
-  longstrap {verb} --config laptop.yaml --run_dir runs/mine \\
-    --corpus.sources.0.path 'docs/**/*.md'
+  longstrap {verb} --config laptop.yaml {job.example}
   longstrap {verb} --config my.yaml --address http://HEAD:8265
   ray job submit --address http://HEAD:8265 --working-dir . -- \\
     python -m ray_jobs.{verb} --config my.yaml

@@ -170,6 +170,39 @@ _OWN_ENGINE_ARGS = {
     "max_model_len": "max_model_tokens",
     "tensor_parallel_size": "tensor_parallel_size",
 }
+_OWN_SERVING_ARGS = {
+    **_OWN_ENGINE_ARGS,
+    "pipeline_parallel_size": "pipeline_parallel_size",
+    "kv_cache_dtype": "kv_cache_dtype",
+    "max_num_seqs": "max_concurrent_requests",
+    "gpu_memory_utilization": "memory_share",
+}
+"""vLLM's name → ours, of what has a setting of its own."""
+
+
+def _checked_engine_args(arguments: dict[str, Any], own: dict[str, str], section: str) -> dict[str, Any]:
+    for name in arguments:
+        if name in own:
+            raise ValueError(f"holds {name}; set {section}.{own[name]} instead")
+        if name.lower().endswith(("token", "api_key", "password", "secret")):
+            raise ValueError(f"holds {name}, and recipes are recorded; give secrets in the environment")
+    return arguments
+
+
+def _checked_url(url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("is no URL; for example http://HOST:8000/v1")
+    if "@" in url or "?" in url:
+        raise ValueError("holds a login or a query, and recipes are recorded; give the key by api_key_env")
+    return url
+
+
+def _checked_list(values: list[Any]) -> list[Any]:
+    if not values:
+        raise ValueError("is empty; name at least one")
+    if len(set(values)) < len(values):
+        raise ValueError("names one twice; leave one out")
+    return values
 
 
 class VllmConfig(GeneratorSection):
@@ -190,12 +223,7 @@ class VllmConfig(GeneratorSection):
     @field_validator("engine_args")
     @classmethod
     def _without_secrets(cls, arguments: dict[str, Any]) -> dict[str, Any]:
-        for name in arguments:
-            if name in _OWN_ENGINE_ARGS:
-                raise ValueError(f"holds {name}; set generator.{_OWN_ENGINE_ARGS[name]} instead")
-            if name.lower().endswith(("token", "api_key", "password", "secret")):
-                raise ValueError(f"holds {name}, and recipes are recorded; give secrets in the environment")
-        return arguments
+        return _checked_engine_args(arguments, _OWN_ENGINE_ARGS, "generator")
 
 
 class OpenAiConfig(GeneratorSection):
@@ -213,13 +241,7 @@ class OpenAiConfig(GeneratorSection):
     @field_validator("base_url")
     @classmethod
     def _is_url_without_secrets(cls, url: str) -> str:
-        if not url.startswith(("http://", "https://")):
-            raise ValueError("is no URL; for example http://HOST:8000/v1")
-        if "@" in url or "?" in url:
-            raise ValueError(
-                "holds a login or a query, and recipes are recorded; give the key by api_key_env"
-            )
-        return url
+        return _checked_url(url)
 
     @model_validator(mode="after")
     def _knows_its_sampling(self) -> "OpenAiConfig":
@@ -525,6 +547,206 @@ class TrainConfig(Section):
         return self
 
 
+class ServedModelConfig(Section):
+    """One model behind the server. It is called by its key in `serve.models`."""
+
+    model: str
+    """Hub name, local, s3:// or gs:// folder, bundled:NAME, or stage:NAME for the export of one of the run's stages."""
+    revision: str | None = None
+    max_model_tokens: PositiveInt | None = None
+    """Longest prompt and answer together; left out: what the checkpoint's own RoPE settings say. More is refused."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    kv_cache_dtype: Literal["auto", "fp8"] = "auto"
+    """fp8 halves what a long context needs; `auto`: as the weights."""
+    tensor_parallel_size: PositiveInt = 1
+    pipeline_parallel_size: PositiveInt = 1
+    min_replicas: PositiveInt = 1
+    max_replicas: PositiveInt = 1
+    """With more than min_replicas the number follows the requests."""
+    max_concurrent_requests: PositiveInt = 64
+    """That the engine of one replica works on at once."""
+    max_queued_requests: NonNegativeCount = 256
+    """That wait for a replica; one more is answered with HTTP 429."""
+    cpus_per_replica: Annotated[float, Field(ge=0)] = 1.0
+    gpus_per_replica: Annotated[float, Field(ge=0)] = 0.0
+    """0 for an engine on a CPU, else tensor_parallel_size times pipeline_parallel_size."""
+    device_memory_gib: PositiveFloat | None = None
+    """Memory of one device, for the plan; left out: this machine's, on a Ray of the job's own."""
+    memory_share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.9
+    """Of a device's memory that the engine may take."""
+    cpu_kv_cache_gib: PositiveInt = 2
+    """KV cache of an engine that runs on a CPU; ignored on a GPU."""
+    cpu_threads: PositiveInt = 1
+    """OpenMP threads of an engine that runs on a CPU; ignored on a GPU."""
+    engine_args: dict[str, Any] = {}
+    """Further `vllm.AsyncEngineArgs`, e.g. enforce_eager, max_num_batched_tokens."""
+
+    @field_validator("engine_args")
+    @classmethod
+    def _without_secrets(cls, arguments: dict[str, Any]) -> dict[str, Any]:
+        return _checked_engine_args(arguments, _OWN_SERVING_ARGS, "serve.models.NAME")
+
+    @model_validator(mode="after")
+    def _replicas_are_whole(self) -> "ServedModelConfig":
+        if self.min_replicas > self.max_replicas:
+            raise ValueError(
+                f"min_replicas {self.min_replicas} is above max_replicas {self.max_replicas}; at most that"
+            )
+        size = self.tensor_parallel_size * self.pipeline_parallel_size
+        if self.gpus_per_replica not in (0, size):
+            raise ValueError(
+                f"gpus_per_replica {self.gpus_per_replica:g} is not tensor_parallel_size times pipeline_parallel_size; "
+                f"{size}, or 0 for a CPU"
+            )
+        return self
+
+
+class ServeConfig(Section):
+    """Models behind an OpenAI-compatible URL."""
+
+    models: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")], ServedModelConfig]
+    """Name in requests → what it is."""
+    host: str = "127.0.0.1"
+    """Address to listen on. On any but a loopback one an API key is required."""
+    port: Annotated[int, Field(ge=1, le=65535)] = 8000
+    api_key_env: str = "LONGSTRAP_API_KEY"
+    """Name of the environment variable that holds the key which clients must send."""
+    api_key_file: str | None = None
+    """File with the key instead, as secrets are mounted."""
+    max_body_bytes: PositiveInt = 64_000_000
+    """A larger request is refused unread; a million tokens as numbers are 7 MB."""
+    request_timeout_sec: PositiveFloat = 3600.0
+    drain_timeout_sec: PositiveFloat = 60.0
+    """Time for requests under way to end when the server is told to stop."""
+    startup_timeout_sec: PositiveFloat = 1800.0
+    """Time for all models to be loaded."""
+    plan: bool = False
+    """Only print weights, KV cache and what fits, and load nothing."""
+
+    @field_validator("models")
+    @classmethod
+    def _not_empty(cls, models: dict[str, ServedModelConfig]) -> dict[str, ServedModelConfig]:
+        if not models:
+            raise ValueError("is empty; name at least one model `NAME: {model: …}`")
+        return models
+
+
+class EvaluatedModelConfig(Section):
+    """One model that is asked."""
+
+    tokenizer: str | None = None
+    """Model or folder whose tokenizer and chat template make its prompts; left out: the one in `serve.models`."""
+    revision: str | None = None
+
+
+class NiahConfig(Section):
+    """Needle in a haystack: a fact at a depth of a text, and the question for it."""
+
+    lengths_tokens: list[PositiveInt] = [4096, 8192, 16384, 32768, 65536, 131072]
+    depths_percent: list[Annotated[float, Field(ge=0.0, le=100.0)]] = [
+        0.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 100.0,
+    ]  # fmt: skip
+    """Where the needle stands; of several needles the first, with the others spread evenly behind it."""
+    num_trials: PositiveInt = 1
+    """Prompts of a cell, each with other needles."""
+    num_needles: PositiveInt = 1
+    needle: str = "One of the special magic numbers for {key} is: {value}."
+    """A sentence with {key} and {value}, which are drawn anew for each trial, or one without them."""
+    question: str = "What is the special magic number for {keys} mentioned in the provided text?"
+    answer_prefix: str = "The special magic number for {keys} mentioned in the provided text is"
+    """What the reply begins with, put there for the model; empty: nothing."""
+    references: list[str] = ["{value}"]
+    """What a right reply holds, all of it for each needle."""
+    haystack: str | None = None
+    """Text file, folder or glob; left out: the bundled public-domain sample."""
+    max_output_tokens: PositiveInt = 64
+
+    @field_validator("lengths_tokens", "depths_percent", "references")
+    @classmethod
+    def _not_empty(cls, values: list[Any]) -> list[Any]:
+        return _checked_list(values)
+
+
+class RulerConfig(Section):
+    """RULER's 13 tasks (arXiv 2404.06654, as in NVIDIA/RULER)."""
+
+    lengths_tokens: list[PositiveInt] = [4096, 8192, 16384, 32768, 65536, 131072]
+    tasks: list[str] = []
+    """Of the 13; empty: all."""
+    num_samples: PositiveInt = 500
+    """Of each task and length."""
+    data: str | None = None
+    """Folder with squad.json, hotpotqa.json and PaulGrahamEssays.json; left out: what `python -m app.bundled ruler`
+    has put into the cache."""
+    haystack: str | None = None
+    """Own text (file, folder or glob) instead of the essays; its scores are not comparable with published ones."""
+
+    @field_validator("lengths_tokens")
+    @classmethod
+    def _not_empty(cls, values: list[Any]) -> list[Any]:
+        return _checked_list(values)
+
+
+class ShortConfig(Section):
+    """Short tasks, by lm-eval: what a stage cost."""
+
+    tasks: list[str] = []
+    """lm-eval's names, e.g. ifeval, leaderboard_mmlu_pro; empty: the bundled set, which needs no download."""
+    num_samples: PositiveInt | None = None
+    """Of each task; left out: all."""
+
+
+class RecallConfig(Section):
+    """Does the answer follow the context, or what the model remembers?"""
+
+    lengths_tokens: list[PositiveInt] = [4096]
+    num_samples: PositiveInt = 50
+    """Questions, each asked with the true context, with a changed one, and without any."""
+    max_output_tokens: PositiveInt = 48
+
+    @field_validator("lengths_tokens")
+    @classmethod
+    def _not_empty(cls, values: list[Any]) -> list[Any]:
+        return _checked_list(values)
+
+
+class EvaluateConfig(Section):
+    """Questions to models behind an OpenAI-compatible URL."""
+
+    url: Annotated[str | None, Field(json_schema_extra=OPERATIONAL)] = None
+    """Of the endpoint, with /v1; left out: the models of `serve` are served for as long as it takes."""
+    api_key_env: Annotated[str, Field(json_schema_extra=OPERATIONAL)] = "LONGSTRAP_API_KEY"
+    """Name of the environment variable that holds the key; unset: none is sent."""
+    models: dict[str, EvaluatedModelConfig] = {}
+    """Name at the endpoint → whose tokenizer; empty: all of `serve.models`. The first one is what the others are
+    compared with."""
+    suites: Annotated[
+        list[Literal["niah", "ruler", "short", "recall"]], Field(json_schema_extra=OPERATIONAL)
+    ] = ["niah", "ruler"]
+    template: Literal["chat", "base"] = "chat"
+    """A chat turn of the model's own template, or the bare text, for a model without one."""
+    api: Literal["completions", "chat"] = "completions"
+    """completions: the prompt's tokens are sent, and exactly they are read. chat: for endpoints that have nothing
+    else; the answer prefix goes along as the begun reply."""
+    num_concurrent_requests: Annotated[PositiveInt, Field(json_schema_extra=OPERATIONAL)] = 16
+    request_timeout_sec: Annotated[PositiveFloat, Field(json_schema_extra=OPERATIONAL)] = 3600.0
+    num_retries: Annotated[NonNegativeCount, Field(json_schema_extra=OPERATIONAL)] = 5
+    """Of one request that finds the endpoint away or full, with growing pauses."""
+    failures_count_as_wrong: Annotated[bool, Field(json_schema_extra=OPERATIONAL)] = False
+    """Score a request that failed for good as a wrong answer; otherwise there is no score until it is answered."""
+    num_generation_workers: Annotated[PositiveInt | None, Field(json_schema_extra=OPERATIONAL)] = None
+    """Processes that make samples; left out: one a core."""
+    niah: NiahConfig = NiahConfig()
+    ruler: RulerConfig = RulerConfig()
+    short: ShortConfig = ShortConfig()
+    recall: RecallConfig = RecallConfig()
+
+    @field_validator("url")
+    @classmethod
+    def _is_url_without_secrets(cls, url: str | None) -> str | None:
+        return None if url is None else _checked_url(url)
+
+
 class ProgressConfig(Section):
     """What a person sees while a job runs."""
 
@@ -559,6 +781,8 @@ class RunConfig(Section):
     """The run's folder: local, s3:// or gs://; on a cluster one that every node sees."""
     seed: int = 0
     train: TrainConfig | None = None
+    serve: Annotated[ServeConfig | None, Field(json_schema_extra=OPERATIONAL)] = None
+    evaluate: EvaluateConfig | None = None
     progress: Annotated[ProgressConfig, Field(json_schema_extra=OPERATIONAL)] = ProgressConfig()
     ray: Annotated[RayConfig, Field(json_schema_extra=OPERATIONAL)] = RayConfig()
 

@@ -1,7 +1,8 @@
 """The jobs: what each verb checks and does. A new one is an entry of `JOBS` and a file in `ray_jobs/`."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,7 +22,14 @@ class Job:
     check: Callable[["RunConfig"], None]
     """Raises a ValueError for settings that cannot work, before Ray is there."""
     work: Callable[["RunConfig", "Run", Report], None]
-    """Does it; Ray is connected."""
+    """Does it; Ray is connected, where it is needed."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Short for settings that are given often: option → `section.field={value}`, or a fixed value for a flag."""
+    example: str = "--run_dir runs/mine"
+    """Of what else a person gives, for the help."""
+    preview: Callable[["RunConfig"], str | None] = lambda config: None
+    """What to print instead of doing it, where the settings ask for that."""
+    needs_ray: Callable[["RunConfig"], bool] = lambda config: True
 
 
 def run_job(verb: str, config: "RunConfig") -> None:
@@ -32,18 +40,26 @@ def run_job(verb: str, config: "RunConfig") -> None:
     """
     job = JOBS[verb]
     job.check(config)
+    if (text := job.preview(config)) is not None:
+        _print_line(text)
+        return
 
     # Slow imports wait until the settings have passed.
-    from app.cluster import connect
     from app.run import Run
 
     run = Run(config.run_dir)
-    with connect(config.ray):
+    with _connected(config) if job.needs_ray(config) else nullcontext():
         # What the run was started with, until the settings are known to be accepted: a refused start changes nothing.
         if not run.folder.exists("config.json"):
             run.write_config(config)
         job.work(config, run, _print_line)
         run.write_config(config)
+
+
+def _connected(config: "RunConfig") -> AbstractContextManager[None]:
+    from app.cluster import connect
+
+    return connect(config.ray)
 
 
 def _print_line(text: str) -> None:
@@ -107,8 +123,77 @@ def _train(config: "RunConfig", run: "Run", report: Report) -> None:
     train(config, run, report)
 
 
+def _check_serving(config: "RunConfig") -> None:
+    from app.serving.preflight import check_serving
+
+    check_serving(config)
+
+
+def _serving_plan(config: "RunConfig") -> str | None:
+    from app.serving.plan import describe_plan
+
+    assert config.serve is not None
+    return describe_plan(config) if config.serve.plan else None
+
+
+def _serve(config: "RunConfig", run: "Run", report: Report) -> None:
+    from app.serving.server import serve
+
+    serve(config, report)
+
+
+def _check_evaluation(config: "RunConfig") -> None:
+    from eval.preflight import check_evaluation
+
+    check_evaluation(config)
+
+
+def _evaluate(config: "RunConfig", run: "Run", report: Report) -> None:
+    from eval.evaluation import evaluate
+
+    assert config.evaluate is not None
+    if config.evaluate.url is not None:
+        evaluate(config, run, config.evaluate.url, report)
+        return
+
+    from app.serving.server import serving
+
+    with serving(config, report) as url:
+        evaluate(config, run, url, report)
+
+
+def _serves_its_models(config: "RunConfig") -> bool:
+    return config.evaluate is None or config.evaluate.url is None
+
+
 JOBS = {
-    "index": Job("documents to passages and a vector index", _check_index, _index),
-    "synthesize": Job("the dataset; makes the index if it is not there", _check_synthesis, _synthesize),
+    "index": Job(
+        "documents to passages and a vector index",
+        _check_index,
+        _index,
+        example="--corpus.sources.0.path 'docs/**/*.md'",
+    ),
+    "synthesize": Job(
+        "the dataset; makes the index if it is not there",
+        _check_synthesis,
+        _synthesize,
+        example="--dataset.num_long_input_seeds 100",
+    ),
     "train": Job("the stages, from the dataset to an exported model", _check_training, _train),
+    "serve": Job(
+        "models behind an OpenAI-compatible URL, until it is stopped",
+        _check_serving,
+        _serve,
+        example="--plan",
+        options={"--plan": "serve.plan=true", "--port": "serve.port={value}"},
+        preview=_serving_plan,
+    ),
+    "evaluate": Job(
+        "NIAH, RULER and short tasks, asked of a URL or of the run's own models",
+        _check_evaluation,
+        _evaluate,
+        example="--suite niah",
+        options={"--url": "evaluate.url={value}", "--suite": "evaluate.suites=[{value}]"},
+        needs_ray=_serves_its_models,
+    ),
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LINE = ("schema", "corpus", "retrieval", "indexing", "agent", "dataset", "training")
+LINE = ("schema", "corpus", "retrieval", "indexing", "agent", "dataset", "training", "serving")
 """Each imports from those before it, never from those behind."""
 GROUND = ("config", "schema", "storage", "tokens", "models", "run", "recipe", "bundled", "versions")
 """What all of the line stands on imports nothing of the line."""
@@ -18,6 +18,9 @@ RIM = (
     "app.indexing",
     "app.progress_actor",
     "app.retrieval.actors",
+    "app.serving.application",
+    "app.serving.ingress",
+    "app.serving.server",
     "app.submission",
     "app.training.preparation",
     "app.training.stages",
@@ -30,7 +33,7 @@ ENVIRONMENT = ("app.config",)
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
-    for folder in ("app", "ray_jobs"):
+    for folder in ("app", "eval", "ray_jobs"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             parts = path.relative_to(ROOT).with_suffix("").parts
             yield ".".join(parts).removesuffix(".__init__"), ast.parse(path.read_text("utf-8"))
@@ -66,6 +69,8 @@ def faults(name: str, tree: ast.Module) -> list[str]:
             found.append(f"{name} imports {imported}, which comes behind it")
         if here in GROUND and there in LINE and there != here and there not in GROUND:
             found.append(f"{name} imports {imported}, which stands on it")
+        if is_in(imported, ("eval",)) and not is_in(name, ("eval", *ENTRANCE)):
+            found.append(f"{name} imports {imported}; what is made does not know who will question it")
         if is_in(imported, ("ray",)) and not is_in(name, RIM):
             found.append(f"{name} imports {imported}, but is not at the rim")
         if is_in(imported, RIM) and not is_in(name, RIM + ENTRANCE):
@@ -114,6 +119,8 @@ def test_the_entrance_imports_the_rim_only_when_it_is_needed(entrance):
         ("app.retrieval.index", "def run():\n    from ray.data import Dataset"),
         ("app.agent.workflow", "from app.progress_actor import ProgressSender"),
         ("app.tokens", "import os\nos.environ['X']"),
+        ("app.serving.server", "from eval.client import Client"),
+        ("eval.client", "import ray"),
     ],
 )
 def test_the_rules_are_seen_to_break(name, source):
@@ -128,6 +135,7 @@ def test_the_rules_are_seen_to_break(name, source):
         ("app.indexing.corpus_pipeline", "import ray.data\nfrom app.corpus.reader import read_file"),
         ("app.jobs", "def run():\n    from app.cluster import connect"),
         ("app.agent.llm", "import rayon"),
+        ("eval.niah", "from app.tokens import Tokenizer"),
     ],
 )
 def test_the_rules_allow_what_the_design_does(name, source):

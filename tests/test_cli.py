@@ -14,7 +14,15 @@ TERMINAL_LINES, TERMINAL_COLUMNS = 24, 80
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["index", "--help"], ["synthesize", "-h"], ["config", "--help"]]
+    "arguments",
+    [
+        ["--help"],
+        ["index", "--help"],
+        ["synthesize", "-h"],
+        ["serve", "-h"],
+        ["evaluate", "-h"],
+        ["config", "--help"],
+    ],
 )
 def test_help_fits_one_screen_and_shows_examples(arguments, capsys):
     assert main(arguments) == 0
@@ -55,7 +63,7 @@ def test_config_prints_yaml_that_is_a_recipe_itself(tmp_path, capsys):
     [
         (
             ["teach", "--config", "laptop"],
-            "teach: no such verb; give one of index, synthesize, train, config",
+            "teach: no such verb; give one of index, synthesize, train, serve, evaluate, config",
         ),
         (["index"], "--config: is missing; for example longstrap index --config laptop.yaml"),
         (["index", "--config"], "--config: has no value; give --config VALUE"),

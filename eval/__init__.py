@@ -1,0 +1,1 @@
+"""Everything that questions a served model: samples, client, scores, report."""
