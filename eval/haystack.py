@@ -1,0 +1,141 @@
+"""The text that needles are hidden in: tokenized once, cut at words and sentences, repeated only where it must be."""
+
+import re
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from app.corpus.sentences import sentence_borders
+from app.tokens import Tokenizer
+from eval.token_text import TokenText, tokenize
+
+Borders = npt.NDArray[np.int64]
+_BREAK = re.compile(r"\n")
+_SPACE = re.compile(r"\s+")
+
+
+class Haystack:
+    """A text that is repeated as often as a length takes, with the places where it may be cut.
+
+    A place is a number of tokens: the haystack up to it is `cut(0, place)`.
+
+    Args:
+        tokenizer: The model's.
+        text: Not empty.
+        separator: Between two copies, where one is not enough.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, text: str, separator: str) -> None:
+        assert text
+        self._tokenizer = tokenizer
+        self._text = text
+        self._separator = separator
+        self._repeated: dict[int, RepeatedText] = {}
+
+    @staticmethod
+    def of_prose(tokenizer: Tokenizer, text: str) -> "Haystack":
+        """Words one blank apart, as RULER has its essays; control tokens of the chat template are taken out.
+
+        Raises:
+            ValueError: no word is left.
+        """
+        for token in tokenizer.control_tokens:
+            text = text.replace(token, " ")
+        text = _SPACE.sub(" ", text).strip()
+        if not text:
+            raise ValueError("haystack: holds no words; give files with text")
+        return Haystack(tokenizer, text, separator=" ")
+
+    @staticmethod
+    def of_lines(tokenizer: Tokenizer, line: str) -> "Haystack":
+        """The same line over and over, each with its line break."""
+        return Haystack(tokenizer, f"{line}\n", separator="")
+
+    @cached_property
+    def num_tokens(self) -> int:
+        """Of one copy."""
+        return len(self._copies(1).tokens)
+
+    def num_copies(self, num_tokens: int) -> int:
+        """Copies, about, that so many tokens take; one where the text is long enough."""
+        return max(-(-num_tokens // self.num_tokens), 1)
+
+    def reaching(self, num_tokens: int) -> "RepeatedText":
+        """The haystack with at least so many tokens; the same object for all lengths that take as many copies."""
+        num_copies = self.num_copies(num_tokens)
+        while len((found := self._copies(num_copies)).tokens) < num_tokens:
+            num_copies += 1
+        return found
+
+    def _copies(self, num_copies: int) -> "RepeatedText":
+        if num_copies not in self._repeated:
+            text = self._separator.join([self._text] * num_copies)
+            self._repeated[num_copies] = RepeatedText(tokenize(self._tokenizer, text))
+        return self._repeated[num_copies]
+
+
+class RepeatedText:
+    """One or more copies of a haystack, and where they may be cut."""
+
+    def __init__(self, tokens: TokenText) -> None:
+        self.tokens = tokens
+
+    @cached_property
+    def lines(self) -> Borders:
+        """Places behind line breaks, ascending; the beginning is the first of them."""
+        breaks = np.fromiter((match.end() for match in _BREAK.finditer(self.tokens.text)), np.int64)
+        return np.concatenate([np.zeros(1, np.int64), self._places(breaks)])
+
+    @cached_property
+    def words(self) -> Borders:
+        """Places behind words, in front of the blank, ascending; the whole length is the last of them."""
+        blanks = np.fromiter((match.start() for match in _SPACE.finditer(self.tokens.text)), np.int64)
+        return self._places(blanks)
+
+    @cached_property
+    def sentences(self) -> Borders:
+        """Places behind sentences, in front of the blank, ascending; the beginning is the first of them."""
+        ends = sentence_borders(self.tokens.text) - 1
+        return np.concatenate([np.zeros(1, np.int64), self._places(ends[ends > 0])])
+
+    @staticmethod
+    def last_up_to(places: Borders, place: int) -> int:
+        """The last of the places that is no further than this one; 0: there is none."""
+        index = int(np.searchsorted(places, place, side="right")) - 1
+        return int(places[index]) if index >= 0 else 0
+
+    def _places(self, positions: Borders) -> Borders:
+        """Positions in the text → numbers of tokens; those that no token ends at are left out."""
+        ends = self.tokens.ends
+        index = np.searchsorted(ends, positions, side="right")
+        is_border = (index > 0) & (ends[np.maximum(index - 1, 0)] == positions)
+        return np.unique(np.concatenate([index[is_border], [len(ends)]])).astype(np.int64)
+
+
+def read_text(field: str, path: str) -> str:
+    """All text of a file, a folder or a glob of text files, one after another by name.
+
+    Args:
+        field: The setting that names it.
+        path: What it says.
+
+    Raises:
+        ValueError: there is none, or it is not text.
+    """
+    place = Path(path).expanduser()
+    if place.is_dir():
+        files = sorted(file for file in place.rglob("*") if file.suffix in (".txt", ".md", ".rst"))
+    elif place.is_file():
+        files = [place]
+    else:
+        pattern = place.name
+        files = sorted(place.parent.glob(pattern)) if place.parent.is_dir() else []
+    if not files:
+        raise ValueError(f"{field}: {path!r} holds no text; give a file, a folder of .txt or .md, or a glob")
+    try:
+        return "\n\n".join(file.read_text("utf-8") for file in files)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{field}: {path!r} can't be read as text ({reason}); give UTF-8 text") from error

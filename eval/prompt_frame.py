@@ -1,0 +1,57 @@
+"""What stands around every question: the chat template, or nothing, and the beginning of the reply."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+import numpy as np
+
+from app.tokens import Tokenizer
+from eval.token_text import TokenText, join, tokenize
+
+_CONTENT = "LongstrapContent"
+
+
+class PromptFrame:
+    """A model's template, tokenized once.
+
+    The answer prefix stands where the model's reply begins, behind the template's last token, as RULER has it.
+
+    Args:
+        tokenizer: The model's.
+        template: `chat`: one turn of the user in the model's own template. `base`: the text as it is, behind the
+            token that the tokenizer begins texts with, if there is one.
+
+    Raises:
+        ValueError: the model has no chat template, or one that drops or repeats what the user says.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, template: Literal["chat", "base"]) -> None:
+        self.tokenizer = tokenizer
+        self.template = template
+        head, tail = "", ""
+        if template == "chat":
+            rendered = tokenizer.render([{"role": "user", "content": _CONTENT}], generation_prompt=True)
+            head, found, tail = rendered.partition(_CONTENT)
+            if not found or _CONTENT in tail:
+                raise ValueError(
+                    f"{tokenizer.model}: its chat template does not show a user's message once; set evaluate.template base"
+                )
+        self._head, self._tail = tokenize(tokenizer, head), tail
+        # A chat template spells it.
+        self._leading_id = tokenizer.leading_id if template == "base" else None
+
+    def prompt(self, content: Iterable[TokenText], answer_prefix: str = "") -> TokenText:
+        """The whole prompt around what the user says; its tokens are what the model must read."""
+        end = tokenize(self.tokenizer, self._tail + answer_prefix)
+        joined = join(self.tokenizer, [self._head, *content, end])
+        if self._leading_id is None:
+            return joined
+        return TokenText(
+            joined.text,
+            np.concatenate([np.array([self._leading_id], np.int32), joined.ids]),
+            np.concatenate([np.zeros(1, np.int64), joined.ends]),
+        )
+
+    def count_around(self, answer_prefix: str = "") -> int:
+        """Tokens of an empty prompt; those of one with content differ by a few at the seams."""
+        return len(self.prompt([tokenize(self.tokenizer, ".")], answer_prefix)) - 1
