@@ -84,6 +84,10 @@ class Tokenizer:
         """Ids of a text's tokens, without special ones beside those that it spells."""
         return list(self._hf.backend_tokenizer.encode_batch_fast([text], add_special_tokens=False)[0].ids)
 
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of tokens, special ones spelt out."""
+        return str(self._hf.backend_tokenizer.decode(list(ids), skip_special_tokens=False))
+
     def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """`encode` and `offsets` of a text at once."""
         encoding = self._hf.backend_tokenizer.encode_batch([text], add_special_tokens=False)[0]

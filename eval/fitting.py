@@ -43,7 +43,7 @@ def fit(build: Callable[[int], TokenText], limit_tokens: int, fixed_tokens: int)
         best = build(0)
         if len(best) > limit_tokens:
             raise ValueError(
-                f"lengths_tokens: {limit_tokens} tokens are too few for a prompt that has {len(best)} without a haystack; "
-                f"give more"
+                f"lengths_tokens: {limit_tokens} tokens are too few for a prompt that has {len(best)} without a "
+                f"haystack; give more"
             )
     return best

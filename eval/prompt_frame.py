@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from app.tokens import Tokenizer
-from eval.token_text import TokenText, join, tokenize
+from eval.token_text import Ids, TokenText, join, tokenize
 
 _CONTENT = "LongstrapContent"
 
@@ -34,7 +34,8 @@ class PromptFrame:
             head, found, tail = rendered.partition(_CONTENT)
             if not found or _CONTENT in tail:
                 raise ValueError(
-                    f"{tokenizer.model}: its chat template does not show a user's message once; set evaluate.template base"
+                    f"{tokenizer.model}: its chat template does not show a user's message once; set "
+                    f"evaluate.template base"
                 )
         self._head, self._tail = tokenize(tokenizer, head), tail
         # A chat template spells it.
@@ -51,6 +52,18 @@ class PromptFrame:
             np.concatenate([np.array([self._leading_id], np.int32), joined.ids]),
             np.concatenate([np.zeros(1, np.int64), joined.ends]),
         )
+
+    def chat_of(self, token_ids: Ids) -> list[dict[str, str]]:
+        """A prompt as messages, for an endpoint that puts its own template around them.
+
+        The answer prefix ends the question then: such endpoints have no place for the beginning of a reply.
+
+        Args:
+            token_ids: `[tokens]`: of `prompt`.
+        """
+        text = self.tokenizer.decode(token_ids.tolist())
+        content, _, answer_prefix = text.removeprefix(self._head.text).partition(self._tail or "\0")
+        return [{"role": "user", "content": content + answer_prefix}]
 
     def count_around(self, answer_prefix: str = "") -> int:
         """Tokens of an empty prompt; those of one with content differ by a few at the seams."""

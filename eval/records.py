@@ -1,0 +1,106 @@
+"""What came of each sample: one line of JSON, on disk before the next request takes its place."""
+
+import asyncio
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from app.storage import Folder
+from eval.samples import Sample
+
+RECORDS_PER_PART = 100
+"""A part is rewritten with every record, as object stores cannot append."""
+_PART = "records-"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What an endpoint answered."""
+
+    text: str
+    finish_reason: str
+    num_prompt_tokens: int
+    num_output_tokens: int
+    num_cached_tokens: int
+    """Of the prompt, served from the endpoint's prefix cache; 0 where it does not say."""
+    sec: float
+    """From the request to its last token, pauses and earlier tries not counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One sample and its answer, or why there is none."""
+
+    sample_id: str
+    task: str
+    length_tokens: int
+    group: str
+    facts: dict[str, Any]
+    references: list[str]
+    reply: Reply | None
+    error: str | None = None
+
+    @staticmethod
+    def of(sample: Sample, reply: Reply | None, error: str | None = None) -> "Record":
+        """Either a reply or an error."""
+        assert (reply is None) != (error is None)
+        return Record(
+            sample.sample_id,
+            sample.task,
+            sample.length_tokens,
+            sample.group,
+            sample.facts,
+            sample.references,
+            reply,
+            error,
+        )
+
+
+class RecordStore:
+    """The records of one model and suite.
+
+    A sample that failed may be asked again: its last record counts.
+
+    Args:
+        folder: Takes the parts, `records-*.jsonl`.
+    """
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._records: dict[str, Record] = {}
+        parts = folder.list_names(".jsonl")
+        for name in parts:
+            if name.startswith(_PART):
+                for line in folder.read_bytes(name).decode("utf-8").splitlines():
+                    record = _parse(line)
+                    self._records[record.sample_id] = record
+        self._num_parts = sum(name.startswith(_PART) for name in parts)
+        self._lines: list[str] = []
+        self._writing = asyncio.Lock()
+
+    def __getitem__(self, sample_id: str) -> Record:
+        return self._records[sample_id]
+
+    def get(self, sample_id: str) -> Record | None:
+        return self._records.get(sample_id)
+
+    def is_answered(self, sample_id: str) -> bool:
+        """Whether there is a reply, right or wrong."""
+        record = self._records.get(sample_id)
+        return record is not None and record.error is None
+
+    async def add(self, record: Record) -> None:
+        """Write a record down; it is on disk when this returns."""
+        async with self._writing:
+            self._lines.append(json.dumps(asdict(record), ensure_ascii=False) + "\n")
+            content = "".join(self._lines).encode("utf-8", "replace")
+            await asyncio.to_thread(self._folder.write_bytes, f"{_PART}{self._num_parts:05}.jsonl", content)
+            self._records[record.sample_id] = record
+            if len(self._lines) >= RECORDS_PER_PART:
+                self._num_parts, self._lines = self._num_parts + 1, []
+
+
+def _parse(line: str) -> Record:
+    values = json.loads(line)
+    reply = values.pop("reply")
+    return Record(**values, reply=Reply(**reply) if reply is not None else None)
