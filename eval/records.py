@@ -71,7 +71,7 @@ class RecordStore:
         parts = folder.list_names(".jsonl")
         for name in parts:
             if name.startswith(_PART):
-                for line in folder.read_bytes(name).decode("utf-8").splitlines():
+                for line in folder.read_bytes(name).decode("utf-8").split("\n")[:-1]:
                     record = _parse(line)
                     self._records[record.sample_id] = record
         self._num_parts = sum(name.startswith(_PART) for name in parts)

@@ -1,0 +1,117 @@
+"""An endpoint on loopback that answers completions and chats by a script, and keeps what it was asked."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass
+class Answer:
+    """What the script says to one request."""
+
+    text: str = "yes"
+    status: int = 200
+    message: str = "refused"
+    delay_sec: float = 0.0
+    num_prompt_tokens: int | None = None
+    """None: as many as were sent."""
+    num_cached_tokens: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+Script = Callable[[dict[str, Any]], Answer]
+
+
+class CompletionsDouble:
+    """`with CompletionsDouble(script) as endpoint:` serves `endpoint.url`."""
+
+    def __init__(self, script: Script = lambda body: Answer(), models: tuple[str, ...] = ("m",)) -> None:
+        self.script = script
+        self.models = models
+        self.asked: list[dict[str, Any]] = []
+        """Bodies of all requests, in order."""
+        self.keys: list[str | None] = []
+        self.num_at_once = self.most_at_once = 0
+        self._lock = threading.Lock()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}/v1"
+
+    def __enter__(self) -> "CompletionsDouble":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def answer(self, path: str, body: dict[str, Any], key: str | None) -> tuple[int, dict[str, str], Any]:
+        with self._lock:
+            self.asked.append(body)
+            self.keys.append(key)
+            self.num_at_once += 1
+            self.most_at_once = max(self.most_at_once, self.num_at_once)
+        answer = self.script(body)
+        time.sleep(answer.delay_sec)
+        with self._lock:
+            self.num_at_once -= 1
+        if answer.status != 200:
+            return (
+                answer.status,
+                answer.headers,
+                {"error": {"message": answer.message, "code": answer.status}},
+            )
+        prompt = body.get("prompt") or " ".join(m["content"] for m in body.get("messages", [])).split()
+        sent = len(prompt) if answer.num_prompt_tokens is None else answer.num_prompt_tokens
+        usage = {
+            "prompt_tokens": sent,
+            "completion_tokens": 2,
+            "total_tokens": sent + 2,
+            "prompt_tokens_details": {"cached_tokens": answer.num_cached_tokens},
+        }
+        choice: dict[str, Any] = {"index": 0, "finish_reason": "stop"}
+        if path.endswith("/chat/completions"):
+            choice["message"] = {"role": "assistant", "content": answer.text}
+        else:
+            choice["text"] = answer.text
+        return (
+            200,
+            {},
+            {"id": "1", "object": "x", "created": 1, "model": "m", "choices": [choice], "usage": usage},
+        )
+
+    def _handler(double) -> type[BaseHTTPRequestHandler]:  # noqa: N805
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                listed = [
+                    {"id": name, "object": "model", "created": 1, "owned_by": "x"} for name in double.models
+                ]
+                self._send(200, {}, {"object": "list", "data": listed})
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                self._send(*double.answer(self.path, body, self.headers.get("Authorization")))
+
+            def _send(self, status: int, headers: dict[str, str], content: Any) -> None:
+                payload = json.dumps(content).encode()
+                self.send_response(status)
+                for name, value in {**headers, "Content-Length": str(len(payload))}.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Type", "application/json")
+                self.end_headers()
+                self.wfile.write(payload)
+
+            def log_message(self, *arguments: object) -> None:
+                pass
+
+        return Handler

@@ -1,0 +1,112 @@
+import asyncio
+
+import numpy as np
+import pytest
+from completions_double import Answer, CompletionsDouble
+
+from app.config import EvaluateConfig
+from eval import client as client_module
+from eval.client import EndpointAwayError, EvaluationClient, RequestFailedError
+from eval.samples import Sample
+
+SAMPLE = Sample("t-64-00000", "t", 64, np.arange(20, dtype=np.int32), 8, ["yes"])
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch):
+    monkeypatch.setattr(client_module, "FIRST_PAUSE_SEC", 0.01)
+
+
+def ask(url, key=None, messages=None, **settings):
+    async def once():
+        client = EvaluationClient(EvaluateConfig(**settings), url, key, "m")
+        try:
+            return await client.ask(SAMPLE, messages)
+        finally:
+            await client.close()
+
+    return asyncio.run(once())
+
+
+def test_tokens_are_sent_and_counted():
+    with CompletionsDouble(lambda body: Answer(" 42", num_cached_tokens=16)) as endpoint:
+        reply = ask(endpoint.url, key="secret")
+    assert (reply.text, reply.num_prompt_tokens, reply.num_output_tokens) == (" 42", 20, 2)
+    assert reply.num_cached_tokens == 16
+    assert endpoint.keys == ["Bearer secret"]
+    body = endpoint.asked[0]
+    assert body["prompt"] == list(range(20))
+    assert (body["max_tokens"], body["temperature"], body["model"]) == (8, 0.0, "m")
+
+
+def test_a_chat_is_sent_to_endpoints_that_take_nothing_else():
+    with CompletionsDouble() as endpoint:
+        assert ask(endpoint.url, messages=[{"role": "user", "content": "a b"}]).text == "yes"
+    assert "prompt" not in endpoint.asked[0]
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503])
+def test_what_may_pass_is_tried_again(status):
+    answers = iter([Answer(status=status), Answer(status=status), Answer("late")])
+    with CompletionsDouble(lambda body: next(answers)) as endpoint:
+        assert ask(endpoint.url).text == "late"
+    assert len(endpoint.asked) == 3
+
+
+def test_a_full_endpoint_says_how_long_to_wait(monkeypatch):
+    pauses = []
+
+    async def sleep(sec):
+        pauses.append(sec)
+
+    answers = iter([Answer(status=429, headers={"Retry-After": "7"}), Answer()])
+    with CompletionsDouble(lambda body: next(answers)) as endpoint:
+        monkeypatch.setattr(client_module.asyncio, "sleep", sleep)
+        ask(endpoint.url)
+    assert pauses == [7.0]
+
+
+def test_a_refused_prompt_fails_alone_with_the_endpoints_reason():
+    refusal = Answer(status=400, message="at most 16 tokens")
+    fault = r"HTTP 400: .*at most 16 tokens"
+    with CompletionsDouble(lambda body: refusal) as endpoint, pytest.raises(RequestFailedError, match=fault):
+        ask(endpoint.url)
+    assert len(endpoint.asked) == 1
+
+
+def test_a_prompt_that_breaks_the_endpoint_fails_alone():
+    fault = r"HTTP 500: .*, 2 times"
+    with (
+        CompletionsDouble(lambda body: Answer(status=500)) as endpoint,
+        pytest.raises(RequestFailedError, match=fault),
+    ):
+        ask(endpoint.url, num_retries=1)
+
+
+def test_a_late_answer_is_not_asked_for_twice():
+    with (
+        CompletionsDouble(lambda body: Answer(delay_sec=0.5)) as endpoint,
+        pytest.raises(RequestFailedError, match=r"no answer in 0.1 s; raise evaluate.request_timeout_sec"),
+    ):
+        ask(endpoint.url, request_timeout_sec=0.1)
+    assert len(endpoint.asked) == 1
+
+
+def test_an_endpoint_that_stays_away_ends_the_evaluation():
+    with pytest.raises(EndpointAwayError, match="2 times"):
+        ask("http://127.0.0.1:1/v1", num_retries=1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "fault"),
+    [
+        (Answer(status=401), "evaluate.api_key_env: .* refuses the key in LONGSTRAP_API_KEY"),
+        (Answer(status=404), "does not serve 'm'"),
+        (Answer(num_prompt_tokens=21), "read 21 tokens where 20 were sent"),
+    ],
+)
+def test_what_no_sample_can_get_past_stops_everything(answer, fault):
+    with CompletionsDouble(lambda body: answer) as endpoint, pytest.raises(ValueError, match=fault) as raised:
+        ask(endpoint.url, key="secret")
+    assert "secret" not in str(raised.value)
+    assert len(endpoint.asked) == 1
