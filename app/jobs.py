@@ -149,17 +149,21 @@ def _check_evaluation(config: "RunConfig") -> None:
 
 
 def _evaluate(config: "RunConfig", run: "Run", report: Report) -> None:
-    from eval.evaluation import evaluate
+    from app.config import read_secret
+    from eval.evaluation import Endpoint, Evaluation
 
     assert config.evaluate is not None
     if config.evaluate.url is not None:
-        evaluate(config, run, config.evaluate.url, report)
+        endpoint = Endpoint(config.evaluate.url, read_secret(config.evaluate.api_key_env))
+        Evaluation(config, run, endpoint, report).run()
         return
 
+    from app.serving.access import read_key
     from app.serving.server import serving
 
+    assert config.serve is not None
     with serving(config, report) as url:
-        evaluate(config, run, url, report)
+        Evaluation(config, run, Endpoint(url, read_key(config.serve)), report).run()
 
 
 def _serves_its_models(config: "RunConfig") -> bool:
