@@ -18,6 +18,7 @@ pytestmark = pytest.mark.timeout(400)
 
 MAX_TOKENS = 2048
 CHAT = [{"role": "user", "content": "Say hello."}]
+LONG_CHAT = [{"role": "user", "content": "long " * 3000}]
 JSON_TYPE = {"content-type": "application/json"}
 NUM_REQUESTS, NUM_BEFORE_THE_KILL = 200, 30
 
@@ -130,7 +131,7 @@ BAD: list[tuple[str, int, str, dict]] = [
         "",
         {"json": {"model": "base", "messages": CHAT, "structured_outputs": {"regex": "("}}},
     ),
-    ("/chat/completions", 400, str(MAX_TOKENS), {"json": {"model": "base", "messages": [{"role": "user", "content": "long " * 3000}], "stream": True}}),
+    ("/chat/completions", 400, str(MAX_TOKENS), {"json": {"model": "base", "messages": LONG_CHAT, "stream": True}}),
     ("/embeddings", 404, "/v1/completions", {"json": {"model": "base", "input": "x"}}),
 ]  # fmt: skip
 
@@ -197,9 +198,9 @@ def test_200_requests_and_a_replica_that_is_killed_between_them(served):
         try:
             reply = await client.chat.completions.create(model="base", messages=prompt, max_tokens=8)
         except openai.APIStatusError as error:
-            assert error.body is not None
-            assert error.body["message"]
-            return str(error.status_code)
+            return (
+                f"{error.status_code}" if "message" in (error.body or ()) else f"{error.status_code} unclear"
+            )
         finally:
             ended.append(number)
         assert reply.choices[0].finish_reason in ("stop", "length")
