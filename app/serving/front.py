@@ -21,9 +21,10 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.serving.access import is_allowed
-from app.serving.replies import JSON, Message, Reply, RequestError
+from app.serving.replies import Message, Reply, RequestError
 from app.serving.request_limits import Deadline, Limits, model_in, read_body
-from app.serving.traffic import NO_MODEL, Traffic, Watch
+from app.serving.sending import error_response, send_error, send_reply
+from app.serving.traffic import NO_MODEL, Traffic
 
 CALLS = {"/v1/chat/completions": "chat", "/v1/completions": "completions"}
 """Path → what a replica is asked to do."""
@@ -104,7 +105,7 @@ class Front:
                 401, "no such API key; send `Authorization: Bearer KEY`", code="invalid_api_key"
             )
             self.traffic.count(NO_MODEL, refusal.status)
-            await _error_response(refusal)(scope, receive, send)
+            await error_response(refusal)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
@@ -156,7 +157,12 @@ class Front:
     async def _call(self, request: Request) -> Response:
         if self._is_draining:
             raise _stopping()
-        body = await read_body(request, self._limits.max_body_bytes)
+        with self.traffic.arrival():
+            try:
+                async with Deadline(self._limits.timeout_sec, self._deadlines):
+                    body = await read_body(request, self._limits.max_body_bytes)
+            except TimeoutError:
+                raise self._too_late() from None
         return _Answer(self, self._known(model_in(body, self._models)), CALLS[request.url.path], body)
 
     def _known(self, name: str) -> str:
@@ -183,7 +189,8 @@ class Front:
                         self.traffic.leave_queue(model, watch)
                         if isinstance(message, Reply):
                             head = message
-                            await self._send_head(model, watch, head, send)
+                            self.traffic.begin_answer(model, watch, head.status)
+                            await send_reply(head, send)
                         elif message is not None:
                             await send({"type": "http.response.body", "body": message, "more_body": True})
                 if head is None:
@@ -198,7 +205,7 @@ class Front:
                 error = RequestError(500, "the server failed on this request; its log says where")
             if error is not None:
                 watch.status = error.status
-                await _send_error(error, head, send)
+                await send_error(error, head, send)
             elif head is not None and head.is_streamed:
                 await send({"type": "http.response.body", "body": b""})
 
@@ -207,33 +214,22 @@ class Front:
             return _stopping()
         return RequestError(504, f"no whole answer within request_timeout_sec {self._limits.timeout_sec:g}")
 
-    async def _send_head(self, model: str, watch: Watch, head: Reply, send: Send) -> None:
-        self.traffic.begin_answer(model, watch, head.status)
-        headers = [(b"content-type", head.media_type.encode())]
-        headers.append(
-            (b"cache-control", b"no-cache")
-            if head.is_streamed
-            else (b"content-length", str(len(head.body)).encode())
-        )
-        await send({"type": "http.response.start", "status": head.status, "headers": headers})
-        await send({"type": "http.response.body", "body": head.body, "more_body": head.is_streamed})
-
     async def _refuse(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestError)
         if request.url.path in CALLS:
             self.traffic.count(NO_MODEL, error.status)
-        return _error_response(error)
+        return error_response(error)
 
     async def _refuse_route(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         paths = ", ".join(("/v1/models", *CALLS))
         what = "no such path" if error.status_code == 404 else f"{request.method} is not for this path"
-        return _error_response(RequestError(error.status_code, f"{what}; there are {paths}"))
+        return error_response(RequestError(error.status_code, f"{what}; there are {paths}"))
 
     async def _own_fault(self, request: Request, error: Exception) -> Response:
         if isinstance(error, ClientDisconnect):
             return Response(status_code=400)
-        return _error_response(RequestError(500, "the server failed on this request; its log says where"))
+        return error_response(RequestError(500, "the server failed on this request; its log says where"))
 
 
 class _Answer(Response):
@@ -249,20 +245,3 @@ class _Answer(Response):
 
 def _stopping() -> RequestError:
     return RequestError(503, "the server is stopping; ask another one", retry_after_sec=RETRY_AFTER_SEC)
-
-
-def _error_response(error: RequestError) -> Response:
-    headers = {} if error.retry_after_sec is None else {"retry-after": str(error.retry_after_sec)}
-    if error.status == 401:
-        headers["www-authenticate"] = "Bearer"
-    return Response(error.body(), error.status, headers, JSON)
-
-
-async def _send_error(error: RequestError, head: Reply | None, send: Send) -> None:
-    if head is None:
-        response = _error_response(error)
-        headers = response.raw_headers
-        await send({"type": "http.response.start", "status": error.status, "headers": headers})
-        await send({"type": "http.response.body", "body": response.body})
-    elif head.is_streamed:
-        await send({"type": "http.response.body", "body": error.event()})

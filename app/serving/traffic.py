@@ -54,6 +54,15 @@ class Traffic:
         """Of those that ended, with a status of 500 or above."""
 
     @contextmanager
+    def arrival(self) -> Iterator[None]:
+        """A request whose body is still coming, inside the block: of which model is not known."""
+        self.num_in_flight += 1
+        try:
+            yield
+        finally:
+            self.num_in_flight -= 1
+
+    @contextmanager
     def request(self, model: str) -> Iterator[Watch]:
         """A request for one of our models, inside the block."""
         watch = Watch()

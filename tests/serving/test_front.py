@@ -281,6 +281,36 @@ def test_what_is_cut_gets_an_error():
     asyncio.run(run())
 
 
+def test_a_body_that_never_ends_counts_as_under_way_and_is_cut():
+    async def run() -> None:
+        backend = FakeBackend()
+        app = front(backend)
+        reading = asyncio.Event()
+
+        scope = {"type": "http", "method": "POST", "path": COMPLETIONS, "raw_path": b"", "query_string": b""}
+        scope["headers"] = [(b"content-type", b"application/json")]
+        sent = []
+
+        async def receive() -> dict:
+            reading.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        async def keep(message: dict) -> None:
+            sent.append(message)
+
+        asking = asyncio.create_task(app(scope, receive, keep))
+        await reading.wait()
+        assert app.traffic.num_in_flight == 1
+        app.drain()
+        app.cut()
+        await asking
+        assert sent[0]["status"] == 503
+        assert app.traffic.num_in_flight == 0
+
+    asyncio.run(run())
+
+
 def test_metrics_count_by_model_and_status_and_know_the_queue():
     async def run() -> str:
         taken = asyncio.Event()
