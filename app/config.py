@@ -565,9 +565,9 @@ class ServedModelConfig(Section):
     """With more than min_replicas the number follows the requests."""
     max_concurrent_requests: PositiveInt = 64
     """That the engine of one replica works on at once."""
-    max_queued_requests: NonNegativeCount = 256
+    max_queued_requests: PositiveInt = 256
     """That wait for a replica; one more is answered with HTTP 429."""
-    cpus_per_replica: Annotated[float, Field(ge=0)] = 1.0
+    cpus_per_replica: PositiveFloat = 1.0
     gpus_per_replica: Annotated[float, Field(ge=0)] = 0.0
     """0 for an engine on a CPU, else tensor_parallel_size times pipeline_parallel_size."""
     device_memory_gib: PositiveFloat | None = None

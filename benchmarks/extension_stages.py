@@ -15,10 +15,11 @@ import torch
 import torch.distributed as dist
 
 from app.config import TrainConfig
+from app.run import EXPORT_DIR
 from app.storage import Folder
 from app.training.export import export_model, verify_export
 from app.training.finishing import EXPORT_TOLERANCE
-from app.training.loop import DTYPES, EXPORT_DIR, StageTask, StageTrainer, start_trainer
+from app.training.loop import DTYPES, StageTask, StageTrainer, start_trainer
 from benchmarks.record import run_measured, say
 
 TIMEOUT_SEC = 3600.0
