@@ -122,7 +122,10 @@ _FREQUENT_WORDS = (
     "three most frequently appeared words in the above coded text?",
     " Answer: According to the coded text above, the three most frequently appeared words are:",
 )
-_INSTRUCTION = "Answer the question based on the given documents. Only give me the answer and do not output any other words."
+_INSTRUCTION = (
+    "Answer the question based on the given documents. Only give me the answer and do not output any "
+    "other words."
+)
 _QUESTION = (
     f"{_INSTRUCTION}\n\nThe following are given documents.\n\n{{context}}\n\n{_INSTRUCTION}\n\nQuestion: {{query}}",
     " Answer:",

@@ -16,8 +16,8 @@ from eval.token_text import TokenText
 class DocumentQuestions:
     """Prompts of one of the tasks: sample i asks the data set's question i.
 
-    Documents come in as in the reference: the evidence, related ones, others by chance; where there are more places than
-    documents, all of them as often as it takes. Then they are shuffled.
+    Documents come in as in the reference: the evidence, related ones, others by chance; where there are more places
+    than documents, all of them as often as it takes. Then they are shuffled.
     """
 
     def __init__(self, frame: TaskFrame, settings: QuestionAnswering, ingredients: Ingredients) -> None:
@@ -54,7 +54,10 @@ class DocumentQuestions:
     def _documents(
         self, dice: Dice, data: QuestionSet, question: Question, limit_tokens: int
     ) -> tuple[list[int], Sizes]:
-        """More documents than fit, in the order in which they come in, and about how many tokens the first so many have."""
+        """More documents than fit, in the order in which they come in, and about how many tokens so many have.
+
+        The first of these numbers is that of the evidence alone.
+        """
         chosen: list[int] = []
         sizes: list[int] = []
         total = 0
@@ -84,7 +87,7 @@ class DocumentQuestions:
 
 def _incoming(rng: random.Random, question: Question, num_documents: int) -> Iterator[int]:
     """Documents by their index: evidence, related ones, all others; and all of them again, without end."""
-    related = list(question.related)
+    related = list(dict.fromkeys(question.related))
     rng.shuffle(related)
     first = [*question.evidence, *related]
     yield from first

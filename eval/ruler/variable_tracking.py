@@ -2,6 +2,7 @@
 
 import random
 import string
+from itertools import pairwise
 
 import numpy as np
 
@@ -90,5 +91,5 @@ def chain_lines(names: list[str], value: str) -> list[str]:
     """Assignments that hand a value on; all but the first end in a blank, as the reference's do."""
     return [
         f"VAR {names[0]} = {value}",
-        *(f"VAR {name} = VAR {before} " for before, name in zip(names, names[1:], strict=False)),
+        *(f"VAR {name} = VAR {before} " for before, name in pairwise(names)),
     ]
