@@ -112,7 +112,7 @@ def _llm_settings(
             "bundles": placement_bundles(served),
             "strategy": placement_strategy(served),
         },
-        "callback_config": {"callback_class": FilesAreThere},
+        "callback_config": {"callback_class": f"{__name__}:{FilesAreThere.__name__}"},
         "engine_kwargs": {argument: value for argument, value in engine.items() if value is not None},
     }
 
