@@ -45,7 +45,7 @@ class ModelReplica:
         from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
         from vllm.entrypoints.openai.completion.protocol import CompletionRequest
 
-        self._server = LLMServer.sync_init(LLMConfig(**_llm_settings(name, served, path, max_model_tokens)))
+        self._server = LLMServer.sync_init(LLMConfig(**llm_settings(name, served, path, max_model_tokens)))
         await self._server.start()
         self._answerer = CallAnswerer(
             self._server.engine,
@@ -85,7 +85,7 @@ class FilesAreThere:
         """The same."""
 
 
-def _llm_settings(
+def llm_settings(
     name: str, served: ServedModelConfig, path: str, max_model_tokens: int | None
 ) -> dict[str, Any]:
     """Arguments of `ray.serve.llm.LLMConfig`."""
@@ -112,7 +112,7 @@ def _llm_settings(
             "bundles": placement_bundles(served),
             "strategy": placement_strategy(served),
         },
-        "callback_config": {"callback_class": FilesAreThere},
+        "callback_config": {"callback_class": f"{__name__}:{FilesAreThere.__name__}"},
         "engine_kwargs": {argument: value for argument, value in engine.items() if value is not None},
     }
 
