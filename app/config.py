@@ -701,7 +701,10 @@ class RecallConfig(Section):
 
     lengths_tokens: list[PositiveInt] = [4096]
     num_samples: PositiveInt = 50
-    """Questions, each asked with the true context, with a changed one, and without any."""
+    """Questions of each of the two kinds, facts and chains, each asked with the true context, with a changed one, and
+    without any."""
+    haystack: str | None = None
+    """Text file, folder or glob; left out: speeches and a novel of the bundled public-domain sample."""
     max_output_tokens: PositiveInt = 48
 
     @field_validator("lengths_tokens")
