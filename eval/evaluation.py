@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from rich.console import Console
+
 from app.config import EvaluateConfig, RunConfig, cache_dir
 from app.run import Artefact, Run
 from app.storage import Folder
@@ -15,14 +17,13 @@ from eval.niah import NiahMaker
 from eval.niah_scores import score_niah
 from eval.prompt_frame import PromptFrame
 from eval.recall.maker import RecallMaker
-from eval.recall.scores import score_recall
 from eval.records import Record, RecordStore
 from eval.report.contents import NiahResult, RecallResult, ReportContents, RulerResult, ShortResult
-from eval.report.files import write_report
-from eval.report.terminal import show
+from eval.report.terminal import print_report
+from eval.report.writing import write_report
+from eval.results import published_rows, recall_result, ruler_result, short_result
 from eval.ruler.maker import RulerMaker
-from eval.ruler.published import PUBLISHED_ROWS
-from eval.ruler.scores import EFFECTIVE_LENGTH_SCORE, score_ruler
+from eval.ruler.scores import EFFECTIVE_ABOVE
 from eval.runner import Runner, unanswered
 from eval.samples import SampleMaker
 from eval.short.suite import run_short
@@ -75,31 +76,33 @@ class Evaluation:
         asyncio.run(self._check_served(models))
         niah: list[NiahResult] = []
         ruler: list[RulerResult] = []
-        recall: list[RecallResult] = []
         short: list[ShortResult] = []
+        recall: list[RecallResult] = []
         for model in models:
-            readable = _readable(self._settings, model)
             for suite in self._settings.suites:
-                if suite == "niah":
-                    niah.append(score_niah(model.name, readable, self._records(model, suite)))
-                elif suite == "ruler":
-                    ruler.append(score_ruler(model.name, readable, self._records(model, suite)))
-                elif suite == "recall":
-                    recall.append(score_recall(model.name, readable, self._records(model, suite)))
-                else:
+                if suite == "short":
                     short.append(self._short(model))
+                    continue
+                records, readable = self._records(model, suite), _readable(self._settings, model)
+                if suite == "niah":
+                    niah.append(score_niah(model.name, readable, records))
+                elif suite == "ruler":
+                    ruler.append(ruler_result(model.name, readable, records, self._config.seed))
+                else:
+                    recall.append(recall_result(model.name, readable, records, self._config.seed))
         contents = ReportContents(
             models=[model.name for model in models],
             niah=niah,
             ruler=ruler,
-            published=PUBLISHED_ROWS if ruler else [],
-            ruler_threshold=EFFECTIVE_LENGTH_SCORE,
+            published=published_rows(self._settings.ruler.lengths_tokens) if ruler else [],
+            ruler_threshold=EFFECTIVE_ABOVE,
             short=short,
             recall=recall,
         )
-        write_report(contents, self._folder / REPORT_DIR)
-        show(contents)
-        self._report(f"report    {(self._folder / REPORT_DIR).uri}")
+        folder = self._folder / REPORT_DIR
+        names = write_report(folder, contents)
+        print_report(contents, Console())
+        self._report(f"report    {folder.uri}: {', '.join(names)}")
         return contents
 
     async def _check_served(self, models: list[EvaluatedModel]) -> None:
@@ -160,23 +163,24 @@ class Evaluation:
         try:
             await runner.ask_all(samples.samples(wanted.__contains__), len(wanted))
         except EndpointAwayError as error:
-            raise ValueError(
-                f"evaluate.url: {self._endpoint.url} does not answer any more ({error}); what is answered is kept, "
-                f"and the same command goes on from there"
-            ) from error
+            raise self._gone(error) from error
         finally:
             await client.close()
 
     def _short(self, model: EvaluatedModel) -> ShortResult:
-        return run_short(
-            self._settings,
-            model.name,
-            model.tokenizer,
-            self._endpoint.url,
-            self._endpoint.key,
-            self._model_folder(model) / "short",
-            self._report,
-        )
+        try:
+            scores = run_short(
+                self._settings,
+                model.name,
+                model.tokenizer,
+                self._endpoint.url,
+                self._endpoint.key,
+                self._model_folder(model) / "short",
+                self._report,
+            )
+        except EndpointAwayError as error:
+            raise self._gone(error) from error
+        return short_result(scores)
 
     def _tell_failures(self, name: str, records: list[Record]) -> None:
         reasons = Counter(record.error for record in records if record.error is not None)
@@ -187,6 +191,12 @@ class Evaluation:
                 f"{name}: what they belong to has no score; the same command asks them again, or "
                 f"--evaluate.failures_count_as_wrong true counts them as wrong"
             )
+
+    def _gone(self, error: EndpointAwayError) -> ValueError:
+        return ValueError(
+            f"evaluate.url: {self._endpoint.url} does not answer any more ({error}); what is answered is kept, and the "
+            f"same command goes on from there"
+        )
 
     def _client(self, model: str) -> EvaluationClient:
         return EvaluationClient(self._settings, self._endpoint.url, self._endpoint.key, model)

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-from app.serving.sources import served_source, served_tokens
-
 from app.config import RunConfig
 from app.model_checks import ModelFiles, find_model
+from app.serving.sources import served_source, served_tokens
 from app.tokens import Tokenizer
 
 
