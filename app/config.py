@@ -703,7 +703,9 @@ class NiahConfig(Section):
         for field, text in (("question", self.question), ("answer_prefix", self.answer_prefix)):
             _check_placeholders(field, text, {"key", "value", "keys"})
             if not placeholders(text) <= known:
-                raise ValueError(f"{field} {text!r} asks for what no needle has; give one that fits the needles")
+                raise ValueError(
+                    f"{field} {text!r} asks for what no needle has; give one that fits the needles"
+                )
         for reference in self.references:
             _check_placeholders("references", reference, {"key", "value"})
             if not placeholders(reference) <= drawn:
@@ -714,7 +716,9 @@ class NiahConfig(Section):
     def _needles_differ(self) -> "NiahConfig":
         num_sentences, num_needles = len(self.needles), self.num_needles or len(self.needles)
         if num_needles < num_sentences:
-            raise ValueError(f"num_needles {num_needles} is below the {num_sentences} of needles; leave it out")
+            raise ValueError(
+                f"num_needles {num_needles} is below the {num_sentences} of needles; leave it out"
+            )
         if num_needles > num_sentences and not all(map(placeholders, self.needles)):
             raise ValueError(
                 f"num_needles {num_needles} would repeat a needle without {{key}} or {{value}}; leave it out"

@@ -75,7 +75,7 @@ class NiahMaker:
         return NiahMaker, (self._config, self._tokenizer, self._seed)
 
     def identity(self) -> dict[str, Any]:
-        """All that a sample depends on; more trials, or other lengths up to the longest, leave the others as they are."""
+        """All that a sample depends on: more trials, or other lengths up to the longest, leave it as it is."""
         settings = identity(self._niah)
         for field in ("lengths_tokens", "num_trials", "haystack"):
             del settings[field]
@@ -195,7 +195,9 @@ class NiahMaker:
             )
             found = num_fitting[len(fit(build, length_tokens - self._niah.max_output_tokens, fixed))]
             if not found:
-                raise ValueError(f"evaluate.niah.lengths_tokens: {length_tokens} leave no room for a haystack; give more")
+                raise ValueError(
+                    f"evaluate.niah.lengths_tokens: {length_tokens} leave no room for a haystack; give more"
+                )
             known[trial, length_tokens] = found
         return known[trial, length_tokens]
 

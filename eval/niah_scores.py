@@ -29,7 +29,9 @@ def score_niah(model: str, config: EvaluateConfig, records: Iterable[Record]) ->
     lengths, depths = sorted(niah.lengths_tokens), sorted(niah.depths_percent)
     cells: dict[Cell, dict[int, Record]] = {(depth, length): {} for depth in depths for length in lengths}
     for record in records:
-        trials = cells.get((record.facts["depth_percent"], record.length_tokens)) if record.task == TASK else None
+        trials = (
+            cells.get((record.facts["depth_percent"], record.length_tokens)) if record.task == TASK else None
+        )
         if trials is not None and record.facts["trial"] < niah.num_trials:
             trials[record.facts["trial"]] = record
     found = [record for trials in cells.values() for record in trials.values()]

@@ -1,1 +1,1 @@
-"""The report of one evaluation: tables, pictures, a section of the run's page. Knows results, not where they come from."""
+"""The report of one evaluation: tables, pictures, a section of the run's page. It knows results alone."""

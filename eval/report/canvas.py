@@ -42,7 +42,7 @@ def finish(figure: "Figure") -> bytes:
     from PIL import Image
 
     drawn, small = BytesIO(), BytesIO()
-    figure.savefig(drawn, format="png", facecolor="white")
+    figure.savefig(drawn, format="png", facecolor="white", pil_kwargs={"compress_level": 1})
     with Image.open(drawn) as image:
         image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
     return small.getvalue()

@@ -45,8 +45,15 @@ def draw_niah(results: list[NiahResult]) -> bytes:
     for axes, result, inches in zip(panels, results, grids, strict=True):
         _draw_panel(axes, result, inches)
     panels[-1].set_xlabel("prompt length, tokens", fontsize=FONT_POINTS, color=INK)
-    bar = figure.colorbar(ScalarMappable(Normalize(0, 100), score_scale()), ax=list(panels), location="bottom", aspect=32, pad=0.015, shrink=0.9)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar = figure.colorbar(
+        ScalarMappable(Normalize(0, 100), score_scale()),
+        ax=list(panels),
+        location="bottom",
+        aspect=32,
+        pad=0.015,
+        shrink=0.9,
+    )
+    bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=FONT_POINTS - 1, colors=INK, length=0)
     has_gaps = any(score is None for result in results for row in result.scores for score in row)
     hatched = "; hatched: no score" if has_gaps else ""
@@ -64,7 +71,9 @@ def _draw_panel(axes: "Axes", result: NiahResult, inches: float) -> None:
         for x, score in enumerate(row):
             corner = (x - 0.5, y - 0.5)
             if score is None:
-                gap = Rectangle(corner, 1, 1, facecolor="#f1f1f1", edgecolor="#a0a0a0", hatch="////", linewidth=0)
+                gap = Rectangle(
+                    corner, 1, 1, facecolor="#f1f1f1", edgecolor="#a0a0a0", hatch="////", linewidth=0
+                )
                 axes.add_patch(gap)
                 continue
             colour, ink = score_colours(score)

@@ -55,7 +55,9 @@ def remarks_of_niah(result: NiahResult) -> list[str]:
     """What must be known of one model's grid."""
     remarks = count_remarks(result.counts) + copies_remark(result.num_copies)
     if result.prefill_share is not None:
-        remarks.append(f"The server computed {result.prefill_share:.0%} of the prompts' tokens, and had the rest cached.")
+        remarks.append(
+            f"The server computed {result.prefill_share:.0%} of the prompts' tokens, and had the rest cached."
+        )
     return remarks
 
 
@@ -122,5 +124,6 @@ def _joined(remarks: list[tuple[str, list[str]]]) -> list[str]:
         for text in texts:
             models_of.setdefault(text, []).append(model)
     return [
-        text if len(models) == len(remarks) else f"{', '.join(models)}: {text}" for text, models in models_of.items()
+        text if len(models) == len(remarks) else f"{', '.join(models)}: {text}"
+        for text, models in models_of.items()
     ]

@@ -35,7 +35,10 @@ LETTER_GAP = 0.052
 
 
 def draw_ruler(
-    results: list[RulerResult], base: RulerResult | None, published: Sequence[PublishedRow], threshold: float | None
+    results: list[RulerResult],
+    base: RulerResult | None,
+    published: Sequence[PublishedRow],
+    threshold: float | None,
 ) -> bytes:
     """The curves as a PNG. A gap breaks its line.
 
@@ -50,7 +53,7 @@ def draw_ruler(
     figure = start_figure(PLOT_INCHES + LEGEND_ROW_INCHES * (len(results) + len(shown) + 1) + 0.15)
     axes = figure.subplots()
     _draw_axes(axes, results, [row for _, row in shown], lengths)
-    handles: list["Line2D"] = []
+    handles: list[Line2D] = []
     colours = iter(COLOURS * len(results))
     for index, result in enumerate(results):
         colour = BASE_COLOUR if result is base and len(results) > 1 else next(colours)
@@ -141,7 +144,9 @@ def _write_letters(axes: "Axes", ends: list[tuple[float, int, str]]) -> None:
     low, high = axes.get_ylim()
     for place in {place for _, place, _ in ends}:
         here = sorted((mean, letter) for mean, at, letter in ends if at == place)
-        for height, (_, letter) in zip(_apart([mean for mean, _ in here], LETTER_GAP * (high - low)), here, strict=True):
+        for height, (_, letter) in zip(
+            _apart([mean for mean, _ in here], LETTER_GAP * (high - low)), here, strict=True
+        ):
             axes.annotate(
                 letter,
                 (place, height),

@@ -26,7 +26,10 @@ def marked_rows(published: Sequence[PublishedRow], lengths: list[int]) -> list[t
 
 
 def ruler_means_table(
-    results: list[RulerResult], base: RulerResult | None, published: Sequence[PublishedRow], has_intervals: bool = True
+    results: list[RulerResult],
+    base: RulerResult | None,
+    published: Sequence[PublishedRow],
+    has_intervals: bool = True,
 ) -> Table:
     """Models and published rows × lengths, each model but the base with its difference to it.
 
@@ -116,7 +119,9 @@ def _interval_cells(result: RulerResult, lengths: list[int]) -> list[str]:
     return [f"{interval[0]:.1f}–{interval[1]:.1f}" if interval else "" for interval in intervals]
 
 
-def _change_cells(result: RulerResult, base: RulerResult, lengths: list[int], weighted: list[str]) -> list[str]:
+def _change_cells(
+    result: RulerResult, base: RulerResult, lengths: list[int], weighted: list[str]
+) -> list[str]:
     changes = [difference(result.means.get(length), base.means.get(length)) for length in lengths]
     changes += [
         difference(result.weighted_means.get(name), base.weighted_means.get(name)) for name in weighted

@@ -25,7 +25,9 @@ STYLE = """
 def render_section(title: str, parts: list[Part]) -> str:
     """All parts under a title, as one `<section>`."""
     body = "\n".join(map(_part, parts))
-    return f'<section class="ls-eval">\n<style>{STYLE}</style>\n<h2>{escape(title)}</h2>\n{body}\n</section>\n'
+    return (
+        f'<section class="ls-eval">\n<style>{STYLE}</style>\n<h2>{escape(title)}</h2>\n{body}\n</section>\n'
+    )
 
 
 def _part(part: Part) -> str:

@@ -75,7 +75,10 @@ def short_table(results: list[ShortResult], base: ShortResult | None) -> Table:
         for model, row in scores.items()
     }
     base_mean = means[base.model] if base else None
-    cells = [_with_change(mean, None if base and model == base.model else base_mean) for model, mean in means.items()]
+    cells = [
+        _with_change(mean, None if base and model == base.model else base_mean)
+        for model, mean in means.items()
+    ]
     against = f"; in brackets the points above or below {base.model}" if base and len(results) > 1 else ""
     return Table(
         f"Short tasks, in percent, with standard errors{against}",
@@ -100,8 +103,8 @@ def recall_table(results: list[RecallResult]) -> Table:
         for score in result.scores
     ]
     return Table(
-        "Answers that are right with the true context; that follow a changed context, or the memory against it; that are "
-        "right without any context: percent of the questions",
+        "Answers that are right with the true context; that follow a changed context, or the memory against it; "
+        "that are right without any context: percent of the questions",
         ["model", "true", "changed", "memory", "none", "questions"],
         rows,
     )
@@ -110,7 +113,11 @@ def recall_table(results: list[RecallResult]) -> Table:
 def _short_cell(score: ShortScore | None, base: ShortScore | None) -> str:
     if score is None:
         return GAP
-    error = f" ±{score.standard_error:.1f}" if score.standard_error is not None and score.score is not None else ""
+    error = (
+        f" ±{score.standard_error:.1f}"
+        if score.standard_error is not None and score.score is not None
+        else ""
+    )
     return _with_change(score.score, base.score if base else None, error)
 
 

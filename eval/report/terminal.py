@@ -35,7 +35,9 @@ def print_report(contents: ReportContents, console: Console) -> None:
                 console.print(Padding(row, (1, 0, 0, INDENT_CHARS)))
         else:
             for table in _tables(part, contents):
-                console.print(Padding(Text(table.caption, style="italic"), (1, 0, 0, INDENT_CHARS)), width=width)
+                console.print(
+                    Padding(Text(table.caption, style="italic"), (1, 0, 0, INDENT_CHARS)), width=width
+                )
                 for piece in split_columns(table, width):
                     console.print(Padding(_rich_table(piece), (0, 0, 0, INDENT_CHARS)))
         if part.remarks:
@@ -110,7 +112,10 @@ def _grids(result: NiahResult, width_chars: int) -> Iterator[Text]:
         columns = range(first, min(first + num_columns, len(labels)))
         width = DEPTH_CHARS + len(columns) * cell_chars
         grid = Text(shortened(result.model, width).ljust(width), style="bold", no_wrap=True)
-        grid.append("\n".ljust(DEPTH_CHARS + 1) + "".join(labels[x].rjust(cell_chars) for x in columns), "dim not bold")
+        grid.append(
+            "\n".ljust(DEPTH_CHARS + 1) + "".join(labels[x].rjust(cell_chars) for x in columns),
+            "dim not bold",
+        )
         for depth, row in zip(result.depths_percent, result.scores, strict=True):
             grid.append("\n" + depth_label(depth).rjust(DEPTH_CHARS - 1) + " ", "dim not bold")
             for x in columns:

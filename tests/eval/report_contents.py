@@ -50,8 +50,14 @@ def make_contents(num_models, lengths=tuple(LENGTHS), gaps=False, copies=False):
         ruler=[make_ruler(index, name, lengths, gaps) for index, name in enumerate(names)],
         published=[
             Published("Made-up-8B", "A paper", dict(zip(LENGTHS[3:6], (89.8, 85.4, 78.5), strict=True))),
-            Published("Made-up-8B", "A README", dict(zip(LENGTHS[:6], (95.5, 93.8, 91.6, 87.4, 84.7, 77), strict=True))),
-            Published("Made-up-1M", "A paper", dict(zip(LENGTHS[3:], (89.5, 84, 82, 79.7, 78.2, 69.6), strict=True))),
+            Published(
+                "Made-up-8B",
+                "A README",
+                dict(zip(LENGTHS[:6], (95.5, 93.8, 91.6, 87.4, 84.7, 77), strict=True)),
+            ),
+            Published(
+                "Made-up-1M", "A paper", dict(zip(LENGTHS[3:], (89.5, 84, 82, 79.7, 78.2, 69.6), strict=True))
+            ),
             Published("Made-up-4M", "A report", {4 << 20: 50.0}),
         ],
         ruler_threshold=85.6,
@@ -113,7 +119,11 @@ def make_ruler(index, name, lengths, gaps=False):
 
 
 def make_short(index, name):
-    scores = [("ifeval", "prompt_level_strict_acc", 77.4), ("leaderboard_mmlu_pro", "acc", 37.5), ("gpqa", "acc_norm", 26.8)]
+    scores = [
+        ("ifeval", "prompt_level_strict_acc", 77.4),
+        ("leaderboard_mmlu_pro", "acc", 37.5),
+        ("gpqa", "acc_norm", 26.8),
+    ]
     return ShortResult(
         name, [ShortScore(task, metric, value - 2.3 * index, 1.1, 541) for task, metric, value in scores]
     )

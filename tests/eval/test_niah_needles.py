@@ -62,7 +62,13 @@ def test_needles_without_placeholders_have_fixed_answers():
         ({"needles": ["{keys} is {value}."]}, "needles has {keys}"),
         ({"needles": ["{key} is {value}.", "{key}: {value}"], "num_needles": 1}, "num_needles 1 is below"),
         (
-            {"needles": ["It is 5."], "question": "?", "answer_prefix": "", "references": ["5"], "num_needles": 2},
+            {
+                "needles": ["It is 5."],
+                "question": "?",
+                "answer_prefix": "",
+                "references": ["5"],
+                "num_needles": 2,
+            },
             "num_needles 2 would repeat",
         ),
         (

@@ -18,7 +18,9 @@ def record(length, depth, trial, text="It is 1234567.", error=None, copies=1, ca
         "needle_depths_percent": [depth + 1 + trial],
         "num_copies": copies,
     }
-    sample = Sample(f"niah-{length}-{depth}-{trial}", "niah", length, np.arange(3), 8, ["1234567"], "g", facts)
+    sample = Sample(
+        f"niah-{length}-{depth}-{trial}", "niah", length, np.arange(3), 8, ["1234567"], "g", facts
+    )
     return Record.of(sample, None if error else Reply(text, "stop", 100, 5, cached, 0.1), error)
 
 
@@ -70,7 +72,12 @@ def test_a_sample_that_was_not_asked_makes_a_gap_always(count_as_wrong):
 
 
 def test_what_is_not_of_the_grid_is_passed_over():
-    records = [*all_records().values(), record(4096, 0.0, 0), record(1024, 10.0, 0), record(1024, 0.0, 2, text="")]
+    records = [
+        *all_records().values(),
+        record(4096, 0.0, 0),
+        record(1024, 10.0, 0),
+        record(1024, 0.0, 2, text=""),
+    ]
     assert score(records).scores == [[100, 100], [100, 100]]
 
 

@@ -115,7 +115,9 @@ def test_names_are_text_on_the_page():
     contents = make_contents(1, LENGTHS[:1])
     [result] = contents.short
     name = '<script>alert("x")</script>&'
-    html = render_section(name, make_parts(ReportContents([name], short=[type(result)(name, result.scores, [name])])))
+    html = render_section(
+        name, make_parts(ReportContents([name], short=[type(result)(name, result.scores, [name])]))
+    )
     page = read_html(html)
     assert "script" not in page.seen
     assert page.text.count(name) >= 3

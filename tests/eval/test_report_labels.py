@@ -38,9 +38,21 @@ def test_two_lengths_never_look_alike():
 
 
 def test_scores_and_differences():
-    assert [score_label(score) for score in (None, 0, 81.25, 99.99, 100.0)] == ["–", "0", "81.2", "100.0", "100"]
+    assert [score_label(score) for score in (None, 0, 81.25, 99.99, 100.0)] == [
+        "–",
+        "0",
+        "81.2",
+        "100.0",
+        "100",
+    ]
     assert [whole_label(score) for score in (None, 0, 81.25, 99.9, 100.0)] == ["–", "0", "81", "99", "100"]
-    assert [difference_label(score) for score in (None, 0.0, -0.01, 1.26, -3.4)] == ["–", "0", "0", "+1.3", "−3.4"]
+    assert [difference_label(score) for score in (None, 0.0, -0.01, 1.26, -3.4)] == [
+        "–",
+        "0",
+        "0",
+        "+1.3",
+        "−3.4",
+    ]
 
 
 def test_what_has_no_answer_is_told():
@@ -54,4 +66,6 @@ def test_what_has_no_answer_is_told():
 
 def test_repeated_haystacks_are_told():
     assert copies_remark({4096: 1}) == []
-    assert copies_remark({4096: 1, 1 << 20: 2, 4 << 20: 5}) == ["Repeated haystack: its text comes 2× at 1M, 5× at 4M."]
+    assert copies_remark({4096: 1, 1 << 20: 2, 4 << 20: 5}) == [
+        "Repeated haystack: its text comes 2× at 1M, 5× at 4M."
+    ]

@@ -1,6 +1,7 @@
 """Pictures are drawn for any number of models and any grid, and say what they show."""
 
 from io import BytesIO
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def is_shown(colour, image):
 
 @pytest.mark.parametrize("num_models", [1, 2, 6])
 def test_models_stand_under_one_another_as_wide_as_a_phone_takes(num_models):
-    image = opened(draw_niah(make_contents(num_models, LENGTHS[:3]).niah))
+    image = opened(draw_niah(make_contents(num_models, LENGTHS[:1]).niah))
     assert image.width == 960
     assert 600 * num_models < image.height < 900 * num_models + 200
 
@@ -51,7 +52,7 @@ def test_scores_have_their_colours_and_gaps_none():
 
 
 def test_large_grids_are_drawn():
-    lengths, depths = [1024 * step for step in range(1, 41)], [100 * step / 40 for step in range(41)]
+    lengths, depths = [1024 * step for step in range(1, 25)], [100 * step / 40 for step in range(41)]
     rows = [[50.0] * len(lengths) for _ in depths]
     image = opened(draw_niah([NiahResult("m", lengths, depths, rows, rows, Counts(1))]))
     assert image.height < 1400
@@ -74,15 +75,21 @@ def test_curves_are_drawn_where_nothing_is_known():
 def test_published_lines_are_each_models_first_and_those_that_reach_furthest():
     published = make_contents(1).published
     short, long = LENGTHS[:4], LENGTHS
-    assert [name for name, _ in _chosen(marked_rows(published, long), long)] == ["Made-up-1M ¹", "Made-up-8B ¹"]
-    assert [name for name, _ in _chosen(marked_rows(published, short), short)] == ["Made-up-8B ¹", "Made-up-1M ¹"]
+    assert [name for name, _ in _chosen(marked_rows(published, long), long)] == [
+        "Made-up-1M ¹",
+        "Made-up-8B ¹",
+    ]
+    assert [name for name, _ in _chosen(marked_rows(published, short), short)] == [
+        "Made-up-8B ¹",
+        "Made-up-1M ¹",
+    ]
 
 
 def test_letters_are_moved_apart_and_no_further():
     assert _apart([10.0, 20.0], 5.0) == [10.0, 20.0]
     assert _apart([10.0, 12.0], 4.0) == pytest.approx([9.0, 13.0])
     moved = _apart([10.0, 10.0, 10.0, 50.0], 4.0)
-    assert all(b - a > 3.9 for a, b in zip(moved, moved[1:], strict=False))
+    assert all(b - a > 3.9 for a, b in pairwise(moved))
     assert moved[3] == 50
 
 

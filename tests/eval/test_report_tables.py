@@ -67,7 +67,9 @@ def test_short_tasks_say_what_a_stage_cost():
 
 
 def test_a_task_that_one_model_lacks_is_a_gap_in_its_mean():
-    base = ShortResult("base", [ShortScore("x", "acc", 50.0, None, 10), ShortScore("y", "acc", None, None, 10)])
+    base = ShortResult(
+        "base", [ShortScore("x", "acc", 50.0, None, 10), ShortScore("y", "acc", None, None, 10)]
+    )
     stage = ShortResult("stage", [ShortScore("x", "acc", 60.0, None, 10)])
     table = short_table([base, stage], base)
     assert table.rows == [["x", "50.0", "60.0 (+10.0)"], ["y", "–", "–"], ["mean", "–", "–"]]
@@ -95,6 +97,12 @@ def test_markdown_stands_in_columns_and_is_harmless():
 def test_the_whole_report_as_markdown():
     text = render_markdown("Evaluation", make_parts(make_contents(3, LENGTHS)))
     headings = [line for line in text.splitlines() if line.startswith("#")]
-    assert headings == ["# Evaluation", "## Needle in a haystack", "## RULER", "## Short tasks", "## Reasoning or recall"]
+    assert headings == [
+        "# Evaluation",
+        "## Needle in a haystack",
+        "## RULER",
+        "## Short tasks",
+        "## Reasoning or recall",
+    ]
     assert "![RULER](ruler.png)" in text
     assert "512k against Llama-3.2-1B-Instruct: RULER by task and length, in points:" in text
