@@ -31,8 +31,8 @@ VERSION = 1
 """Of the prompts: other ones are another set of samples."""
 BUNDLED_TEXT = "bundled:public_domain_sample"
 MAX_DOCUMENT_BYTES = 1 << 30
-CHARS_PER_TOKEN = 16
-"""No prose has so many: a longer text is not read to its end, as it is tokenized in each process."""
+CHARS_PER_TOKEN = 8
+"""No prose has so many: a longer text is not taken to its end, as it is tokenized in each process."""
 OPENING_TOKENS = 16
 MAX_SHIFT_SHARE = 0.05
 """Of the haystack: a needle whose next sentence border is further away stands between two words."""
@@ -146,13 +146,11 @@ class NiahMaker:
         return Haystack.of_prose(self._tokenizer, self._text)
 
     @cached_property
-    def _ring(self) -> tuple[RepeatedText, int]:
-        """The haystack, and how many places there are to start at: from each, the longest prompt has its text."""
-        num_tokens, longest = self._haystack.num_tokens, self._lengths[0]
-        if num_tokens > longest:
-            return self._haystack.reaching(num_tokens), num_tokens - longest
-        # Wherever one starts, nothing comes twice in what is no longer than one copy.
-        return self._haystack.reaching(num_tokens + longest), num_tokens
+    def _repeated(self) -> RepeatedText:
+        """The haystack, repeated where the longest prompt takes it. Wherever one starts, nothing comes twice in a
+        stretch that is no longer than one copy.
+        """
+        return self._haystack.reaching(self._lengths[0])
 
     def _stretch(self, trial: int) -> Stretch:
         if trial not in self._stretches:
@@ -161,10 +159,11 @@ class NiahMaker:
         return self._stretches[trial]
 
     def _cut_stretch(self, trial: int) -> Stretch:
-        repeated, num_starts = self._ring
+        repeated = self._repeated
+        num_starts = min(len(repeated.tokens) - self._lengths[0] + 1, self._haystack.num_tokens)
         wanted = random.Random(f"niah haystack {self._seed} {trial}").randrange(num_starts)
         start = repeated.last_up_to(repeated.sentences, wanted)
-        stop = min(start + self._lengths[0], len(repeated.tokens))
+        stop = start + self._lengths[0]
         # A sentence has the blank before it in its first token: without the blank it has other tokens.
         opening = repeated.tokens.cut(start, start + OPENING_TOKENS).text.lstrip()
         rest = repeated.tokens.cut(start + OPENING_TOKENS, stop)

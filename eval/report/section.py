@@ -37,12 +37,13 @@ def _part(part: Part) -> str:
         pieces.append(f'<ul class="ls-remarks">{items}</ul>')
     if part.pictures:
         pieces.append(f'<div class="ls-pictures">{"".join(map(_picture, part.pictures))}</div>')
-    # The means are what most come for; the rest opens at a click.
-    first, rest = part.tables[:1], part.tables[1:]
+    # The means are what most come for, and the grids are pictures already; the rest opens at a click.
+    num_open = 0 if part.suite == "niah" else 1
+    first, rest = part.tables[:num_open], part.tables[num_open:]
     pieces += map(_table, first)
     if rest:
         inner = "\n".join(map(_table, rest))
-        pieces.append(f"<details><summary>More tables ({len(rest)})</summary>\n{inner}\n</details>")
+        pieces.append(f"<details><summary>Tables ({len(rest)})</summary>\n{inner}\n</details>")
     return "\n".join(pieces)
 
 
