@@ -17,7 +17,7 @@ def test_whole_blocks_of_a_common_beginning_are_found_again():
 
 
 def test_the_same_block_behind_another_beginning_is_another():
-    assert expected_prefill_share([sample([1, 2, 3, 4]), sample([9, 2, 3, 4])], block_tokens=2) == 1
+    assert expected_prefill_share([sample([1, 2, 3, 4, 5]), sample([3, 4, 9, 9, 9])], block_tokens=2) == 1
 
 
 def test_the_last_token_is_always_computed():
