@@ -6,6 +6,7 @@ marked `OPERATIONAL` may change between a run and its resumption; all others are
 """
 
 import os
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -195,6 +196,21 @@ def _checked_url(url: str) -> str:
     if "@" in url or "?" in url:
         raise ValueError("holds a login or a query, and recipes are recorded; give the key by api_key_env")
     return url
+
+
+_PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
+
+
+def placeholders(text: str) -> set[str]:
+    """The {names} in a text; other braces are text like any other."""
+    return set(_PLACEHOLDER.findall(text))
+
+
+def _check_placeholders(field: str, text: str, known: set[str]) -> None:
+    unknown = placeholders(text) - known
+    if unknown:
+        choices = ", ".join(f"{{{name}}}" for name in sorted(known)) or "none"
+        raise ValueError(f"{field} has {{{min(unknown)}}}, which is not filled in there; known are {choices}")
 
 
 def _checked_list(values: list[Any]) -> list[Any]:
@@ -646,25 +662,68 @@ class NiahConfig(Section):
     depths_percent: list[Annotated[float, Field(ge=0.0, le=100.0)]] = [
         0.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 100.0,
     ]  # fmt: skip
-    """Where the needle stands; of several needles the first, with the others spread evenly behind it."""
+    """Where the needle stands; of several needles the first, while the others part the rest evenly."""
     num_trials: PositiveInt = 1
     """Prompts of a cell, each with other needles."""
-    num_needles: PositiveInt = 1
-    needle: str = "One of the special magic numbers for {key} is: {value}."
-    """A sentence with {key} and {value}, which are drawn anew for each trial, or one without them."""
+    introduction: str = "Read the following text. I will ask you about it afterwards."
+    """Stands before the haystack, the same for all prompts."""
+    needles: list[str] = ["One of the special magic numbers for {key} is: {value}."]
+    """Sentences with {key} and {value}, which are drawn anew for each trial, or without them."""
+    num_needles: Annotated[int, Field(ge=1, le=64)] | None = None
+    """Left out: one of each; more than there are: the same sentences with other keys and values."""
     question: str = "What is the special magic number for {keys} mentioned in the provided text?"
+    """{keys}: those of all needles. With {key} instead, only the first needle is asked for."""
     answer_prefix: str = "The special magic number for {keys} mentioned in the provided text is"
     """What the reply begins with, put there for the model; empty: nothing."""
     references: list[str] = ["{value}"]
-    """What a right reply holds, all of it for each needle."""
+    """What a right reply holds: those with {key} or {value} once for each needle that is asked for."""
     haystack: str | None = None
     """Text file, folder or glob; left out: the bundled public-domain sample."""
     max_output_tokens: PositiveInt = 64
 
-    @field_validator("lengths_tokens", "depths_percent", "references")
+    @field_validator("lengths_tokens", "depths_percent", "needles", "references")
     @classmethod
     def _not_empty(cls, values: list[Any]) -> list[Any]:
         return _checked_list(values)
+
+    @property
+    def asks_for_first_alone(self) -> bool:
+        """Whether the question is for the first needle, among others."""
+        wanted = placeholders(self.question)
+        return bool(wanted) and "keys" not in wanted
+
+    @model_validator(mode="after")
+    def _placeholders_are_filled(self) -> "NiahConfig":
+        _check_placeholders("introduction", self.introduction, set())
+        for needle in self.needles:
+            _check_placeholders("needles", needle, {"key", "value"})
+        asked = self.needles[:1] if self.asks_for_first_alone else self.needles
+        drawn = {name for needle in asked for name in placeholders(needle)}
+        known = drawn | {"keys"} if "key" in drawn else drawn
+        for field, text in (("question", self.question), ("answer_prefix", self.answer_prefix)):
+            _check_placeholders(field, text, {"key", "value", "keys"})
+            if not placeholders(text) <= known:
+                raise ValueError(
+                    f"{field} {text!r} asks for what no needle has; give one that fits the needles"
+                )
+        for reference in self.references:
+            _check_placeholders("references", reference, {"key", "value"})
+            if not placeholders(reference) <= drawn:
+                raise ValueError(f"references {reference!r} is what no needle has; give the right answers")
+        return self
+
+    @model_validator(mode="after")
+    def _needles_differ(self) -> "NiahConfig":
+        num_sentences, num_needles = len(self.needles), self.num_needles or len(self.needles)
+        if num_needles < num_sentences:
+            raise ValueError(
+                f"num_needles {num_needles} is below the {num_sentences} of needles; leave it out"
+            )
+        if num_needles > num_sentences and not all(map(placeholders, self.needles)):
+            raise ValueError(
+                f"num_needles {num_needles} would repeat a needle without {{key}} or {{value}}; leave it out"
+            )
+        return self
 
 
 class RulerConfig(Section):

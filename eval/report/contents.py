@@ -1,0 +1,161 @@
+"""What a report is made of: one result a model and suite. All scores are percent, as they are published.
+
+A score that is None is a gap: it was not measured in full, and no table or picture gives it as a number.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+Score = float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What became of the samples behind a result."""
+
+    num_samples: int
+    """Asked for by the settings."""
+    num_failed: int = 0
+    """Without an answer, for a reason that is recorded."""
+    num_missing: int = 0
+    """Not asked yet."""
+    failures_count_as_wrong: bool = False
+    """Otherwise what they belong to has no score."""
+
+
+@dataclass(frozen=True, slots=True)
+class NiahResult:
+    """Needle in a haystack, one model."""
+
+    model: str
+    lengths_tokens: list[int]
+    """Ascending."""
+    depths_percent: list[float]
+    """Ascending: as asked for."""
+    scores: list[list[Score]]
+    """`[depths][lengths]`."""
+    placed_percent: list[list[Score]]
+    """`[depths][lengths]`: where needles really stood, on average."""
+    counts: Counts
+    num_copies: dict[int, int] = field(default_factory=dict)
+    """Of the haystack's text by length, where one was not enough."""
+    prefill_share: float | None = None
+    """Of the prompt tokens, computed by the server rather than found in its prefix cache."""
+
+    def mean(self, length_tokens: int) -> Score:
+        """Over all depths of a length."""
+        column = self.lengths_tokens.index(length_tokens)
+        return mean_score([row[column] for row in self.scores])
+
+
+@dataclass(frozen=True, slots=True)
+class RulerResult:
+    """RULER, one model."""
+
+    model: str
+    lengths_tokens: list[int]
+    """Ascending."""
+    scores: dict[str, dict[int, Score]]
+    """Task → length → score."""
+    means: dict[int, Score]
+    """Length → mean of the tasks."""
+    counts: Counts
+    intervals: dict[int, tuple[float, float]] = field(default_factory=dict)
+    """Length → confidence interval of the mean."""
+    weighted_means: dict[str, Score] = field(default_factory=dict)
+    """What they are called → mean over the lengths."""
+    effective_length_tokens: int | None = None
+    """The longest length above the threshold; None: there is none, or it can't be told."""
+    num_copies: dict[int, int] = field(default_factory=dict)
+    """Of the haystack's text by length, where one was not enough."""
+    remarks: list[str] = field(default_factory=list)
+    """Sentences of the suite's own, e.g. why scores are not comparable."""
+
+
+class PublishedRow(Protocol):
+    """RULER means that somebody has published."""
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def source(self) -> str:
+        """Where."""
+
+    @property
+    def means(self) -> dict[int, float]:
+        """Length → mean of the 13 tasks."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShortScore:
+    """One short task."""
+
+    task: str
+    metric: str
+    score: Score
+    standard_error: float | None
+    num_samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShortResult:
+    """Short tasks, one model."""
+
+    model: str
+    scores: list[ShortScore]
+    remarks: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class RecallScore:
+    """Answers at one length, as shares of the questions."""
+
+    length_tokens: int
+    num_questions: int
+    true_context: Score
+    """Right answers, with the evidence as it is."""
+    follows_context: Score
+    """Answers of the changed evidence, with the evidence changed."""
+    follows_memory: Score
+    """Answers of the true evidence, with the evidence changed."""
+    closed_book: Score
+    """Right answers without any context."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecallResult:
+    """Reasoning or recall, one model."""
+
+    model: str
+    scores: list[RecallScore]
+    """Ascending by length."""
+    counts: Counts
+    remarks: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportContents:
+    """One evaluation. A suite that was not asked has no results."""
+
+    models: list[str]
+    """The first is what the others are compared with."""
+    niah: list[NiahResult] = field(default_factory=list)
+    ruler: list[RulerResult] = field(default_factory=list)
+    published: Sequence[PublishedRow] = ()
+    """Shown beside RULER's means."""
+    ruler_threshold: float | None = None
+    """RULER mean that the effective length is measured against."""
+    short: list[ShortResult] = field(default_factory=list)
+    recall: list[RecallResult] = field(default_factory=list)
+
+
+def mean_score(scores: list[Score]) -> Score:
+    """None where one is missing: a mean of fewer scores would pass for the mean of all."""
+    known = [score for score in scores if score is not None]
+    return sum(known) / len(known) if known and len(known) == len(scores) else None
+
+
+def difference(score: Score, base: Score) -> Score:
+    return score - base if score is not None and base is not None else None

@@ -1,0 +1,126 @@
+"""The report's tables as text cells; `markdown`, `section` and `terminal` give them their looks."""
+
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from eval.report.contents import NiahResult, RecallResult, ShortResult, ShortScore, difference, mean_score
+from eval.report.labels import (
+    GAP,
+    depth_label,
+    difference_label,
+    length_label,
+    length_labels,
+    score_label,
+    whole_label,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of text under a caption; the first column names the row, all others hold numbers."""
+
+    caption: str
+    columns: list[str]
+    rows: list[list[str]]
+    emphasized: set[int] = field(default_factory=set)
+    """Numbers of the rows that matter most, e.g. means."""
+
+
+class _Result(Protocol):
+    @property
+    def model(self) -> str: ...
+
+
+ResultType = TypeVar("ResultType", bound=_Result)
+
+
+def result_of(model: str, results: list[ResultType]) -> ResultType | None:
+    """The model's among several results; None: the suite was not asked of it."""
+    return next((result for result in results if result.model == model), None)
+
+
+def niah_table(result: NiahResult) -> Table:
+    """Depths × lengths."""
+    rows = [
+        [depth_label(depth), *map(whole_label, scores)]
+        for depth, scores in zip(result.depths_percent, result.scores, strict=True)
+    ]
+    means = ["mean", *(score_label(result.mean(length)) for length in result.lengths_tokens)]
+    return Table(
+        f"{result.model}: needles found, in percent, by depth and length",
+        ["depth", *length_labels(result.lengths_tokens)],
+        [*rows, means],
+        {len(rows)},
+    )
+
+
+def short_table(results: list[ShortResult], base: ShortResult | None) -> Table:
+    """Tasks × models, with the points that each is above or below the base.
+
+    Args:
+        results: At least one.
+        base: One of them.
+    """
+    scores = {result.model: {score.task: score for score in result.scores} for result in results}
+    of_base = scores[base.model] if base else {}
+    tasks = dict.fromkeys(score.task for result in results for score in result.scores)
+
+    def cell(result: ShortResult, task: str) -> str:
+        score = scores[result.model].get(task)
+        return _short_cell(score, None if result is base else of_base.get(task))
+
+    rows = [[task, *(cell(result, task) for result in results)] for task in tasks]
+    means = {
+        model: mean_score([row[task].score if task in row else None for task in tasks])
+        for model, row in scores.items()
+    }
+    base_mean = means[base.model] if base else None
+    cells = [
+        _with_change(mean, None if base and model == base.model else base_mean)
+        for model, mean in means.items()
+    ]
+    against = f"; in brackets the points above or below {base.model}" if base and len(results) > 1 else ""
+    return Table(
+        f"Short tasks, in percent, with standard errors{against}",
+        ["task", *scores],
+        [*rows, ["mean", *cells]],
+        {len(rows)},
+    )
+
+
+def recall_table(results: list[RecallResult]) -> Table:
+    """Models and lengths × what answers follow."""
+    rows = [
+        [
+            f"{result.model}, {length_label(score.length_tokens)}",
+            score_label(score.true_context),
+            score_label(score.follows_context),
+            score_label(score.follows_memory),
+            score_label(score.closed_book),
+            f"{score.num_questions:,}",
+        ]
+        for result in results
+        for score in result.scores
+    ]
+    return Table(
+        "Answers that are right with the true context; that follow a changed context, or the memory against it; "
+        "that are right without any context: percent of the questions",
+        ["model", "true", "changed", "memory", "none", "questions"],
+        rows,
+    )
+
+
+def _short_cell(score: ShortScore | None, base: ShortScore | None) -> str:
+    if score is None:
+        return GAP
+    error = (
+        f" ±{score.standard_error:.1f}"
+        if score.standard_error is not None and score.score is not None
+        else ""
+    )
+    return _with_change(score.score, base.score if base else None, error)
+
+
+def _with_change(score: float | None, base: float | None, error: str = "") -> str:
+    change = difference(score, base)
+    return score_label(score) + error + (f" ({difference_label(change)})" if change is not None else "")
