@@ -117,9 +117,13 @@ def test_haystacks_have_as_many_units(ours, task, length):
     published = REFERENCE[task][str(length)]
     _, _, found = ours(task, length)
     mean = sum(sample["num_units"] for sample in found) / len(found)
-    # The reference steps fwe by a 32nd of the length, and takes one size for all documents.
-    tolerance = {"fwe": 0.12, "qa": 0.35}.get(task.split("_")[0], 0.06)
-    assert mean == pytest.approx(max(published["num_units"]), rel=tolerance, abs=1)
+    num_tokens, num_units = max(zip(published["num_tokens"], published["num_units"], strict=True))
+    if num_tokens < 0.98 * length:
+        # Where a sample comes out too long, the reference takes off 500 words, 25 lines or 10 documents.
+        assert mean > num_units
+    else:
+        tolerance = {"fwe": 0.15, "qa": 0.25, "cwe": 0.12}.get(task.split("_")[0], 0.03)
+        assert mean == pytest.approx(num_units, rel=tolerance, abs=1)
 
 
 @pytest.mark.parametrize(("task", "length"), families("niah"))
