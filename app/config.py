@@ -735,8 +735,8 @@ class RulerConfig(Section):
     num_samples: PositiveInt = 500
     """Of each task and length."""
     data: str | None = None
-    """Folder with squad.json, hotpotqa.json and PaulGrahamEssays.json; left out: what `python -m app.bundled ruler`
-    has put into the cache."""
+    """Folder with squad.json, hotpotqa.json, PaulGrahamEssays.json or word lists; what it has not got, or all, is what
+    `python -m app.bundled ruler` has put into the cache."""
     haystack: str | None = None
     """Own text (file, folder or glob) instead of the essays; its scores are not comparable with published ones."""
 

@@ -12,6 +12,9 @@ from eval.ruler.drafting import Dice, Draft, TaskFrame
 from eval.ruler.ingredients import Ingredients, Question, QuestionSet
 from eval.token_text import TokenText
 
+_RESERVE = 0.1
+"""Documents may have fewer tokens side by side than alone: so much more of them is kept ready."""
+
 
 class DocumentQuestions:
     """Prompts of one of the tasks: sample i asks the data set's question i.
@@ -65,15 +68,17 @@ class DocumentQuestions:
             chosen.append(document)
             total += self._title_tokens[len(str(len(chosen)))] + len(self._document(data, document))
             sizes.append(total)
-            if total > limit_tokens:
+            if total > (1 + _RESERVE) * limit_tokens:
                 break
         least = len(question.evidence)
         return chosen, np.array(sizes[least - 1 :], np.int64)
 
     @cached_property
     def _title_tokens(self) -> list[int]:
-        """Of a number with so many digits, 0 to 7."""
-        return [len(self._frame.tokenize(self._title(10**num_digits // 10))) for num_digits in range(8)]
+        """Of a number with so many digits, 0 to 7, between two documents."""
+        around = len(self._frame.tokenize(".")) + len(self._frame.tokenize("The"))
+        titles = [self._title(10**num_digits // 10) for num_digits in range(8)]
+        return [len(self._frame.tokenize(f".{title}The")) - around for title in titles]
 
     def _title(self, number: int) -> str:
         title = self._settings.document.format(number=number, document="")

@@ -4,7 +4,10 @@ import pytest
 
 from benchmarks.evaluation_ruler import COMPARED_TASK, K, RulerSeconds, _seconds_of_bar
 
-BAR = "INFO:Testing\r  0%|   | 0/8 [00:00<?, ?it/s]\r 50%|# | 4/8 [00:06<00:06,  1.60s/it]\r100%|##| 8/8 [00:12<00:00,  {}]\n"
+BAR = (
+    "INFO:Testing\r  0%|   | 0/8 [00:00<?, ?it/s]\r 50%|# | 4/8 [00:06<00:06,  1.60s/it]\r"
+    "100%|##| 8/8 [00:12<00:00,  {}]\n"
+)
 
 
 def ended(stderr, code=0):

@@ -20,7 +20,7 @@ def test_prepared_words_are_returned_at_once(tmp_path):
 
 
 def test_failed_download_leaves_no_folder(tmp_path):
-    with pytest.raises(RuntimeError, match="pip could not download wonderwords==3.0.1"):
+    with pytest.raises(RuntimeError, match=r"pip could not download wonderwords==3\.0\.1"):
         prepare_ruler_words(tmp_path, out_of_reach)
     assert list(tmp_path.iterdir()) == []
 

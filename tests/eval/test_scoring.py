@@ -3,9 +3,60 @@ import pytest
 
 from eval.scoring import bootstrap_mean, clean_prediction, string_match_all, string_match_part
 
+# Prediction, references, and what NVIDIA/RULER's functions gave at c3f5e3b (its postprocess_pred, then
+# string_match_all and string_match_part), in percent.
 CASES = [
-    # prediction, references, match all, match part: as NVIDIA/RULER's functions gave them (see the fixture's source)
+    (" 1234567.", ["1234567"], 100.0, 100.0),
+    ("12345678", ["1234567"], 100.0, 100.0),
+    ("123 4567", ["1234567"], 0.0, 0.0),
+    ("", ["1234567"], 0.0, 0.0),
+    ("   \n", ["a"], 0.0, 0.0),
+    ("The answer is PARIS.", ["paris"], 100.0, 100.0),
+    ("paris", ["PARIS"], 100.0, 100.0),
+    ("Parisian", ["Paris"], 100.0, 100.0),
+    ("Pari", ["Paris"], 0.0, 0.0),
+    ("11, 22 and 33", ["11", "22", "33", "44"], 75.0, 100.0),
+    ("11 11", ["11", "11"], 100.0, 100.0),
+    ("44", ["11", "22"], 0.0, 0.0),
+    ("Rollo", ["Rollo", "rollo the viking", "Hrolf"], 33.33, 100.0),
+    ("nobody", ["Rollo", "Hrolf"], 0.0, 0.0),
+    ("a\tb", ["a b"], 0.0, 0.0),
+    ("a\tb", ["a\nb"], 100.0, 100.0),
+    ("a\x00b", ["a\nb"], 100.0, 100.0),
+    ("a\x1fb", ["a b"], 0.0, 0.0),
+    ("\x00yes\x00", ["yes"], 100.0, 100.0),
+    (" \x07 yes", ["yes "], 0.0, 0.0),
+    ("yes  no", ["yes no"], 0.0, 0.0),
+    ("x\x7fy", ["x\ny"], 0.0, 0.0),
+    ("x\x7fy", ["x\x7fy"], 100.0, 100.0),
+    ("a\r\nb", ["a\n\nb"], 100.0, 100.0),
+    ("STRASSE", ["stra\xdfe"], 0.0, 0.0),
+    ("Stra\xdfe", ["STRASSE"], 0.0, 0.0),
+    ("\u0130stanbul", ["istanbul"], 0.0, 0.0),
+    ("\xe9", ["e\u0301"], 0.0, 0.0),
+    ("anything", [""], 100.0, 100.0),
+    ("", [""], 100.0, 100.0),
+    ("AAAAA BBBBB CCCCC", ["AAAAA", "BBBBB", "CCCCC", "DDDDD", "EEEEE"], 60.0, 100.0),
+    ("aaaaa", ["AAAAA"], 100.0, 100.0),
+    ("1. apple 2. pineapple", ["apple", "pine"], 100.0, 100.0),
+    ("don't know", ["don\u2019t know"], 0.0, 0.0),
+    ("\xa0yes\xa0", ["yes\xa0"], 0.0, 0.0),
 ]
+
+
+@pytest.mark.parametrize(("prediction", "references", "all_percent", "part_percent"), CASES)
+def test_metrics_are_those_of_the_reference(prediction, references, all_percent, part_percent):
+    assert round(100 * string_match_all(prediction, references), 2) == all_percent
+    assert round(100 * string_match_part(prediction, references), 2) == part_percent
+
+
+def test_only_ends_are_cut_off():
+    assert clean_prediction(" \x00 a \t b\r\n ") == "a \n b"
+
+
+def test_an_answer_without_references_is_our_fault():
+    with pytest.raises(AssertionError):
+        string_match_part("anything", [])
 
 
 def test_a_mean_has_its_interval_around_it():
