@@ -7,6 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import Any
 
 _NO_WORD = re.compile(r"[\W_]+")
 CONTRADICTION_CHARS = 200
@@ -105,7 +106,7 @@ def _words(names: list[str]) -> set[str]:
 
 
 @cache
-def _table() -> dict[str, dict[str, dict[str, str]]]:
+def _table() -> dict[str, Any]:
     source = resources.files("eval.recall").joinpath("facts.json")
-    table: dict[str, dict[str, dict[str, str]]] = json.loads(source.read_text("utf-8"))
+    table: dict[str, Any] = json.loads(source.read_text("utf-8"))
     return table

@@ -4,34 +4,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-import numpy as np
-
 from eval.recall.facts import first_mention, normalize
 from eval.recall.maker import KINDS, Kind, Variant
 from eval.records import Record
+from eval.scoring import Mean, bootstrap_mean
 
-NUM_RESAMPLES = 1000
-CONFIDENCE_PERCENT = 95.0
 Followed = Literal["context", "memory", "neither"]
 _Verdicts = dict[Variant, Followed | None]
 """By variant; None: no answer."""
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """A share of answers, 0 to 1, with its bootstrap confidence interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
 class RecallScore:
-    """One kind of question at one length. None: there is nothing to score, or not all of it is answered.
+    """One kind of question at one length, in percent of the questions, with bootstrap confidence intervals.
 
-    A share that follows the changed context is a reader's; one that sticks to memory gives what is true in the world
-    (of a fact), or what the other wiring says (of a chain).
+    None: there is nothing to score, or not all of it is answered. Following the changed context is a reader's doing;
+    sticking to memory gives what is true in the world (of a fact) or what the other wiring says (of a chain).
     """
 
     kind: Kind
@@ -39,25 +27,25 @@ class RecallScore:
     num_questions: int
     num_failed: int
     """Requests without an answer, closed-book ones among them."""
-    true_followed: Share | None
+    true_followed: Mean | None
     """Answers as the context says, where that is true."""
-    changed_followed: Share | None
+    changed_followed: Mean | None
     """Answers as the context says, where it is changed."""
-    changed_remembered: Share | None
+    changed_remembered: Mean | None
     """Answers that give the true one instead."""
-    changed_neither: Share | None
-    both_followed: Share | None
+    changed_neither: Mean | None
+    both_followed: Mean | None
     """Questions that are answered as the context says in both variants: what guessing and sticking cannot reach."""
-    closed_book: Share | None
+    closed_book: Mean | None
     """Right without a context: what the model knows; of the invented chains no model knows any."""
     num_known: int
     """Questions that the model answers rightly without a context."""
-    known_followed: Share | None
+    known_followed: Mean | None
     """Of those: answers as the changed context says."""
-    known_remembered: Share | None
+    known_remembered: Mean | None
 
 
-_SHARES = {field.name for field in fields(RecallScore) if "Share" in str(field.type)}
+_SHARES = {field.name for field in fields(RecallScore) if "Mean" in str(field.type)}
 
 
 def followed(facts: dict[str, Any], reply: str) -> Followed:
@@ -75,7 +63,9 @@ def followed(facts: dict[str, Any], reply: str) -> Followed:
     return "memory" if remembered is not None else "neither"
 
 
-def score(records: Sequence[Record], failures_count_as_wrong: bool, seed: int = 0) -> list[RecallScore]:
+def score_recall(
+    records: Sequence[Record], failures_count_as_wrong: bool, seed: int = 0
+) -> list[RecallScore]:
     """Scores by kind and length.
 
     Args:
@@ -129,11 +119,11 @@ def _verdict(record: Record, failures_count_as_wrong: bool) -> Followed | None:
 def _score(kind: Kind, length: int, questions: list[_Verdicts], seed: int) -> RecallScore:
     assert all(len(question) == 3 for question in questions), f"{kind} at {length}: a variant is missing"
 
-    def share(of: Sequence[_Verdicts], variants: Sequence[Variant], verdict: Followed) -> Share | None:
+    def share(of: Sequence[_Verdicts], variants: Sequence[Variant], verdict: Followed) -> Mean | None:
         answers = [[question[variant] for variant in variants] for question in of]
         if not answers or any(answer is None for row in answers for answer in row):
             return None
-        return _bootstrap([all(answer == verdict for answer in row) for row in answers], seed)
+        return bootstrap_mean([[100.0 * all(answer == verdict for answer in row) for row in answers]], seed)
 
     is_known = [question["closed"] == "memory" for question in questions]
     knowledge_is_whole = all(question["closed"] is not None for question in questions)
@@ -157,12 +147,3 @@ def _score(kind: Kind, length: int, questions: list[_Verdicts], seed: int) -> Re
         known_followed=share(known, ["changed"], "context"),
         known_remembered=share(known, ["changed"], "memory"),
     )
-
-
-def _bootstrap(is_so: Sequence[bool], seed: int) -> Share:
-    """A share, and the interval that holds the middle of the shares of resampled questions."""
-    values = np.array(is_so, np.float64)
-    drawn = np.random.default_rng(seed).integers(0, len(values), (NUM_RESAMPLES, len(values)))
-    tail = (100.0 - CONFIDENCE_PERCENT) / 2
-    low, high = np.percentile(values[drawn].mean(axis=1), [tail, 100.0 - tail])
-    return Share(float(values.mean()), float(low), float(high))

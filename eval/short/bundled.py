@@ -12,7 +12,6 @@ from typing import Any
 from eval.recall.facts import first_mention, normalize
 from eval.short.instructions import holds
 
-GROUP = "longstrap_short"
 TASKS = ("longstrap_instructions", "longstrap_arithmetic", "longstrap_facts", "longstrap_reading")
 DATA = Path(str(resources.files("eval.short").joinpath("data")))
 LETTERS = "ABCD"

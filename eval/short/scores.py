@@ -24,6 +24,8 @@ class TaskScore:
     stderr: float | None
     """None: lm-eval knows none for the metric, or there is one question only."""
     num_samples: int
+    group: str | None = None
+    """That it is part of, and that has a score of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,15 @@ class ShortScores:
 
     model: str
     scores: list[TaskScore]
+
+    @property
+    def headlines(self) -> list[TaskScore]:
+        """One score a task, by the metric that it names first; of groups with a score of their own only that."""
+        firsts: dict[str, TaskScore] = {}
+        for score in self.scores:
+            if score.group is None:
+                firsts.setdefault(score.task, score)
+        return list(firsts.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +69,9 @@ def read_scores(results: dict[str, Any]) -> list[TaskScore]:
         results: Its `results`: by task and group the metrics, `NAME,FILTER` and `NAME_stderr,FILTER`.
     """
     scores = []
+    groups = results.get("group_subtasks", {})
+    with_scores = [name for name, entry in results["results"].items() if any("," in key for key in entry)]
+    group_of = {task: name for name, parts in groups.items() if name in with_scores for task in parts}
     for task, entry in results["results"].items():
         for key, value in entry.items():
             metric, comma, filter_name = key.partition(",")
@@ -74,9 +88,9 @@ def read_scores(results: dict[str, Any]) -> list[TaskScore]:
                     score=float(value),
                     stderr=float(stderr) if is_number else None,
                     num_samples=int(counts.get(key, entry.get("sample_len", 0))),
+                    group=group_of.get(task),
                 )
             )
-    groups = results.get("group_subtasks", {})
     return sorted(scores, key=lambda score: score.task not in groups)
 
 

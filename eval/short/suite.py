@@ -5,7 +5,7 @@ import logging
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import quote
@@ -13,12 +13,11 @@ from urllib.parse import quote
 from app.config import EvaluateConfig, cache_dir
 from app.storage import Folder
 from app.tokens import Tokenizer
-from eval.client import EndpointAwayError
 from eval.samples import fingerprint
-from eval.short.bundled import DATA
+from eval.short.bundled import DATA, TASKS
 from eval.short.endpoint import endpoint_model
 from eval.short.scores import ShortScores, TaskScore, compare, read_scores, write_comparison
-from eval.short.tasks import BUNDLED, check_tasks, task_manager, task_names
+from eval.short.tasks import check_tasks, task_manager, task_names
 
 RESULTS_SUFFIX = ".json"
 SAMPLES_SUFFIX = "-samples.jsonl"
@@ -52,40 +51,85 @@ def run_short(
         report: Gets a line for each task.
 
     Raises:
-        ValueError: a task is not known, or its data or the endpoint's kind of answers are not to be had.
-        EndpointAwayError: the endpoint does not answer, or fails.
+        ValueError: a task is not known, or its data or the endpoint's kind of answers are not to be had, or the
+            endpoint refuses a question or does not answer any more.
     """
+    asking = _Asking(config, model, tokenizer, url, key, folder)
     names = task_names(config.short.tasks)
-    settings = {name: _settings(config, name, tokenizer) for name in names}
-    found = {name: _read(folder, name, settings[name]) for name in names}
+    found = {name: asking.read(name) for name in names}
     missing = [name for name in names if found[name] is None]
     if missing:
         with _calm_logs():
             manager = task_manager(missing)
-            sizes = check_tasks(manager, missing, config.api)
+            sizes = check_tasks(manager, missing, config.api, config.short.num_samples)
             for name in missing:
-                num = min(sizes[name], config.short.num_samples or sizes[name])
-                report(
-                    f"short {model}: {name}, {num:,} questions"
-                    + (" of each task" if num < sizes[name] else "")
-                )
-                found[name] = _ask(config, model, tokenizer, url, key, folder, manager, name, settings[name])
-    short_scores = ShortScores(model, [score for name in names for score in found[name] or []])
-    write_comparison(folder, compare([short_scores]))
-    return short_scores
+                report(f"short {model}: {name}, {sizes[name]:,} questions")
+                found[name] = asking.ask(manager, name)
+    scores = ShortScores(model, [score for name in names for score in found[name] or []])
+    write_comparison(folder, compare([scores]))
+    return scores
 
 
-def _settings(config: EvaluateConfig, name: str, tokenizer: Tokenizer) -> dict[str, Any]:
-    """What a task's results depend on besides the model."""
-    return {
-        "task": name,
-        "num_samples": config.short.num_samples,
-        "template": "chat" if config.api == "chat" else config.template,
-        "api": config.api,
-        "tokenizer": tokenizer.fingerprint,
-        "lm_eval": version("lm_eval"),
-        "data": _bundled_fingerprint() if name in BUNDLED else None,
-    }
+@dataclass(frozen=True)
+class _Asking:
+    """One model's tasks."""
+
+    config: EvaluateConfig
+    model: str
+    tokenizer: Tokenizer
+    url: str
+    key: str | None = field(repr=False)
+    folder: Folder
+
+    def read(self, name: str) -> list[TaskScore] | None:
+        """Scores that are there already, of just these settings."""
+        file_name = _stem(name) + RESULTS_SUFFIX
+        if not self.folder.exists(file_name):
+            return None
+        written = self.folder.read_json(file_name)
+        is_same = written["settings"] == self._settings(name)
+        return [TaskScore(**score) for score in written["scores"]] if is_same else None
+
+    def ask(self, manager: Any, name: str) -> list[TaskScore]:
+        """Ask one task or group, and write its scores down."""
+        import aiohttp
+        import requests
+        from lm_eval import simple_evaluate
+
+        settings = self._settings(name)
+        # Two runs that call their models the same share no answers.
+        identity = {**settings, "model": self.model, "folder": self.folder.uri}
+        unfinished = cache_dir() / "short" / fingerprint(identity)
+        try:
+            results = simple_evaluate(
+                model=endpoint_model(self.config, self.model, self.tokenizer, self.url, self.key),
+                tasks=[name],
+                task_manager=manager,
+                limit=self.config.short.num_samples,
+                apply_chat_template=settings["template"] == "chat",
+                use_cache=str(unfinished / "answers"),
+            )
+        except (aiohttp.ClientError, requests.RequestException, TimeoutError) as error:
+            raise ValueError(_reason(error, name, self.url)) from error
+        scores = read_scores(results)
+        # The scores come last: they say that all is there.
+        self.folder.write_bytes(_stem(name) + SAMPLES_SUFFIX, _sample_lines(results["samples"]))
+        written = {"settings": settings, "scores": [asdict(score) for score in scores]}
+        self.folder.write_json(_stem(name) + RESULTS_SUFFIX, written)
+        shutil.rmtree(unfinished, ignore_errors=True)
+        return scores
+
+    def _settings(self, name: str) -> dict[str, Any]:
+        """What a task's results depend on besides the model."""
+        return {
+            "task": name,
+            "num_samples": self.config.short.num_samples,
+            "template": "chat" if self.config.api == "chat" else self.config.template,
+            "api": self.config.api,
+            "tokenizer": self.tokenizer.fingerprint,
+            "lm_eval": version("lm_eval"),
+            "data": _bundled_fingerprint() if name in TASKS else None,
+        }
 
 
 def _bundled_fingerprint() -> str:
@@ -94,52 +138,8 @@ def _bundled_fingerprint() -> str:
     )
 
 
-def _read(folder: Folder, name: str, settings: dict[str, Any]) -> list[TaskScore] | None:
-    """Scores that are there already, of just these settings."""
-    file_name = f"{quote(name, safe='')}{RESULTS_SUFFIX}"
-    if not folder.exists(file_name):
-        return None
-    written = folder.read_json(file_name)
-    return [TaskScore(**score) for score in written["scores"]] if written["settings"] == settings else None
-
-
-def _ask(
-    config: EvaluateConfig,
-    model: str,
-    tokenizer: Tokenizer,
-    url: str,
-    key: str | None,
-    folder: Folder,
-    manager: Any,
-    name: str,
-    settings: dict[str, Any],
-) -> list[TaskScore]:
-    import aiohttp
-    import requests
-    from lm_eval import simple_evaluate
-
-    # Two runs that call their models the same share no answers.
-    unfinished = cache_dir() / "short" / fingerprint({**settings, "model": model, "folder": folder.uri})
-    try:
-        results = simple_evaluate(
-            model=endpoint_model(config, model, tokenizer, url, key),
-            tasks=[name],
-            task_manager=manager,
-            limit=config.short.num_samples,
-            apply_chat_template=settings["template"] == "chat",
-            use_cache=str(unfinished / "answers"),
-        )
-    except (aiohttp.ClientError, requests.RequestException, TimeoutError) as error:
-        raise _failure(error, name, url) from error
-    scores = read_scores(results)
-    stem = quote(name, safe="")
-    # The scores come last: they say that all is there.
-    folder.write_bytes(f"{stem}{SAMPLES_SUFFIX}", _sample_lines(results["samples"]))
-    folder.write_json(
-        f"{stem}{RESULTS_SUFFIX}", {"settings": settings, "scores": [asdict(score) for score in scores]}
-    )
-    shutil.rmtree(unfinished, ignore_errors=True)
-    return scores
+def _stem(name: str) -> str:
+    return quote(name, safe="")
 
 
 def _sample_lines(samples: dict[str, list[dict[str, Any]]]) -> bytes:
@@ -160,17 +160,16 @@ def _sample_lines(samples: dict[str, list[dict[str, Any]]]) -> bytes:
     return "".join(lines).encode("utf-8", "replace")
 
 
-def _failure(error: Exception, name: str, url: str) -> Exception:
-    """The endpoint refuses for good, or is away."""
+def _reason(error: Exception, name: str, url: str) -> str:
+    """Whether the endpoint refuses for good, or is away."""
     response = getattr(error, "response", None)
     status = getattr(error, "status", None) or getattr(response, "status_code", None)
     reason = " ".join(str(error).split())[:200] or type(error).__name__
     if isinstance(status, int) and 400 <= status < 500 and status not in _PASSING_STATUS:
-        return ValueError(
-            f"evaluate.short.tasks: {url} refuses a question of {name} ({reason}); its own words are in the log above"
-        )
-    return EndpointAwayError(
-        f"{url} does not answer {name} of the short tasks ({reason}); start again to go on"
+        return f"evaluate.short.tasks: {url} refuses a question of {name} ({reason}); see its words in the log above"
+    return (
+        f"evaluate.url: {url} does not answer any more ({reason}); what is answered is kept, and the same command goes "
+        f"on from there"
     )
 
 

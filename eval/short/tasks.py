@@ -3,17 +3,16 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from eval.short.bundled import DATA, GROUP, TASKS
+from eval.short.bundled import DATA, TASKS
 
-BUNDLED = (GROUP, *TASKS)
 _WRITTEN = "generate_until"
 _SENTENCE_SPLITTER = "tokenizers/punkt_tab"
 _NEEDS_SENTENCE_SPLITTER = ("ifeval", "leaderboard_ifeval")
 
 
 def task_names(tasks: Sequence[str]) -> list[str]:
-    """Tasks and groups to be asked, each once; the bundled group where none is named."""
-    return list(dict.fromkeys(tasks)) or [GROUP]
+    """Tasks and groups to be asked, each once; the bundled ones where none is named."""
+    return list(dict.fromkeys(tasks)) or list(TASKS)
 
 
 def task_manager(names: Sequence[str]) -> Any:
@@ -23,11 +22,19 @@ def task_manager(names: Sequence[str]) -> Any:
     """
     from lm_eval.tasks import TaskManager
 
-    return TaskManager(include_path=DATA, include_defaults=any(name not in BUNDLED for name in names))
+    return TaskManager(include_path=DATA, include_defaults=any(name not in TASKS for name in names))
 
 
-def check_tasks(manager: Any, names: Sequence[str], api: Literal["completions", "chat"]) -> dict[str, int]:
+def check_tasks(
+    manager: Any, names: Sequence[str], api: Literal["completions", "chat"], num_samples: int | None = None
+) -> dict[str, int]:
     """Load each task once, before anything is asked.
+
+    Args:
+        manager: Knows them.
+        names: Tasks and groups.
+        api: Of the endpoint.
+        num_samples: Of each task at most; None: all.
 
     Returns:
         How many questions each has.
@@ -35,10 +42,10 @@ def check_tasks(manager: Any, names: Sequence[str], api: Literal["completions", 
     Raises:
         ValueError: lm-eval knows no such task, its data cannot be had, or the API cannot answer it.
     """
-    return {name: _check_task(manager, name, api) for name in names}
+    return {name: _check_task(manager, name, api, num_samples) for name in names}
 
 
-def _check_task(manager: Any, name: str, api: str) -> int:
+def _check_task(manager: Any, name: str, api: str, num_samples: int | None) -> int:
     if name not in manager.task_index:
         raise ValueError(
             f"evaluate.short.tasks: lm-eval has no task {name!r}; `lm-eval ls tasks` lists them, and left empty the "
@@ -59,13 +66,14 @@ def _check_task(manager: Any, name: str, api: str) -> int:
             f"evaluate.short.tasks: the data of {name} can't be had ({_line(error)}); ask where the Hugging Face hub "
             f"is reached or HF_HOME holds the data, or leave short.tasks empty for the bundled set"
         ) from error
-    for task_name, task in tasks.items():
-        if api == "chat" and task_name and task.OUTPUT_TYPE != _WRITTEN:
+    for task in tasks.values():
+        if api == "chat" and task.OUTPUT_TYPE != _WRITTEN:
             raise ValueError(
                 f"evaluate.short.tasks: {name} compares log probabilities, which chat endpoints don't give; set "
                 f"evaluate.api to completions, or leave the task out"
             )
-    return sum(len(task.eval_docs) for task in tasks.values())
+    sizes = [len(task.eval_docs) for task in tasks.values()]
+    return sum(size if num_samples is None else min(size, num_samples) for size in sizes)
 
 
 def _check_sentence_splitter(name: str) -> None:

@@ -36,10 +36,26 @@ RESULTS = {
 def test_scores_are_read_groups_first():
     assert read_scores(RESULTS) == [
         TaskScore("bbh", "acc_norm", "none", 0.6, 0.2, 20),
-        TaskScore("bbh_a", "acc_norm", "none", 0.5, 0.1, 10),
+        TaskScore("bbh_a", "acc_norm", "none", 0.5, 0.1, 10, "bbh"),
         TaskScore("ifeval", "strict_acc", "none", 0.25, None, 4),
         TaskScore("ifeval", "exact", "flexible", 1.0, None, 4),
     ]
+
+
+def test_headlines_are_one_a_task_and_groups_stand_for_their_parts():
+    headlines = ShortScores("m", read_scores(RESULTS)).headlines
+    assert [(score.task, score.metric) for score in headlines] == [
+        ("bbh", "acc_norm"),
+        ("ifeval", "strict_acc"),
+    ]
+
+
+def test_a_group_without_a_score_does_not_stand_for_its_parts():
+    results = {
+        "results": {"a": RESULTS["results"]["bbh_a"], "all": {"alias": "all"}},
+        "group_subtasks": {"all": ["a"]},
+    }
+    assert [score.task for score in ShortScores("m", read_scores(results)).headlines] == ["a"]
 
 
 def score(value, stderr=0.03, task="t"):

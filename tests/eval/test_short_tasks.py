@@ -2,7 +2,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from eval.short.tasks import BUNDLED, check_tasks, task_names
+from eval.short.bundled import TASKS
+from eval.short.tasks import check_tasks, task_names
 
 
 class Manager:
@@ -27,10 +28,9 @@ def fail(error):
     return load
 
 
-def test_the_bundled_group_is_asked_where_none_is_named():
-    assert task_names([]) == ["longstrap_short"]
+def test_the_bundled_tasks_are_asked_where_none_is_named():
+    assert task_names([]) == list(TASKS)
     assert task_names(["b", "a", "b"]) == ["b", "a"]
-    assert "longstrap_short" in BUNDLED
 
 
 def test_questions_of_all_tasks_of_a_group_are_counted():
@@ -38,6 +38,7 @@ def test_questions_of_all_tasks_of_a_group_are_counted():
         group=lambda: {"a": task(num_docs=3), "b": task(num_docs=4)}, single=lambda: {"single": task()}
     )
     assert check_tasks(manager, ["group", "single"], "chat") == {"group": 7, "single": 3}
+    assert check_tasks(manager, ["group", "single"], "chat", num_samples=3) == {"group": 6, "single": 3}
 
 
 @pytest.mark.parametrize(

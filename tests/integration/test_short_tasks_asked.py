@@ -7,8 +7,7 @@ import pytest
 
 from app.config import EvaluateConfig, ShortConfig
 from app.storage import Folder
-from eval.client import EndpointAwayError
-from eval.short.bundled import DATA
+from eval.short.bundled import DATA, TASKS
 from eval.short.suite import run_short
 from eval.short.tasks import check_tasks, task_manager
 from tests.eval.completions_double import Answer, CompletionsDouble
@@ -79,11 +78,10 @@ def test_the_bundled_set_is_asked_scored_and_not_asked_again(tokenizer, tmp_path
     found = by_task(scores)
     assert found["longstrap_arithmetic"] == found["longstrap_facts"] == found["longstrap_reading"] == 1.0
     assert 0.0 <= found["longstrap_instructions"] < 1.0
-    assert found["longstrap_short"] == pytest.approx(sum(list(found.values())[1:]) / 4)
-    assert scores.scores[0].task == "longstrap_short"
-    assert all(score.num_samples == NUM_SAMPLES for score in scores.scores[1:])
+    assert [score.task for score in scores.headlines] == list(TASKS)
+    assert all(score.num_samples == NUM_SAMPLES for score in scores.scores)
     assert next(s for s in scores.scores if s.task == "longstrap_facts").stderr == 0.0
-    assert lines == ["short m: longstrap_short, 3 questions of each task"]
+    assert lines == [f"short m: {task}, 3 questions" for task in TASKS]
     # Prompts are the template's, greedy, and never cut off.
     body = endpoint.asked[0]
     text = tokenizer._hf.decode(body["prompt"][0])
@@ -114,9 +112,10 @@ def test_a_run_that_broke_off_asks_only_what_is_missing(tokenizer, tmp_path):
         return knows(body) if len(endpoint.asked) <= 5 else Answer(status=503)
 
     with CompletionsDouble(away) as endpoint:
-        with pytest.raises(EndpointAwayError, match="does not answer longstrap_short"):
+        with pytest.raises(ValueError, match=r"^evaluate\.url: http.* does not answer any more"):
             run(endpoint, tokenizer, tmp_path, num_concurrent_requests=1)
-        assert not (tmp_path / "m" / "longstrap_short.json").exists()
+        assert (tmp_path / "m" / "longstrap_instructions.json").exists()
+        assert not (tmp_path / "m" / "longstrap_arithmetic.json").exists()
         answered = [str(body["prompt"][0]) for body in endpoint.asked[:5]]
         del endpoint.asked[:]
         endpoint.script = knows
