@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -43,7 +43,7 @@ class CallAnswerer:
         self._takes_seeds = takes_seeds
         self._on_death = on_death
 
-    async def answer(self, call: str, body: bytes) -> AsyncIterator[Message]:
+    async def answer(self, call: str, body: bytes) -> AsyncGenerator[Message, None]:
         """Messages of one answer; an error is one too."""
         yield None
         try:
@@ -54,7 +54,7 @@ class CallAnswerer:
             fault = self._fault_of(error)
             yield Reply(fault.status, JSON, fault.body())
 
-    async def _ask(self, call: str, body: bytes) -> AsyncIterator[Message]:
+    async def _ask(self, call: str, body: bytes) -> AsyncGenerator[Message, None]:
         request = self._parsers[call](body)
         # The engine's requests are told apart by it: two of one client's choice must not meet.
         request.request_id = uuid.uuid4().hex
@@ -96,7 +96,7 @@ class CallAnswerer:
         return RequestError(500, "the engine failed on this request; the replica's log says where")
 
 
-async def in_bundles(pieces: AsyncIterator[str], pause_sec: float) -> AsyncIterator[str]:
+async def in_bundles(pieces: AsyncIterator[str], pause_sec: float) -> AsyncGenerator[str, None]:
     """Pieces of a text joined: the first at once, then whatever has come in a pause.
 
     Args:

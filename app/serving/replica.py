@@ -26,7 +26,7 @@ LAST_WORDS_SEC = 0.5
 class ModelReplica:
     """An engine and what is asked of it."""
 
-    async def __init__(
+    async def __init__(  # type: ignore[misc]  # Serve awaits it
         self, name: str, served: ServedModelConfig, source: str, max_model_tokens: int | None
     ) -> None:
         """Load the model.
@@ -122,7 +122,8 @@ def placement_bundles(served: ServedModelConfig) -> list[dict[str, float]]:
     if not served.gpus_per_replica:
         return [{"CPU": served.cpus_per_replica, "GPU": 0}]
     num_gpus = int(served.gpus_per_replica)
-    return [{"CPU": served.cpus_per_replica, "GPU": 1}, *({"GPU": 1} for _ in range(num_gpus - 1))]
+    others: list[dict[str, float]] = [{"GPU": 1} for _ in range(num_gpus - 1)]
+    return [{"CPU": served.cpus_per_replica, "GPU": 1}, *others]
 
 
 def placement_strategy(served: ServedModelConfig) -> str:

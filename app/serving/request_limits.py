@@ -37,9 +37,9 @@ class Deadline:
         await self._timeout.__aenter__()
         self._running.add(self._timeout)
 
-    async def __aexit__(self, *error: Any) -> bool | None:
+    async def __aexit__(self, *error: Any) -> None:
         self._running.discard(self._timeout)
-        return await self._timeout.__aexit__(*error)
+        await self._timeout.__aexit__(*error)
 
 
 async def read_body(request: Request, max_bytes: int) -> bytes:

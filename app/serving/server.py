@@ -202,9 +202,9 @@ def _describe(counts: dict[str, int]) -> str:
 
 def _has_token_authentication() -> bool:
     """Whether the Ray that this process is connected to asks everybody for a token."""
-    from ray._raylet import AuthenticationMode, get_authentication_mode
+    from ray._private.authentication.authentication_utils import is_token_auth_enabled
 
-    return bool(get_authentication_mode() == AuthenticationMode.TOKEN)
+    return bool(is_token_auth_enabled())
 
 
 @contextlib.contextmanager

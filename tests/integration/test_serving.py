@@ -230,7 +230,7 @@ def test_a_full_queue_is_refused_with_its_limit(served):
         async with httpx.AsyncClient(timeout=200, limits=limits, headers=served.headers) as client:
             body = {"model": "base", "prompt": "Once upon a time", "max_tokens": 4}
             return await asyncio.gather(
-                *(client.post(f"{served.url}/completions", json=body) for _ in range(300))
+                *(client.post(f"{served.url}/completions", json=body) for _ in range(240))
             )
 
     responses = asyncio.run(run())
