@@ -21,8 +21,9 @@ from eval.records import Record, RecordStore
 from eval.report.contents import NiahResult, RecallResult, ReportContents, RulerResult, ShortResult
 from eval.report.terminal import print_report
 from eval.report.writing import write_report
-from eval.results import published_rows, recall_result, ruler_result, short_result
+from eval.results import recall_result, ruler_result, short_result
 from eval.ruler.maker import RulerMaker
+from eval.ruler.published import PUBLISHED
 from eval.ruler.scores import EFFECTIVE_ABOVE
 from eval.runner import Runner, unanswered
 from eval.samples import SampleMaker
@@ -94,7 +95,7 @@ class Evaluation:
             models=[model.name for model in models],
             niah=niah,
             ruler=ruler,
-            published=published_rows(self._settings.ruler.lengths_tokens) if ruler else [],
+            published=PUBLISHED if ruler else (),
             ruler_threshold=EFFECTIVE_ABOVE,
             short=short,
             recall=recall,

@@ -7,7 +7,6 @@ from eval.recall.scores import score_recall
 from eval.records import Record
 from eval.report.contents import (
     Counts,
-    PublishedRow,
     RecallResult,
     RecallScore,
     RulerResult,
@@ -15,7 +14,6 @@ from eval.report.contents import (
     ShortScore,
 )
 from eval.ruler.definitions import TASKS
-from eval.ruler.published import PUBLISHED
 from eval.ruler.scores import RulerScores, score_ruler
 from eval.scoring import Mean
 from eval.short.scores import ShortScores
@@ -90,12 +88,6 @@ def short_result(scores: ShortScores) -> ShortResult:
             for score in scores.headlines
         ],
     )
-
-
-def published_rows(lengths_tokens: Sequence[int]) -> list[PublishedRow]:
-    """Published rows that have a mean at one of the lengths."""
-    asked = set(lengths_tokens)
-    return [PublishedRow(row.model, row.source, row.means) for row in PUBLISHED if asked & set(row.means)]
 
 
 def _ruler_remarks(settings: EvaluateConfig, scores: RulerScores) -> list[str]:

@@ -110,8 +110,10 @@ class ShortResult:
 
 @dataclass(frozen=True, slots=True)
 class RecallScore:
-    """Answers at one length, as shares of the questions."""
+    """Answers to one kind of question at one length, as shares of the questions."""
 
+    kind: str
+    """Facts of the world, or invented chains."""
     length_tokens: int
     num_questions: int
     true_context: Score

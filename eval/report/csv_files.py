@@ -73,6 +73,7 @@ def short_csv(results: list[ShortResult]) -> str:
 def recall_csv(results: list[RecallResult]) -> str:
     columns = [
         "model",
+        "kind",
         "length_tokens",
         "num_questions",
         "true_context_percent",
@@ -85,6 +86,7 @@ def recall_csv(results: list[RecallResult]) -> str:
         (
             (
                 result.model,
+                score.kind,
                 score.length_tokens,
                 score.num_questions,
                 score.true_context,

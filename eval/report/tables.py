@@ -92,7 +92,7 @@ def recall_table(results: list[RecallResult]) -> Table:
     """Models and lengths × what answers follow."""
     rows = [
         [
-            f"{result.model}, {length_label(score.length_tokens)}",
+            f"{result.model}, {score.kind}, {length_label(score.length_tokens)}",
             score_label(score.true_context),
             score_label(score.follows_context),
             score_label(score.follows_memory),
