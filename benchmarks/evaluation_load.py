@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import statistics
 import time
 from collections.abc import Sequence
 
@@ -11,7 +10,7 @@ import httpx
 from app.config import EvaluateConfig
 from app.storage import Folder
 from eval.client import EvaluationClient
-from eval.records import RecordStore
+from eval.records import Record, RecordStore
 from eval.runner import Runner
 from eval.samples import Sample
 
@@ -50,22 +49,36 @@ def runner_sec(url: str, model: str, samples: Sequence[Sample], num_concurrent: 
     Raises:
         RuntimeError: one was not answered.
     """
+    started = time.perf_counter()
+    runner_records(url, model, samples, num_concurrent, folder)
+    return time.perf_counter() - started
 
-    async def run() -> float:
+
+def runner_records(
+    url: str, model: str, samples: Sequence[Sample], num_concurrent: int, folder: Folder
+) -> list[Record]:
+    """What the evaluation's runner has of them.
+
+    Raises:
+        RuntimeError: one was not answered.
+    """
+
+    async def run() -> RecordStore:
         client = EvaluationClient(EvaluateConfig(), url, None, model)
         store = RecordStore(folder)
         runner = Runner(client, store, num_concurrent, None, lambda line: None, 3600.0, "benchmark")
-        started = time.perf_counter()
         try:
             await runner.ask_all(iter(samples), len(samples))
         finally:
             await client.close()
-        sec = time.perf_counter() - started
-        if failed := [sample.sample_id for sample in samples if not store.is_answered(sample.sample_id)]:
-            raise RuntimeError(f"not answered: {failed[0]}: {store[failed[0]].error}")
-        return sec
+        return store
 
-    return asyncio.run(run())
+    store = asyncio.run(run())
+    records = [store[sample.sample_id] for sample in samples]
+    for record in records:
+        if record.reply is None:
+            raise RuntimeError(f"{record.sample_id} was not answered: {record.error}")
+    return records
 
 
 def first_token_sec(url: str, model: str, samples: Sequence[Sample]) -> list[float]:
@@ -84,10 +97,6 @@ def first_token_sec(url: str, model: str, samples: Sequence[Sample]) -> list[flo
             assert first_sec, "a stream has a token"
             found.append(first_sec)
     return found
-
-
-def median_ratio(ours: Sequence[float], other: Sequence[float]) -> float:
-    return statistics.median(ours) / statistics.median(other)
 
 
 def _body(model: str, sample: Sample) -> dict[str, object]:
