@@ -49,6 +49,17 @@ class Stretch:
     """Ascending places behind words and sentences, the beginning among them."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Longest:
+    """Of the prompts of all depths with one haystack."""
+
+    num_haystack_tokens: int
+    num_prompt_tokens: int
+
+    def __len__(self) -> int:
+        return self.num_prompt_tokens
+
+
 class NiahMaker:
     """The samples of a grid of lengths × depths × trials. A trial's needles are the same in all its cells.
 
@@ -174,25 +185,18 @@ class NiahMaker:
             inner = borders[(borders > start + 2 * OPENING_TOKENS) & (borders <= stop)] + moved
             return np.concatenate([np.zeros(1, np.int64), inner])
 
-        sentences = moved_places(repeated.sentences)
-        return Stretch(tokens, sentences, np.union1d(sentences, moved_places(repeated.words)))
+        return Stretch(tokens, moved_places(repeated.sentences), moved_places(repeated.words))
 
     def _fitting_haystack(self, trial: int, length_tokens: int, needles: Needles, stretch: Stretch) -> int:
         """Tokens of haystack with which the prompts of all depths stay within the length."""
         known = self._num_haystack_tokens
         if (trial, length_tokens) not in known:
-            num_fitting: dict[int, int] = {}
 
-            def build(num_tokens: int) -> TokenText:
-                num_tokens = RepeatedText.last_up_to(stretch.cuts, num_tokens)
-                longest = max(self._prompts(needles, stretch, num_tokens), key=len)
-                num_fitting[len(longest)] = num_tokens
-                return longest
+            def build(index: int) -> _Longest:
+                num_tokens = int(stretch.cuts[index])
+                return _Longest(num_tokens, max(map(len, self._prompts(needles, stretch, num_tokens))))
 
-            fixed = self._frame.count_around(needles.answer_prefix) + sum(
-                map(self._tokenizer.count, [self._niah.introduction, needles.question, *needles.sentences])
-            )
-            found = num_fitting[len(fit(build, length_tokens - self._niah.max_output_tokens, fixed))]
+            found = fit(build, stretch.cuts, length_tokens - self._niah.max_output_tokens).num_haystack_tokens
             if not found:
                 raise ValueError(
                     f"evaluate.niah.lengths_tokens: {length_tokens} leave no room for a haystack; give more"

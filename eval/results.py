@@ -66,6 +66,7 @@ def recall_result(model: str, settings: EvaluateConfig, records: Sequence[Record
             true_context=_value(score.true_followed),
             follows_context=_value(score.changed_followed),
             follows_memory=_value(score.changed_remembered),
+            follows_both=_value(score.both_followed),
             closed_book=_value(score.closed_book),
         )
         for score in score_recall(records, settings.failures_count_as_wrong, seed)

@@ -4,7 +4,7 @@ A score that is None is a gap: it was not measured in full, and no table or pict
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 Score = float | None
@@ -90,10 +90,11 @@ class PublishedRow(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ShortScore:
-    """One short task."""
+    """One metric of a short task."""
 
     task: str
     metric: str
+    """With the filter of the replies, where a task has several."""
     score: Score
     standard_error: float | None
     num_samples: int
@@ -122,6 +123,8 @@ class RecallScore:
     """Answers of the changed evidence, with the evidence changed."""
     follows_memory: Score
     """Answers of the true evidence, with the evidence changed."""
+    follows_both: Score
+    """Answers of the evidence, true as well as changed: what neither guessing nor memory reaches."""
     closed_book: Score
     """Right answers without any context."""
 
@@ -132,7 +135,7 @@ class RecallResult:
 
     model: str
     scores: list[RecallScore]
-    """Ascending by length."""
+    """Kind by kind, ascending by length."""
     counts: Counts
     remarks: list[str] = field(default_factory=list)
 
@@ -151,6 +154,13 @@ class ReportContents:
     """RULER mean that the effective length is measured against."""
     short: list[ShortResult] = field(default_factory=list)
     recall: list[RecallResult] = field(default_factory=list)
+
+    def measured(self) -> "ReportContents":
+        """Without the results of models that read none of a suite's lengths."""
+        niah = [result for result in self.niah if result.lengths_tokens]
+        ruler = [result for result in self.ruler if result.lengths_tokens]
+        recall = [result for result in self.recall if result.scores]
+        return replace(self, niah=niah, ruler=ruler, recall=recall)
 
 
 def mean_score(scores: list[Score]) -> Score:

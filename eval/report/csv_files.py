@@ -79,6 +79,7 @@ def recall_csv(results: list[RecallResult]) -> str:
         "true_context_percent",
         "follows_context_percent",
         "follows_memory_percent",
+        "follows_both_percent",
         "closed_book_percent",
     ]
     return _csv(
@@ -92,6 +93,7 @@ def recall_csv(results: list[RecallResult]) -> str:
                 score.true_context,
                 score.follows_context,
                 score.follows_memory,
+                score.follows_both,
                 score.closed_book,
             )
             for result in results

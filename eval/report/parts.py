@@ -42,6 +42,7 @@ class Part:
 
 def make_parts(contents: ReportContents) -> list[Part]:
     """A part for each suite that has results."""
+    contents = contents.measured()
     makers = (
         (contents.niah, _niah_part),
         (contents.ruler, _ruler_part),

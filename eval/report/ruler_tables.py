@@ -8,8 +8,6 @@ from eval.report.tables import Table
 
 SOURCE_MARKS = "¹²³⁴⁵⁶⁷⁸⁹"
 AGAINST_BASE = "against base"
-NONE = "none"
-"""Of the effective length: no length is above the threshold."""
 
 
 def ruler_lengths(results: list[RulerResult]) -> list[int]:
@@ -105,12 +103,12 @@ def _task_table(
 
 
 def _mean_cells(result: RulerResult, lengths: list[int], weighted: list[str]) -> list[str]:
-    effective, is_unknown = result.effective_length_tokens, None in result.means.values()
+    effective = result.effective_length_tokens
     return [
         result.model,
         *(score_label(result.means.get(length)) for length in lengths),
         *(score_label(result.weighted_means.get(name)) for name in weighted),
-        length_label(effective) if effective is not None else GAP if is_unknown else NONE,
+        length_label(effective) if effective is not None else GAP,
     ]
 
 

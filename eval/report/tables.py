@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from eval.report.contents import NiahResult, RecallResult, ShortResult, ShortScore, difference, mean_score
+from eval.report.contents import NiahResult, RecallResult, ShortResult, ShortScore, difference
 from eval.report.labels import (
     GAP,
     depth_label,
@@ -55,46 +55,38 @@ def niah_table(result: NiahResult) -> Table:
 
 
 def short_table(results: list[ShortResult], base: ShortResult | None) -> Table:
-    """Tasks × models, with the points that each is above or below the base.
+    """Tasks and metrics × models, with the points that each is above or below the base.
 
     Args:
         results: At least one.
         base: One of them.
     """
-    scores = {result.model: {score.task: score for score in result.scores} for result in results}
-    of_base = scores[base.model] if base else {}
-    tasks = dict.fromkeys(score.task for result in results for score in result.scores)
-
-    def cell(result: ShortResult, task: str) -> str:
-        score = scores[result.model].get(task)
-        return _short_cell(score, None if result is base else of_base.get(task))
-
-    rows = [[task, *(cell(result, task) for result in results)] for task in tasks]
-    means = {
-        model: mean_score([row[task].score if task in row else None for task in tasks])
-        for model, row in scores.items()
+    scores = {
+        result.model: {(score.task, score.metric): score for score in result.scores} for result in results
     }
-    base_mean = means[base.model] if base else None
-    cells = [
-        _with_change(mean, None if base and model == base.model else base_mean)
-        for model, mean in means.items()
+    of_base = scores[base.model] if base else {}
+    rows = [
+        [
+            f"{key[0]}, {key[1]}",
+            *(
+                _short_cell(scores[result.model].get(key), None if result is base else of_base.get(key))
+                for result in results
+            ),
+        ]
+        for key in dict.fromkeys(key for of_model in scores.values() for key in of_model)
     ]
     against = f"; in brackets the points above or below {base.model}" if base and len(results) > 1 else ""
-    return Table(
-        f"Short tasks, in percent, with standard errors{against}",
-        ["task", *scores],
-        [*rows, ["mean", *cells]],
-        {len(rows)},
-    )
+    return Table(f"Short tasks, in percent, with standard errors{against}", ["task", *scores], rows)
 
 
 def recall_table(results: list[RecallResult]) -> Table:
-    """Models and lengths × what answers follow."""
+    """Models, kinds of questions and lengths × what answers follow."""
     rows = [
         [
             f"{result.model}, {score.kind}, {length_label(score.length_tokens)}",
             score_label(score.true_context),
             score_label(score.follows_context),
+            score_label(score.follows_both),
             score_label(score.follows_memory),
             score_label(score.closed_book),
             f"{score.num_questions:,}",
@@ -103,9 +95,9 @@ def recall_table(results: list[RecallResult]) -> Table:
         for score in result.scores
     ]
     return Table(
-        "Answers that are right with the true context; that follow a changed context, or the memory against it; "
-        "that are right without any context: percent of the questions",
-        ["model", "true", "changed", "memory", "none", "questions"],
+        "Answers that follow the true context, a changed one, or both; that stick to memory against the changed one; "
+        "that are right without any: percent of the questions",
+        ["model", "true", "changed", "both", "memory", "none", "questions"],
         rows,
     )
 
@@ -113,14 +105,7 @@ def recall_table(results: list[RecallResult]) -> Table:
 def _short_cell(score: ShortScore | None, base: ShortScore | None) -> str:
     if score is None:
         return GAP
-    error = (
-        f" ±{score.standard_error:.1f}"
-        if score.standard_error is not None and score.score is not None
-        else ""
-    )
-    return _with_change(score.score, base.score if base else None, error)
-
-
-def _with_change(score: float | None, base: float | None, error: str = "") -> str:
-    change = difference(score, base)
-    return score_label(score) + error + (f" ({difference_label(change)})" if change is not None else "")
+    has_error = score.standard_error is not None and score.score is not None
+    error = f" ±{score.standard_error:.1f}" if has_error else ""
+    change = difference(score.score, base.score) if base else None
+    return score_label(score.score) + error + (f" ({difference_label(change)})" if change is not None else "")

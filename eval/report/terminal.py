@@ -26,6 +26,7 @@ DEPTH_CHARS = 5
 
 def print_report(contents: ReportContents, console: Console) -> None:
     """Print all suites that have results, and what must be known of them."""
+    contents = contents.measured()
     width = min(console.width, WIDTH_CHARS) - INDENT_CHARS
     for part in make_parts(contents):
         console.print()

@@ -20,6 +20,7 @@ def write_report(folder: Folder, contents: ReportContents) -> list[str]:
     Returns:
         Their names.
     """
+    contents = contents.measured()
     files = {name: text.encode("utf-8", "replace") for name, text in _tables(contents).items()}
     if contents.niah:
         files[NIAH_PICTURE] = draw_niah(contents.niah)

@@ -1,10 +1,10 @@
-from report_contents import TASKS, make_contents, make_niah, make_ruler, make_short
+from report_contents import TASKS, make_contents, make_niah, make_recall, make_ruler, make_short
 
 from eval.report.contents import ShortResult, ShortScore
 from eval.report.markdown import render_markdown, render_table
 from eval.report.parts import make_parts
 from eval.report.ruler_tables import ruler_difference_table, ruler_means_table, ruler_task_table
-from eval.report.tables import Table, niah_table, short_table
+from eval.report.tables import Table, niah_table, recall_table, short_table
 
 LENGTHS = [32768, 131072]
 
@@ -35,7 +35,7 @@ def test_means_stand_beside_the_base_and_published_rows():
     base, stage = contents.ruler
     table = ruler_means_table(contents.ruler, base, contents.published)
     assert table.columns == ["model", "32k", "128k", "w. inc", "w. dec", "effective"]
-    assert row_of(table, base.model)[-1] == "none"
+    assert row_of(table, base.model)[-1] == "–"
     assert row_of(table, stage.model)[-1] == "128k"
     change = stage.means[131072] - base.means[131072]
     assert row_of(table, "against base")[2] == f"{change:+.1f}"
@@ -62,17 +62,23 @@ def test_short_tasks_say_what_a_stage_cost():
     base, stage = make_short(0, "base"), make_short(1, "stage")
     table = short_table([base, stage], base)
     assert table.columns == ["task", "base", "stage"]
-    assert row_of(table, "ifeval") == ["ifeval", "77.4 ±1.1", "75.1 ±1.1 (−2.3)"]
-    assert row_of(table, "mean") == ["mean", "47.2", "44.9 (−2.3)"]
+    assert table.rows[0] == ["ifeval, prompt_level_strict_acc", "77.4 ±1.1", "75.1 ±1.1 (−2.3)"]
 
 
-def test_a_task_that_one_model_lacks_is_a_gap_in_its_mean():
+def test_metrics_of_a_task_stand_apart_and_what_one_model_lacks_is_a_gap():
     base = ShortResult(
-        "base", [ShortScore("x", "acc", 50.0, None, 10), ShortScore("y", "acc", None, None, 10)]
+        "base", [ShortScore("x", "acc", 50.0, None, 10), ShortScore("x", "loose", None, None, 10)]
     )
-    stage = ShortResult("stage", [ShortScore("x", "acc", 60.0, None, 10)])
+    stage = ShortResult(
+        "stage", [ShortScore("x", "acc", 60.0, None, 10), ShortScore("y", "acc", 1.0, None, 10)]
+    )
     table = short_table([base, stage], base)
-    assert table.rows == [["x", "50.0", "60.0 (+10.0)"], ["y", "–", "–"], ["mean", "–", "–"]]
+    assert table.rows == [["x, acc", "50.0", "60.0 (+10.0)"], ["x, loose", "–", "–"], ["y, acc", "–", "1.0"]]
+
+
+def test_recall_tells_what_answers_follow():
+    [row] = recall_table([make_recall(0, "m")]).rows
+    assert row == ["m, fact, 4k", "92.0", "70.0", "68.0", "22.0", "31.0", "50"]
 
 
 def test_remarks_name_the_models_they_are_true_of():
