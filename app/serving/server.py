@@ -96,7 +96,7 @@ class Server:
         application = build_application(self._config, read_key(self._settings))
         self._report(f"loading {', '.join(self.models)}")
         [self._ingress] = ray_serve.run_many(
-            [ray_serve.RunTarget(application, name=APPLICATION)], wait_for_applications_running=False
+            [ray_serve.RunTarget(target=application, name=APPLICATION)], wait_for_applications_running=False
         )
         deadline = time.monotonic() + self._settings.startup_timeout_sec
         while not stopping.wait(POLL_SEC):
@@ -189,8 +189,11 @@ def _replicas(status: ApplicationStatusOverview) -> str:
 
 def _faults(status: ApplicationStatusOverview) -> str:
     messages = [f"{name}: {each.message}" for name, each in status.deployments.items() if each.message]
-    logs = f"the replicas' logs are in {ray.get_runtime_context().get_session_name()}/logs of Ray's temp dir"
-    return "\n".join([*messages, status.message, logs])
+    return "\n".join([*messages, status.message, _logs()])
+
+
+def _logs() -> str:
+    return f"the replicas' logs are in {ray.get_runtime_context().get_session_name()}/logs of Ray's temp dir"
 
 
 def _describe(counts: dict[str, int]) -> str:
