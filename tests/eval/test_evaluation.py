@@ -1,0 +1,208 @@
+"""The whole evaluation against an endpoint double: samples, answers, scores, report, and what a second start does."""
+
+import json
+
+import pytest
+from completions_double import Answer, CompletionsDouble
+
+from app.config import EvaluateConfig, EvaluatedModelConfig, NiahConfig, RecallConfig, RulerConfig, RunConfig
+from app.run import Run
+from app.tokens import Tokenizer
+from eval import client as client_module
+from eval.evaluation import Endpoint, Evaluation
+from eval.preflight import check_evaluation
+
+MODEL = "bundled:smollm2-135m-instruct"
+TOKENIZER = Tokenizer(MODEL)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch, tmp_path):
+    monkeypatch.setattr(client_module, "FIRST_PAUSE_SEC", 0.01)
+    monkeypatch.setattr("eval.evaluation.cache_dir", lambda: tmp_path / "cache")
+
+
+def config_of(tmp_path, **changes):
+    settings = {
+        "models": {
+            "base": EvaluatedModelConfig(tokenizer=MODEL),
+            "long": EvaluatedModelConfig(tokenizer=MODEL),
+        },
+        "suites": ["niah", "ruler", "recall"],
+        "num_retries": 1,
+        "niah": NiahConfig(lengths_tokens=[512, 1024], depths_percent=[0.0, 50.0, 100.0]),
+        "ruler": RulerConfig(lengths_tokens=[1024], tasks=["vt"], num_samples=3),
+        "recall": RecallConfig(lengths_tokens=[512], num_samples=4),
+    }
+    return RunConfig(run_dir=str(tmp_path / "run"), evaluate=EvaluateConfig(**(settings | changes)))
+
+
+def evaluate(config, endpoint, lines=None):
+    report = (lines if lines is not None else []).append
+    return Evaluation(config, Run(config.run_dir), Endpoint(endpoint.url, "secret"), report).run()
+
+
+def knows(body):
+    """Finds needles and nothing else; the model called `base` finds only those of short prompts."""
+    text = TOKENIZER.decode(body["prompt"])
+    if body["model"] == "base" and len(body["prompt"]) > 600:
+        return Answer("no idea")
+    found = [
+        line.rpartition("is: ")[2] for line in text.split(".") if "magic number" in line and "is: " in line
+    ]
+    return Answer(" ".join(found))
+
+
+def both(script):
+    return CompletionsDouble(script, models=("base", "long"))
+
+
+def test_scores_and_report_of_two_models(tmp_path, capsys):
+    config, lines = config_of(tmp_path), []
+    with both(knows) as endpoint:
+        contents = evaluate(config, endpoint, lines)
+    base, long = contents.niah
+    assert (base.mean(512), base.mean(1024)) == (100.0, 0.0)
+    assert (long.mean(512), long.mean(1024)) == (100.0, 100.0)
+    assert [result.means for result in contents.ruler] == [{1024: 0.0}, {1024: 0.0}]
+    assert set(endpoint.keys) == {"Bearer secret"}
+    report = tmp_path / "run" / "eval" / "report"
+    names = {path.name for path in report.iterdir()}
+    assert {
+        "niah.csv",
+        "niah.png",
+        "ruler_tasks.csv",
+        "ruler.png",
+        "recall.csv",
+        "section.html",
+        "report.md",
+    } <= names
+    shown = capsys.readouterr().out
+    assert "Needle in a haystack" in shown
+    assert "RULER" in shown
+    assert max(map(len, shown.splitlines())) <= 80
+    assert any("niah base: 6 of 6 asked" in line for line in lines)
+
+
+def test_a_second_start_asks_nothing_again_and_says_the_same(tmp_path):
+    config = config_of(tmp_path)
+    with both(knows) as endpoint:
+        first = evaluate(config, endpoint)
+        num_asked = len(endpoint.asked)
+        assert evaluate(config, endpoint) == first
+    assert len(endpoint.asked) == num_asked
+
+
+def test_an_evaluation_that_stops_goes_on_with_what_is_missing(tmp_path):
+    config, answered = config_of(tmp_path, num_concurrent_requests=1), []
+
+    def dies(body):
+        if len(answered) == 10:
+            return Answer(status=503)
+        answered.append((body["model"], tuple(body["prompt"])))
+        return knows(body)
+
+    with (
+        both(dies) as endpoint,
+        pytest.raises(ValueError, match=r"does not answer any more .* goes on from there"),
+    ):
+        evaluate(config, endpoint)
+    with both(knows) as endpoint:
+        contents = evaluate(config, endpoint)
+        asked = [(body["model"], tuple(body["prompt"])) for body in endpoint.asked]
+    assert not set(asked) & set(answered)
+    with both(knows) as endpoint:
+        undisturbed = evaluate(config_of(tmp_path / "other"), endpoint)
+    assert contents == undisturbed
+
+
+def test_a_failed_request_leaves_a_gap_until_it_counts_as_wrong(tmp_path):
+    def refuses(body):
+        return Answer(status=400, message="too long") if len(body["prompt"]) > 600 else knows(body)
+
+    lines = []
+    with both(refuses) as endpoint:
+        contents = evaluate(config_of(tmp_path, suites=["niah", "ruler"]), endpoint, lines)
+        assert contents.niah[1].mean(512) == 100.0
+        assert contents.niah[1].mean(1024) is None
+        assert contents.niah[1].counts.num_failed == 3
+        assert contents.ruler[1].means == {1024: None}
+        counted = evaluate(
+            config_of(tmp_path, suites=["niah", "ruler"], failures_count_as_wrong=True), endpoint
+        )
+    assert counted.niah[1].mean(1024) == 0.0
+    assert counted.ruler[1].means == {1024: 0.0}
+    assert any("niah long: 3 of 6 requests failed: HTTP 400" in line and "too long" in line for line in lines)
+    assert any("asks them again" in line for line in lines)
+
+
+def test_records_are_one_line_of_json_a_sample(tmp_path):
+    with both(knows) as endpoint:
+        evaluate(config_of(tmp_path, suites=["niah"]), endpoint)
+    (part,) = (tmp_path / "run" / "eval" / "long" / "niah").glob("records-*.jsonl")
+    records = [json.loads(line) for line in part.read_text().splitlines()]
+    assert len(records) == 6
+    assert {record["length_tokens"] for record in records} == {512, 1024}
+    assert all(record["reply"]["num_prompt_tokens"] + 64 <= record["length_tokens"] for record in records)
+
+
+def test_other_prompts_do_not_go_into_the_same_records(tmp_path):
+    with both(knows) as endpoint:
+        evaluate(config_of(tmp_path, suites=["niah"]), endpoint)
+        with pytest.raises(ValueError, match=r"samples.template: .* was made with 'chat', now it is 'base'"):
+            evaluate(config_of(tmp_path, suites=["niah"], template="base"), endpoint)
+
+
+def test_a_model_that_is_not_served_is_named_before_anything_is_asked(tmp_path):
+    with (
+        CompletionsDouble(knows, models=("base",)) as endpoint,
+        pytest.raises(ValueError, match=r"does not serve 'long'; it serves base"),
+    ):
+        evaluate(config_of(tmp_path), endpoint)
+    assert endpoint.asked == []
+
+
+def test_endpoints_with_chats_only_get_the_question_without_our_template(tmp_path):
+    def chat(body):
+        (message,) = body["messages"]
+        assert "<|im_start|>" not in message["content"]
+        assert message["content"].endswith("is")
+        return Answer("0")
+
+    with both(chat) as endpoint:
+        contents = evaluate(config_of(tmp_path, suites=["niah"], api="chat"), endpoint)
+    assert len(endpoint.asked) == 12
+    assert contents.niah[0].mean(512) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"url": None}, "evaluate.url: is left out, and the recipe has no `serve`"),
+        ({"models": {}}, "evaluate.models: is empty"),
+        ({"models": {"base": EvaluatedModelConfig()}}, r"evaluate.models.base.tokenizer: is left out"),
+        (
+            {"models": {"base": EvaluatedModelConfig(tokenizer="./no")}},
+            "evaluate.models.base.tokenizer: './no'",
+        ),
+        (
+            {"ruler": RulerConfig(tasks=["vt", "no"])},
+            "evaluate.ruler.tasks: there is no no; known: niah_single_1",
+        ),
+        (
+            {"niah": NiahConfig(lengths_tokens=[4096, 16384])},
+            "evaluate.niah.lengths_tokens: 16384 is more than any of the models reads; at most 8192",
+        ),
+    ],
+)
+def test_wrong_settings_end_in_a_line_before_anything_is_made(tmp_path, changes, fault):
+    config = config_of(tmp_path, **({"url": "http://127.0.0.1:1/v1"} | changes))
+    with pytest.raises(ValueError, match=fault) as raised:
+        check_evaluation(config)
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_no_model_is_named_for_is_said():
+    with pytest.raises(ValueError, match="evaluate: is missing; give --url"):
+        check_evaluation(RunConfig(run_dir="r"))
