@@ -162,6 +162,25 @@ def _evaluate(config: "RunConfig", run: "Run", report: Report) -> None:
         evaluate(config, run, url, report)
 
 
+def _check_plan(config: "RunConfig") -> None:
+    from app.preflight import check_values
+    from app.training.preflight import check_training_values
+
+    check_values(config)
+    if config.train is not None:
+        check_training_values(config)
+
+
+def _plan(config: "RunConfig") -> str:
+    from app.planning.tables import describe_plan
+
+    return describe_plan(config)
+
+
+def _is_only_shown(config: "RunConfig", run: "Run", report: Report) -> None:
+    raise AssertionError("a plan is shown, and nothing is done")
+
+
 def _serves_its_models(config: "RunConfig") -> bool:
     return config.evaluate is None or config.evaluate.url is None
 
@@ -195,5 +214,14 @@ JOBS = {
         example="--suite niah",
         options={"--url": "evaluate.url={value}", "--suite": "evaluate.suites=[{value}]"},
         needs_ray=_serves_its_models,
+    ),
+    "plan": Job(
+        "calls, memory, FLOPs, time, storage and money of all of it, beforehand",
+        _check_plan,
+        _is_only_shown,
+        options={"--json": "plan.json_path={value}"},
+        example="--json plan.json",
+        preview=_plan,
+        needs_ray=lambda config: False,
     ),
 }
