@@ -768,10 +768,10 @@ class NodeConfig(Section):
 
 
 class NodesConfig(Section):
-    """The types of `cluster.yaml`: its head, cpu-worker, generate-gpu and train-gpu."""
+    """The node types of `cluster.yaml`, by its names."""
 
     head: NodeConfig = NodeConfig()
-    cpu_worker: NodeConfig = NodeConfig()
+    cpu: NodeConfig = NodeConfig()
     generate_gpu: NodeConfig = NodeConfig(num_gpus=8, num_cpus=192, memory_gib=2048.0)
     """Embed, generate and answer the evaluation."""
     train_gpu: NodeConfig = NodeConfig(num_gpus=8, num_cpus=192, memory_gib=2048.0)
@@ -783,7 +783,8 @@ class PlanConfig(Section):
     json_path: str | None = None
     """File for the plan as JSON, beside the table."""
     cluster: str | None = None
-    """`ray up` file whose most numbers of nodes are the limit; left out: as many as actors and workers ask for."""
+    """`ray up` file with these node types: how many there are at most, and a node's CPUs and GPUs; left out: as many
+    nodes as actors and workers ask for."""
     nodes: NodesConfig = NodesConfig()
     num_corpus_documents: PositiveInt | None = None
     """Left out, like the next: counted in the run's corpus, or in a sample of its files that can be read here."""
@@ -799,8 +800,9 @@ class PlanConfig(Section):
     price_per_million_prompt_tokens: Annotated[float | None, Field(ge=0.0)] = None
     """Of a generator behind an endpoint."""
     price_per_million_output_tokens: Annotated[float | None, Field(ge=0.0)] = None
-    corpus_tokens_per_cpu_sec: PositiveFloat = 20_000.0
-    """Tokens that a core reads, compares and cuts into passages in a second."""
+    corpus_tokens_per_cpu_sec: PositiveFloat = 100_000.0
+    """Tokens that a core reads, compares, cuts into passages and writes in a second; a server's core compares and cuts
+    168,000 of the bundled sample."""
     embedding_share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
     """Of a device's peak operations that embedding gets."""
     prefill_share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.6

@@ -216,7 +216,7 @@ JOBS = {
         needs_ray=_serves_its_models,
     ),
     "plan": Job(
-        "calls, memory, FLOPs, time, storage and money of all of it, beforehand",
+        "what all of it will take: calls, memory, time, storage, money",
         _check_plan,
         _is_only_shown,
         options={"--json": "plan.json_path={value}"},

@@ -128,7 +128,9 @@ def time_points() -> list[Point]:
 
     def trl(num_gpus: int, tokens: int, source: str, published: float) -> Point:
         what = f"Qwen3-8B, {tokens // MILLION}M tokens on {num_gpus} H100"
-        return Point(what, source, "s a step", published, step_sec(QWEN_8B, tokens, num_gpus, H100_FLOPS, plain))
+        return Point(
+            what, source, "s a step", published, step_sec(QWEN_8B, tokens, num_gpus, H100_FLOPS, plain)
+        )
 
     def easy(tokens: int, published: float) -> Point:
         planned = tokens / step_sec(LLAMA_2_7B, tokens, 8, A100_FLOPS, plain)
@@ -150,7 +152,7 @@ def time_points() -> list[Point]:
 def generation_points() -> list[Point]:
     """Output tokens a second of a vLLM engine on one H100, with the requests at once that it was given."""
     shape, plan = known_shape(QWEN_8B), PlanConfig()
-    device = Cluster(plan).gpus("generate-gpu", 1).device
+    device = Cluster(plan).gpus("generate_gpu", 1).device
 
     def rate(prompt: int, output: int, num_concurrent: int) -> float:
         weights = 2.0 * shape.num_parameters

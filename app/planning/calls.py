@@ -95,7 +95,9 @@ def plan_calls(config: Config, corpus: CorpusPlan) -> list[StepCalls]:
                 add(step, num_rows * calls, prompt, output)
     if config.dataset.num_long_output_seeds:
         shown = config.generator.max_model_tokens - config.agent.instruction_tokens - PROMPT_TOKENS
-        prompt = _fixed(backtranslation_messages("")) + long_output_lengths(config, corpus).at_most(shown).mean
+        prompt = (
+            _fixed(backtranslation_messages("")) + long_output_lengths(config, corpus).at_most(shown).mean
+        )
         output = _reply_tokens(config, "backtranslation", config.agent.instruction_tokens)
         add("backtranslation", config.dataset.num_long_output_seeds, prompt, output)
     return [StepCalls(step, *counts) for step, counts in totals.items()]
@@ -133,9 +135,7 @@ def long_output_lengths(config: Config, corpus: CorpusPlan) -> Lengths:
     return found or of_ranges([wanted])
 
 
-def _long_input(
-    config: Config, corpus: CorpusPlan, target: float
-) -> list[tuple[str, float, float, float]]:
+def _long_input(config: Config, corpus: CorpusPlan, target: float) -> list[tuple[str, float, float, float]]:
     """Step, calls, and prompt and output tokens of each, for one row."""
     agent = config.agent
     task = next(iter(TASKS))

@@ -6,21 +6,22 @@ import numpy as np
 
 from app.config import Config
 from app.corpus.reader import read_file
-from app.corpus.size import SAMPLE_BYTES, measure_corpus
-from app.corpus.sources import list_files
+from app.corpus.sources import SourceFile, compression_of, list_files
 from app.corpus.streams import StorageError
 from app.dataset.seeds import DOCUMENTS
 from app.planning.lengths import Lengths, of_counts, of_mean
 from app.run import Run
 from app.schema import Document
 from app.storage import Folder
-from app.tokens import Tokenizer
 
 PASSAGE_FILL = 0.88
 """Of `corpus.passage_tokens` that a passage of a long document has, as passages end where sentences do: counted on the
 bundled sample (4,772 passages of 1,079,651 tokens, at most 256 each)."""
 CHARS_PER_TOKEN = 4.2
 """Of English text: 4.16 on the bundled sample in SmolLM2's tokens."""
+ZSTD_SHARE = 0.4
+"""Of a text's bytes that zstd leaves: 0.35 for the bundled sample's documents and passages with their numbers."""
+SAMPLE_CHARS = 20_000_000
 MOST_PARTS = 20
 """Of a finished corpus whose documents' lengths are read."""
 
@@ -44,7 +45,7 @@ class CorpusPlan:
 
 
 def plan_corpus(config: Config) -> CorpusPlan:
-    """The run's corpus where it is complete, else what the settings say, else a sample of files that can be read here.
+    """The run's corpus where it is complete on a local disk, else what the settings say, else its files.
 
     Raises:
         ValueError: neither tells; names the settings to give.
@@ -70,28 +71,47 @@ def plan_corpus(config: Config) -> CorpusPlan:
 
 
 def _sample(config: Config) -> CorpusPlan:
+    """All documents where they are few, else the first ones, and the rest by the files' sizes."""
     remedy = "give plan.num_corpus_documents and plan.num_corpus_tokens"
     try:
         files = list_files(config.corpus.sources, excluded=Folder(config.run_dir))
-        tokenizer = Tokenizer(config.generator_tokenizer, config.generator.revision)
-        size = measure_corpus(files, tokenizer, config.corpus.max_document_bytes)
-        counts: list[int] = []
-        num_bytes = 0
-        for file in files:
-            for row in read_file(file, config.corpus.max_document_bytes):
-                if isinstance(row, Document) and num_bytes < SAMPLE_BYTES:
-                    counts.append(max(1, round(len(row.text) / CHARS_PER_TOKEN)))
-                    num_bytes += len(row.text.encode("utf-8", "surrogatepass"))
-            if num_bytes >= SAMPLE_BYTES:
-                break
+        counts, num_chars, is_whole = _count_documents(files, config.corpus.max_document_bytes)
     except (OSError, ValueError, StorageError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(
             f"plan.num_corpus_tokens: is left out, and the documents can't be read here ({reason}); {remedy}"
         ) from error
+    if not counts:
+        raise ValueError(
+            f"plan.num_corpus_tokens: is left out, and corpus.sources holds no document that can be read; {remedy}"
+        )
     lengths = of_counts(counts)
-    num_documents = max(1, round(size.num_tokens / lengths.mean))
-    return _of_lengths(config, num_documents, size.num_tokens, lengths, "a sample of the files")
+    all_chars = (
+        num_chars if is_whole else max(num_chars, sum(file.num_bytes * _expansion(file) for file in files))
+    )
+    num_tokens = round(all_chars / CHARS_PER_TOKEN)
+    source = "its files" if is_whole else "a sample of its files"
+    return _of_lengths(config, max(1, round(num_tokens / lengths.mean)), num_tokens, lengths, source)
+
+
+def _count_documents(files: list[SourceFile], max_document_bytes: int) -> tuple[list[int], int, bool]:
+    """Tokens of each document by its characters, characters of all, and whether these are all documents."""
+    counts: list[int] = []
+    num_chars = 0
+    for file in files:
+        for row in read_file(file, max_document_bytes):
+            if isinstance(row, Document):
+                counts.append(max(1, round(len(row.text) / CHARS_PER_TOKEN)))
+                num_chars += len(row.text)
+            if num_chars >= SAMPLE_CHARS:
+                return counts, num_chars, False
+    return counts, num_chars, True
+
+
+def _expansion(file: SourceFile) -> float:
+    """Characters of text that a byte of a file holds."""
+    is_compressed = file.format == "parquet" or compression_of(file.open_filesystem()[1]) is not None
+    return 1 / ZSTD_SHARE if is_compressed else 1.0
 
 
 def _of_lengths(

@@ -49,7 +49,7 @@ def dataset_tokens(config: Config, lengths: dict[str, Lengths]) -> float:
 
 
 def _corpus_step(config: Config, corpus: CorpusPlan, cluster: Cluster) -> PlannedStep:
-    num_cpus = config.ray.num_cpus or cluster.most_cpus("cpu-worker")
+    num_cpus = config.ray.num_cpus or cluster.most_cpus("cpu")
     return PlannedStep(
         "corpus",
         f"{_count(corpus.num_documents)} documents",
@@ -65,7 +65,9 @@ def _index_step(config: Config, corpus: CorpusPlan, cluster: Cluster, plan: Plan
     work = f"{_count(corpus.num_passages)} passages"
     encoder = find_encoder("retrieval.model", retrieval.model, retrieval.revision)
     if encoder is None:
-        plan.notes.append(f"Not known: sizes of retrieval.model {retrieval.model}, as its hub is out of reach.")
+        plan.notes.append(
+            f"Not known: sizes of retrieval.model {retrieval.model}, as its hub is out of reach."
+        )
         return PlannedStep("index", work)
     machines = _actors(
         cluster,
@@ -100,7 +102,9 @@ def _synthesis_step(config: Config, corpus: CorpusPlan, cluster: Cluster, plan: 
     num_seeds = config.dataset.num_long_input_seeds + config.dataset.num_long_output_seeds
     prompts, outputs = sum(each.prompt_tokens for each in calls), sum(each.output_tokens for each in calls)
     num_calls = sum(each.num_calls for each in calls)
-    plan.notes.append(f"Dataset, if no row is rejected: {num_seeds:,} examples, {round(num_tokens):,} tokens.")
+    plan.notes.append(
+        f"Dataset, if no row is rejected: {num_seeds:,} examples, {round(num_tokens):,} tokens."
+    )
     generator, money, machines, seconds = config.generator, None, None, None
     if isinstance(generator, OpenAiConfig):
         money = _endpoint_money(config, prompts, outputs)
@@ -108,7 +112,9 @@ def _synthesis_step(config: Config, corpus: CorpusPlan, cluster: Cluster, plan: 
     else:
         shape = find_shape("generator.model", generator.model, generator.revision)
         if shape is None:
-            plan.notes.append(f"Not known: sizes of generator.model {generator.model}, as its hub is out of reach.")
+            plan.notes.append(
+                f"Not known: sizes of generator.model {generator.model}, as its hub is out of reach."
+            )
         else:
             machines = _actors(
                 cluster,
@@ -121,6 +127,7 @@ def _synthesis_step(config: Config, corpus: CorpusPlan, cluster: Cluster, plan: 
             )
             engine = plan_generator(generator, shape, machines)
             seconds = _generation_sec(config, generator, engine, calls, plan)
+            machines = _with_retrievers(config, machines, cluster)
     return PlannedStep(
         "synthesize",
         f"{_count(num_seeds)} examples",
@@ -156,6 +163,14 @@ def _generation_sec(
     return time.total_sec / max(1, engine.machines.num_devices // model.num_devices)
 
 
+def _with_retrievers(config: Config, engines: Machines, cluster: Cluster) -> Machines:
+    """The same, and the GPUs that embed queries; what that takes is nothing beside the engines' work."""
+    num_gpus = math.ceil(config.retrieval.num_retrievers * config.retrieval.gpus_per_retriever)
+    if not num_gpus or not engines.device.is_gpu:
+        return engines
+    return cluster.gpus("generate_gpu", engines.num_devices + num_gpus)
+
+
 def _actors(
     cluster: Cluster,
     most_actors: int,
@@ -168,16 +183,16 @@ def _actors(
     """As many actors as the settings allow and the cluster has GPUs for."""
     if not gpus_per_actor:
         return cluster.cpus(most_actors, cpus_per_actor)
-    most = cluster.most_devices("generate-gpu")
+    most = cluster.most_devices("generate_gpu")
     if most is not None:
         room = int(most / gpus_per_actor)
         if room < least_actors:
             plan.faults.append(
                 f"{field} {least_actors} ask for {least_actors * gpus_per_actor:g} GPUs, and the cluster's "
-                f"generate-gpu nodes have {most}; set it to {room}, or raise their max_workers"
+                f"generate_gpu nodes have {most}; set it to {room}, or raise their max_workers"
             )
         most_actors = max(least_actors, min(most_actors, room))
-    return cluster.gpus("generate-gpu", math.ceil(most_actors * gpus_per_actor))
+    return cluster.gpus("generate_gpu", math.ceil(most_actors * gpus_per_actor))
 
 
 def _endpoint_money(config: Config, prompt_tokens: float, output_tokens: float) -> float | None:

@@ -6,16 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.config import NodeConfig, PlanConfig
+from app.config import NodeConfig, NodesConfig, PlanConfig
 from app.training.memory_estimate import GIB
 
-NODE_TYPES = {
-    "head": "head",
-    "cpu-worker": "cpu_worker",
-    "generate-gpu": "generate_gpu",
-    "train-gpu": "train_gpu",
-}
-"""Name in `cluster.yaml` → field of `plan.nodes`."""
+NODE_TYPES = tuple(NodesConfig.model_fields)
+"""Fields of `plan.nodes`, and names in `cluster.yaml`."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +23,15 @@ class Device:
     """Of its memory."""
     memory_bytes: float
     is_gpu: bool
+
+
+@dataclass(frozen=True)
+class NodeType:
+    """What a cluster file says of one."""
+
+    most_nodes: int
+    resources: dict[str, int]
+    """Setting of `plan.nodes` → what a node declares instead."""
 
 
 @dataclass(frozen=True)
@@ -61,21 +65,23 @@ class Cluster:
     def __init__(self, plan: PlanConfig) -> None:
         """Raises ValueError where the cluster file can't be read or has other node types."""
         self._plan = plan
-        self._most = {} if plan.cluster is None else read_most_nodes(plan.cluster)
+        self._types = {} if plan.cluster is None else read_node_types(plan.cluster)
 
     def most_devices(self, node_type: str) -> int | None:
         """GPUs of a type that the cluster grows to; None: no file tells."""
-        most = self._most.get(node_type)
-        return None if most is None else most * self.node(node_type).num_gpus
+        found = self._types.get(node_type)
+        return None if found is None else found.most_nodes * self.node(node_type).num_gpus
 
     def most_cpus(self, node_type: str) -> int:
         """Cores of a type: of all its nodes, or of one where no file tells how many there are."""
-        return self._most.get(node_type, 1) * self.node(node_type).num_cpus
+        found = self._types.get(node_type)
+        return (1 if found is None else found.most_nodes) * self.node(node_type).num_cpus
 
     def node(self, node_type: str) -> NodeConfig:
         """A type's settings."""
-        node: NodeConfig = getattr(self._plan.nodes, NODE_TYPES[node_type])
-        return node
+        node: NodeConfig = getattr(self._plan.nodes, node_type)
+        found = self._types.get(node_type)
+        return node if found is None else node.model_copy(update=found.resources)
 
     def gpus(self, node_type: str, num_gpus: int) -> Machines:
         """So many GPUs of a type, or as many as the cluster has.
@@ -86,7 +92,7 @@ class Cluster:
         node = self.node(node_type)
         if not node.num_gpus:
             raise ValueError(
-                f"plan.nodes.{NODE_TYPES[node_type]}.num_gpus: 0, and the recipe asks for {num_gpus} GPUs there; give "
+                f"plan.nodes.{node_type}.num_gpus: 0, and the recipe asks for {num_gpus} GPUs there; give "
                 f"how many a machine has"
             )
         device = Device(
@@ -99,7 +105,7 @@ class Cluster:
 
     def cpus(self, num_workers: int, cpus_per_worker: float) -> Machines:
         """So many workers on machines without GPUs; each has at least a core to itself."""
-        node = self.node("cpu-worker")
+        node = self.node("cpu")
         cores = max(cpus_per_worker, 1.0)
         device = Device(
             cores * node.cpu_peak_gflops * 1e9,
@@ -108,14 +114,14 @@ class Cluster:
             is_gpu=False,
         )
         num_nodes = math.ceil(num_workers * cores / node.num_cpus)
-        return Machines("cpu-worker", device, num_workers, num_nodes, node)
+        return Machines("cpu", device, num_workers, num_nodes, node)
 
 
-def read_most_nodes(path: str) -> dict[str, int]:
-    """Node type → `max_workers` of a `ray up` file; of the head one.
+def read_node_types(path: str) -> dict[str, NodeType]:
+    """The types of a `ray up` file that a plan knows.
 
     Raises:
-        ValueError: it can't be read, or has none of the types that a plan knows.
+        ValueError: it can't be read, or has none of them.
     """
     import yaml
 
@@ -126,13 +132,20 @@ def read_most_nodes(path: str) -> dict[str, int]:
             f"plan.cluster: {path!r} can't be read ({' '.join(str(error).split())}); give a `ray up` file"
         ) from error
     types: Any = content.get("available_node_types") if isinstance(content, Mapping) else None
-    found = {} if not isinstance(types, Mapping) else {name: types[name] for name in NODE_TYPES if name in types}
-    if not found:
+    known = [name for name in NODE_TYPES if name in types] if isinstance(types, Mapping) else []
+    if not known:
         raise ValueError(
             f"plan.cluster: {path!r} has no available_node_types named {', '.join(NODE_TYPES)}; give a `ray up` file "
             f"with these names, or leave it out"
         )
-    return {
-        name: 1 if name == content.get("head_node_type", "head") else int(each.get("max_workers", 0))
-        for name, each in found.items()
+    return {name: _node_type(types[name] or {}, name == content.get("head_node_type")) for name in known}
+
+
+def _node_type(settings: Mapping[str, Any], is_head: bool) -> NodeType:
+    declared = settings.get("resources") or {}
+    resources = {
+        field: int(declared[name])
+        for name, field in (("CPU", "num_cpus"), ("GPU", "num_gpus"))
+        if declared.get(name)
     }
+    return NodeType(1 if is_head else int(settings.get("max_workers", 0)), resources)

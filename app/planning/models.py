@@ -72,7 +72,8 @@ class EncoderShape:
 
     def flops(self, num_tokens: float) -> float:
         """Operations of reading one text: 2 a parameter and token, and 4 or, where it is causal, 2 a pair of tokens
-        for each number of a layer (Kaplan et al., arXiv 2001.08361, section 2.1)."""
+        for each number of a layer (Kaplan et al., arXiv 2001.08361, section 2.1).
+        """
         attention = (2.0 if self.is_causal else 4.0) * num_tokens**2 * self.hidden_size * self.num_layers
         return 2.0 * self.num_multiplied * num_tokens + attention
 

@@ -72,7 +72,9 @@ def plan_served(
             stages = config.train.stages if config.train else []
             lengths = [each.max_seq_tokens for each in stages if STAGE_PREFIX + each.name == served.model]
             if not lengths:
-                raise ValueError(f"{field}: {served.model!r} is no stage of this recipe; give one of its stages")
+                raise ValueError(
+                    f"{field}: {served.model!r} is no stage of this recipe; give one of its stages"
+                )
             tokens = tokens or lengths[0]
         else:
             shape = find_shape(field, served.model, served.revision)
@@ -81,7 +83,7 @@ def plan_served(
             continue
         size = served.tensor_parallel_size * served.pipeline_parallel_size * served.max_replicas
         machines = (
-            cluster.gpus("generate-gpu", size)
+            cluster.gpus("generate_gpu", size)
             if served.gpus_per_replica
             else cluster.cpus(size, served.cpus_per_replica)
         )
@@ -146,7 +148,4 @@ def _plan(
             f"cache a device beside {model.weights_bytes / model.num_devices / GIB:.1f} GiB of weights, and there are "
             f"{room / GIB:.1f}; set {advice}"
         )
-    return ServedPlan(
-        field, machines, model, memory.device_bytes, model.num_requests(memory), fault
-    )
-
+    return ServedPlan(field, machines, model, memory.device_bytes, model.num_requests(memory), fault)

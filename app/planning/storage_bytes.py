@@ -1,15 +1,15 @@
-"""Bytes on shared storage, by artefact. Text is stored with zstd, which leaves about two fifths of English."""
+"""Bytes on shared storage, by artefact. Text is stored with zstd."""
 
 from app.config import TrainConfig
 from app.planning.calls import StepCalls
-from app.planning.corpus import CHARS_PER_TOKEN, CorpusPlan
+from app.planning.corpus import CHARS_PER_TOKEN, ZSTD_SHARE, CorpusPlan
 from app.training.flops import ModelShape
 from app.training.memory_estimate import DTYPE_BYTES
 
-ZSTD_SHARE = 0.4
-"""0.35 for the bundled sample's documents and passages with their numbers."""
 ROW_BYTES = 32
-"""Of ids, offsets and counts beside a passage's text; and of a vector's row number, document and token count."""
+"""Of ids, offsets and counts beside a passage's text."""
+VECTOR_ROW_BYTES = 8
+"""Of a vector's document and token count."""
 TOKEN_BYTES = 5
 """Of a packed token: int32 and what is learned of it."""
 MASTER_BYTES = 12
@@ -41,9 +41,9 @@ def index_bytes(factory: str, dim: int, num_vectors: int) -> float:
     check_index_factory(factory, dim)
     index = faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
     inverted = faiss.try_extract_index_ivf(index)
-    vector = index.sa_code_size() if hasattr(index, "sa_code_size") else 4 * dim
-    lists = 0 if inverted is None else inverted.nlist * 4 * dim
-    return num_vectors * (vector + (0 if inverted is None else 8) + ROW_BYTES / 4) + lists
+    if inverted is None:
+        return num_vectors * (index.sa_code_size() + VECTOR_ROW_BYTES)
+    return num_vectors * (inverted.code_size + 8 + VECTOR_ROW_BYTES) + inverted.nlist * 4 * dim
 
 
 def dataset_bytes(num_tokens: float, calls: list[StepCalls]) -> float:
@@ -65,4 +65,3 @@ def checkpoints_bytes(train: TrainConfig, shape: ModelShape) -> float:
 def export_bytes(train: TrainConfig, shape: ModelShape) -> float:
     """Of one stage's model."""
     return DTYPE_BYTES[train.export_dtype] * shape.num_parameters
-

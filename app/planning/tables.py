@@ -74,7 +74,9 @@ def money(amount: float | None) -> str:
 
 def _steps_table(plan: Plan) -> Table:
     has_money = plan.money is not None
-    table = _table("step", "work", "on", ">time", ">GPU-hours", ">FLOPs", ">storage", *([">money"] * has_money))
+    table = _table(
+        "step", "work", "on", ">time", ">GPU-hours", ">FLOPs", ">storage", *([">money"] * has_money)
+    )
     for step in plan.steps:
         table.add_row(*_step_row(step), *([money(step.money)] * has_money))
     total_bytes = sum(step.storage_bytes for step in plan.steps)
@@ -103,8 +105,12 @@ def _calls_table(plan: Plan) -> Table:
         numbers = [call["num_calls"], call["prompt_tokens"], call["output_tokens"]]
         number = max(call["num_calls"], 1e-9)
         each = [call["prompt_tokens"] / number, call["output_tokens"] / number]
-        table.add_row(call["step"], *(short(round(value)) for value in numbers), *(f"{value:,.0f}" for value in each))
-    totals = [sum(call[name] for call in plan.calls) for name in ("num_calls", "prompt_tokens", "output_tokens")]
+        table.add_row(
+            call["step"], *(short(round(value)) for value in numbers), *(f"{value:,.0f}" for value in each)
+        )
+    totals = [
+        sum(call[name] for call in plan.calls) for name in ("num_calls", "prompt_tokens", "output_tokens")
+    ]
     table.add_row("all", *(short(round(value)) for value in totals))
     return table
 
@@ -129,7 +135,10 @@ def _table(*names: str) -> Table:
     for name in names:
         is_number = name.startswith(">")
         table.add_column(
-            name.removeprefix(">"), justify="right" if is_number else "left", no_wrap=is_number, overflow="fold"
+            name.removeprefix(">"),
+            justify="right" if is_number else "left",
+            no_wrap=is_number,
+            overflow="fold",
         )
     return table
 

@@ -3,13 +3,15 @@
 Operations that the model needs are `app.training.flops`' (6 a parameter and token, 6 a pair of tokens). What our
 trainer computes again is added, as it takes time:
 
-checkpointed layers   their forward pass once more: 2 a parameter and token, 2 a pair of tokens
-tiled MLPs            theirs once more (a tile is a checkpoint of its own): 2 for each of the 3 h f numbers and a token
+checkpointed layers   their forward pass once more: 2 a parameter and token, 2 a pair of tokens; but for the MLP's last
+                      product, whose result nothing needs
+tiled MLPs            a tile is a checkpoint of its own inside the layer's: the whole layer, and the two first products
+                      of the MLP, each 2 h f a token, once more again
 the loss              nothing: its gradients are computed chunk by chunk in the forward pass
 
-At a million tokens that is 4/3 of what the model needs, as in the method. A step takes all of it over `plan.train_share`
-of the GPUs' peak; 0.5 is what others reach (docs/plan.md compares). Short sequences over many GPUs wait for each other's
-messages, which is not planned. Memory is `app.training.memory_estimate`'s.
+At a million tokens that is 4/3 of what the model needs, as in the method. A step takes all of it over
+`plan.train_share` of the GPUs' peak; 0.5 is what others reach (docs/plan.md compares). Short sequences over many GPUs
+wait for each other's messages, which is not planned. Memory is `app.training.memory_estimate`'s.
 """
 
 from collections.abc import Iterator
@@ -72,7 +74,7 @@ def plan_stages(
     assert config.train is not None
     train = config.train
     if train.gpus_per_worker:
-        machines = cluster.gpus("train-gpu", train.num_workers)
+        machines = cluster.gpus("train_gpu", train.num_workers)
     else:
         machines = cluster.cpus(train.num_workers, train.cpus_per_worker)
     return machines, [
@@ -81,9 +83,7 @@ def plan_stages(
     ]
 
 
-def source_lengths(
-    config: RunConfig, known: dict[str, Lengths]
-) -> dict[str, Lengths]:
+def source_lengths(config: RunConfig, known: dict[str, Lengths]) -> dict[str, Lengths]:
     """Source → lengths of its examples, where the run's own dataset or the settings tell them.
 
     Args:
@@ -120,15 +120,16 @@ def computed_flops(
     shape: ModelShape, num_tokens: float, num_pairs: float, memory: TrainMemoryConfig
 ) -> float:
     """Operations of a forward and a backward pass, with those that our trainer does again."""
-    flops = flops_of_pairs(shape, num_tokens, num_pairs)
+    is_tiled = memory.mlp_tile_tokens is not None
+    product = shape.hidden_size * shape.intermediate_size
+    multiplied, pairs = 0.0, 0.0
     if memory.checkpoint_activations:
-        layers = shape.num_layers * shape.num_layer_parameters
-        attention = num_pairs * shape.num_heads * shape.head_dim * shape.num_layers
-        flops += 2.0 * layers * num_tokens + 2.0 * attention
-    if memory.mlp_tile_tokens is not None:
-        mlps = shape.num_layers * 3 * shape.hidden_size * shape.intermediate_size
-        flops += 2.0 * mlps * num_tokens
-    return flops
+        multiplied += shape.num_layer_parameters - (0 if is_tiled else product)
+        pairs += num_pairs
+    if is_tiled:
+        multiplied += 2 * product
+    again = multiplied * num_tokens + pairs * shape.num_heads * shape.head_dim
+    return flops_of_pairs(shape, num_tokens, num_pairs) + 2.0 * shape.num_layers * again
 
 
 def _plan_stage(
@@ -153,7 +154,13 @@ def _plan_stage(
         return rounds * computed_flops(shape, tokens, num_pairs, train.memory) / group_flops
 
     plan = MemoryPlan(
-        shape, stage, field, train.memory, train.dtype, train.min_workers or train.num_workers, machines.device.is_gpu
+        shape,
+        stage,
+        field,
+        train.memory,
+        train.dtype,
+        train.min_workers or train.num_workers,
+        machines.device.is_gpu,
     )
     limit = memory_limit(config, machines)
     memory = plan.estimate()
@@ -193,7 +200,9 @@ def _faults(
         )
     if found.total_bytes > limit:
         remedy = find_remedy(plan, lambda other: _fits(plan, other, limit, most_workers))
-        advice = f"set {remedy}" if remedy else "take GPUs with more memory, a shorter stage or a smaller model"
+        advice = (
+            f"set {remedy}" if remedy else "take GPUs with more memory, a shorter stage or a smaller model"
+        )
         yield (
             f"{plan.field}.max_seq_tokens {plan.stage.max_seq_tokens} needs {found.total_bytes / GIB:.1f} GiB a GPU "
             f"({found.describe()}) of {limit / GIB:.1f}; {advice}"
@@ -218,13 +227,17 @@ def _needs(plan: MemoryPlan, limit: float) -> str:
     if fits(plain):
         return "nothing"
     remedy = find_remedy(plain, fits)
-    return "more than settings" if remedy is None else remedy.replace("train.memory.", "").replace(" true", "")
+    return (
+        "more than settings" if remedy is None else remedy.replace("train.memory.", "").replace(" true", "")
+    )
 
 
 def _least_size(plan: MemoryPlan, limit: float) -> int | None:
     """Fewest GPUs a sequence on which it fits with the recipe's settings."""
-    sizes = [size for size in range(1, plan.num_workers + 1) if plan.num_workers % size == 0]
-    for size in sizes:
+    num_workers, num_sequences = plan.num_workers, plan.stage.sequences_per_step
+    # A group of workers without a sequence is refused.
+    sizes = [size for size in range(1, num_workers + 1) if num_workers % size == 0]
+    for size in [size for size in sizes if num_workers // size <= num_sequences]:
         stage = plan.stage.model_copy(update={"sequence_parallel_size": size, "ulysses_size": None})
         if replace(plan, stage=stage).estimate().total_bytes <= limit:
             return size
