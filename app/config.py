@@ -565,9 +565,9 @@ class ServedModelConfig(Section):
     """With more than min_replicas the number follows the requests."""
     max_concurrent_requests: PositiveInt = 64
     """That the engine of one replica works on at once."""
-    max_queued_requests: NonNegativeCount = 256
+    max_queued_requests: PositiveInt = 256
     """That wait for a replica; one more is answered with HTTP 429."""
-    cpus_per_replica: Annotated[float, Field(ge=0)] = 1.0
+    cpus_per_replica: PositiveFloat = 1.0
     gpus_per_replica: Annotated[float, Field(ge=0)] = 0.0
     """0 for an engine on a CPU, else tensor_parallel_size times pipeline_parallel_size."""
     device_memory_gib: PositiveFloat | None = None
@@ -701,7 +701,10 @@ class RecallConfig(Section):
 
     lengths_tokens: list[PositiveInt] = [4096]
     num_samples: PositiveInt = 50
-    """Questions, each asked with the true context, with a changed one, and without any."""
+    """Questions of each of the two kinds, facts and chains, each asked with the true context, with a changed one, and
+    without any."""
+    haystack: str | None = None
+    """Text file, folder or glob; left out: speeches and a novel of the bundled public-domain sample."""
     max_output_tokens: PositiveInt = 48
 
     @field_validator("lengths_tokens")

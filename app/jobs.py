@@ -149,17 +149,21 @@ def _check_evaluation(config: "RunConfig") -> None:
 
 
 def _evaluate(config: "RunConfig", run: "Run", report: Report) -> None:
-    from eval.evaluation import evaluate
+    from app.config import read_secret
+    from eval.evaluation import Endpoint, Evaluation
 
     assert config.evaluate is not None
     if config.evaluate.url is not None:
-        evaluate(config, run, config.evaluate.url, report)
+        endpoint = Endpoint(config.evaluate.url, read_secret(config.evaluate.api_key_env))
+        Evaluation(config, run, endpoint, report).run()
         return
 
+    from app.serving.access import read_key
     from app.serving.server import serving
 
+    assert config.serve is not None
     with serving(config, report) as url:
-        evaluate(config, run, url, report)
+        Evaluation(config, run, Endpoint(url, read_key(config.serve)), report).run()
 
 
 def _check_plan(config: "RunConfig") -> None:
@@ -208,7 +212,7 @@ JOBS = {
         preview=_serving_plan,
     ),
     "evaluate": Job(
-        "NIAH, RULER and short tasks, asked of a URL or of the run's own models",
+        "NIAH, RULER and short tasks, of a URL or of the run's own models",
         _check_evaluation,
         _evaluate,
         example="--suite niah",

@@ -14,6 +14,8 @@ from app.versions import installed_versions
 
 SETTINGS_FILE = "settings.json"
 COMPLETE_FILE = "_complete.json"
+EXPORT_DIR = "export"
+"""Of a stage's folder: its model."""
 
 
 class Artefact:

@@ -93,6 +93,12 @@ def check_portable(config: RunConfig) -> None:
         }
         if (config.train.model or "").startswith("."):
             paths["train.model"] = str(config.train.model)
+    if config.serve is not None:
+        paths |= {
+            f"serve.models.{name}.model": served.model
+            for name, served in config.serve.models.items()
+            if served.model.startswith(".")
+        }
     for field, path in paths.items():
         if not _is_everywhere(path):
             raise ValueError(

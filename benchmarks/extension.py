@@ -100,13 +100,13 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
     measured: dict[str, Any] = {
         "accuracy": shown,
         "accuracy_by_depth": depths,
-        "accuracy_without_order": setup.task.accuracy_without_order,
+        "accuracy_of_guessing": setup.task.guess_accuracy,
         "verdict": verdict(seeds, setup),
         "seeds": [{name: value for name, value in seed.items() if name != "setup"} for seed in seeds],
     }
     write_result(arguments.out, machine, figures_of(seeds, setup), settings, measured, noise_of(seeds, setup))
     picture = arguments.out.with_suffix(".png")
-    draw_extension(shown, depths, setup.task.accuracy_without_order, picture)
+    draw_extension(shown, depths, setup.task.guess_accuracy, picture)
     say(
         f"{settings['num_parameters']:,} parameters, {len(seeds)} seeds; base: "
         f"{settings['base_training_tokens']:,} tokens, each extension: {settings['extension_training_tokens']:,}"

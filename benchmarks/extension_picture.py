@@ -22,7 +22,7 @@ DOTS_PER_INCH = 200
 def draw_extension(
     by_length: Mapping[str, Mapping[int, float]],
     by_depth: Mapping[str, Sequence[float]],
-    without_order: float,
+    guess_accuracy: float,
     path: Path,
 ) -> None:
     """Draw both panels into a PNG.
@@ -30,7 +30,7 @@ def draw_extension(
     Args:
         by_length: Variant → length → accuracy.
         by_depth: Variant → accuracy in equal parts of the haystack of the longest documents, its beginning first.
-        without_order: What a model gets that finds all needles of a key and takes any of them.
+        guess_accuracy: Of a model that finds no needle.
         path: Of the picture.
     """
     # Without pyplot there is no state, and no display is looked for.
@@ -60,10 +60,10 @@ def draw_extension(
     _frame(right, f"At {lengths[-1]:,} tokens, by depth", "where the needle stands in the haystack (%)")
     right.set_xlim(0, 100)
     for axes in (left, right):
-        axes.axhline(100 * without_order, color=INK, linewidth=1.0, linestyle=(0, (2, 3)))
+        axes.axhline(100 * guess_accuracy, color=INK, linewidth=1.0, linestyle=(0, (2, 3)))
     left.annotate(
-        "finds the needles, takes any",
-        (0, 100 * without_order),
+        "guessing",
+        (0, 100 * guess_accuracy),
         xytext=(0, 3),
         textcoords="offset points",
         fontsize=9.5,

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from app.config import OptimizerConfig, StageConfig, TrainConfig, TrainMemoryConfig, TrainSourceConfig
+from app.run import EXPORT_DIR
 from app.storage import Folder
-from app.training.loop import DATA_DIR, EXPORT_DIR
+from app.training.loop import DATA_DIR
 from app.training.rope import raise_base
 from benchmarks.extension_model import (
     ROPE_BASE,
@@ -20,7 +21,7 @@ from benchmarks.extension_model import (
     save_random_model,
 )
 from benchmarks.extension_stages import Chain, run_chain
-from benchmarks.extension_task import RetrievalTask, write_sequences
+from benchmarks.extension_task import RetrievalTask, write_documents
 from benchmarks.record import say
 
 SOURCE = "retrieval"
@@ -37,9 +38,7 @@ class Setup:
     """Length that the base is trained at."""
     factors: tuple[int, ...] = (2, 4, 8)
     """Lengths of the progressive stages over the base's; one step goes to the last of them."""
-    base_steps: int = 1000
-    base_half_steps: int = 300
-    """Of them, the first ones, with documents of half the length."""
+    base_steps: int = 500
     base_batch_tokens: int = 1024
     base_learning_rate: float = 1e-3
     extension_steps: int = 24
@@ -48,9 +47,6 @@ class Setup:
     extension_learning_rate: float = 3e-4
     extension_warmup_steps: int = 2
     """Of every stage."""
-    short_every: int = 8
-    """Of so many sequences of an extension one is packed with documents of the base's length, as short data is mixed
-    in to keep what a model can do."""
     sequence_parallel_size: int = 2
     """Processes that share each sequence of the extensions."""
     num_documents: int = 64
@@ -61,18 +57,6 @@ class Setup:
     @property
     def lengths(self) -> list[int]:
         return [self.base_tokens * factor for factor in (1, *self.factors)]
-
-    def contents(self, stage: StageConfig) -> list[list[int]]:
-        """Lengths of the documents in each sequence of a stage, in the order of training.
-
-        The base begins with documents of half its length: what comes last is learned sooner where less lies between.
-        """
-        num_sequences, length = stage.total_steps * stage.sequences_per_step, stage.max_seq_tokens
-        if length == self.base_tokens:
-            num_halves = self.base_half_steps * stage.sequences_per_step
-            return [[length // 2] * 2] * num_halves + [[length]] * (num_sequences - num_halves)
-        short = [self.base_tokens] * (length // self.base_tokens)
-        return [[length] if index % self.short_every else short for index in range(num_sequences)]
 
     @property
     def extension_tokens(self) -> int:
@@ -147,7 +131,8 @@ class Experiment:
         for index, stage in enumerate(stages[first:], start=first):
             random = np.random.default_rng([self.seed, *names[index].encode()])
             data = Folder(str(folders[index] / DATA_DIR))
-            write_sequences(data, self.setup.task, stage.max_seq_tokens, self.setup.contents(stage), random)
+            num_documents = stage.total_steps * stage.sequences_per_step
+            write_documents(data, self.setup.task, stage.max_seq_tokens, num_documents, random)
         train = TrainConfig(
             sources={SOURCE: TrainSourceConfig()},
             stages=list(stages),

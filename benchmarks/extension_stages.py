@@ -15,12 +15,14 @@ import torch
 import torch.distributed as dist
 
 from app.config import TrainConfig
+from app.run import EXPORT_DIR
 from app.storage import Folder
 from app.training.export import export_model, verify_export
 from app.training.finishing import EXPORT_TOLERANCE
-from app.training.loop import DTYPES, EXPORT_DIR, StageTask, StageTrainer, start_trainer
+from app.training.loop import DTYPES, StageTask, StageTrainer, start_trainer
 from benchmarks.record import run_measured, say
 
+TIMEOUT_SEC = 3600.0
 REPORTED_STEPS = 50
 """A line in the log for so many steps."""
 
@@ -53,7 +55,13 @@ def run_chain(chain: Chain, num_processes: int, log: Path) -> float:
     file = log.with_suffix(".json")
     file.write_text(json.dumps(asdict(chain)), "utf-8")
     arguments = ["--standalone", f"--nproc-per-node={num_processes}", "-m", "benchmarks.extension_stages"]
-    return run_measured("torch.distributed.run", [*arguments, str(file)], log, {"GLOO_SOCKET_IFNAME": "lo"})
+    return run_measured(
+        "torch.distributed.run",
+        [*arguments, str(file)],
+        log,
+        {"GLOO_SOCKET_IFNAME": "lo"},
+        timeout_sec=TIMEOUT_SEC,
+    )
 
 
 def train_chain(chain: Chain) -> None:

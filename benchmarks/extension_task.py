@@ -1,13 +1,11 @@
 """A retrieval task that a model of a few million parameters learns from nothing in minutes, at any length.
 
 A document begins with a token of its own and ends with questions. Between them lies a haystack of noise, with needles
-in it: each is one token that gives a key one of the values that this key can have. Every key is given several values
-in different places, and the last one counts. A question is the key's own token, and the answer that must follow is the
-needle that counts. So a model must find the needles of a key wherever they stand, and know which of them comes last. A
-longer document has a larger haystack and nothing else.
+in it: each is one token that gives a key one of the values that this key can have. A question is the key's own token,
+and the answer that must follow is the needle: which of the values it is stands in the haystack and nowhere else. All of
+a document's needles are asked for, once each, so a longer document has a larger haystack and nothing else.
 """
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +13,6 @@ import numpy as np
 from app.storage import Folder
 from app.training.sequence_store import (
     StoredDocument,
-    StoredSequence,
     lay_out_sequence,
     shard_name,
     write_sequence_shard,
@@ -41,79 +38,68 @@ class RetrievalDocument:
 class RetrievalTask:
     """What documents are made of."""
 
-    num_keys: int = 16
-    values_per_key: int = 8
+    num_keys: int = 32
+    values_per_key: int = 16
     num_noise_tokens: int = 64
     """Different tokens that noise is made of."""
-    num_questions: int = 10
-    """Of a document: each asks for another key."""
-    needles_per_key: int = 2
-    """Of the keys that are asked for; all with different values."""
+    num_needles: int = 16
+    """Of a document, all of different keys."""
 
     @property
     def vocab_size(self) -> int:
         return self._first_noise + self.num_noise_tokens
 
     @property
-    def accuracy_without_order(self) -> float:
-        """Of a model that finds all needles of a key and takes any of them."""
-        return 1 / self.needles_per_key
+    def guess_accuracy(self) -> float:
+        """Of a model that knows which values a key can have, and finds no needle."""
+        return 1 / self.values_per_key
 
     @property
     def least_tokens(self) -> int:
         """Length of a document whose haystack is all needles."""
-        return 1 + (2 + self.needles_per_key) * self.num_questions
+        return 1 + 3 * self.num_needles
 
     def document(self, random: np.random.Generator, num_tokens: int) -> RetrievalDocument:
         """A new document of exactly this length."""
         assert num_tokens >= self.least_tokens, f"{num_tokens} tokens are fewer than {self.least_tokens}"
-        num_haystack = num_tokens - 1 - 2 * self.num_questions
-        shape = (self.num_questions, self.needles_per_key)
-        places = np.sort(random.choice(num_haystack, shape, replace=False), axis=1)
-        keys = random.permutation(self.num_keys)[: self.num_questions]
-        values = np.stack([random.permutation(self.values_per_key)[: self.needles_per_key] for _ in keys])
-        needles = 1 + self.num_keys + keys[:, None] * self.values_per_key + values
+        num_haystack = num_tokens - 1 - 2 * self.num_needles
+        # In no order, and neither are the questions.
+        places = random.choice(num_haystack, self.num_needles, replace=False)
+        keys = random.permutation(self.num_keys)[: self.num_needles]
+        values = random.integers(0, self.values_per_key, self.num_needles)
+        needles = 1 + self.num_keys + keys * self.values_per_key + values
         haystack = random.integers(self._first_noise, self.vocab_size, num_haystack)
         haystack[places] = needles
-        questions = np.stack([1 + keys, needles[:, -1]], axis=1).ravel()
+        questions = np.stack([1 + keys, needles], axis=1).ravel()
         tokens = np.concatenate([[START], haystack, questions]).astype(np.int32)
         answers = np.arange(num_haystack + 2, num_tokens, 2)
-        return RetrievalDocument(tokens, answers, places[:, -1] / max(num_haystack - 1, 1))
+        return RetrievalDocument(tokens, answers, places / max(num_haystack - 1, 1))
 
     @property
     def _first_noise(self) -> int:
         return 1 + self.num_keys * (1 + self.values_per_key)
 
 
-def write_sequences(
-    folder: Folder,
-    task: RetrievalTask,
-    seq_tokens: int,
-    contents: Iterable[Sequence[int]],
-    random: np.random.Generator,
+def write_documents(
+    folder: Folder, task: RetrievalTask, num_tokens: int, num_documents: int, random: np.random.Generator
 ) -> None:
-    """Write a stage's data, of which the answers are learned.
+    """Write a stage's data: one document a sequence, of which the answers are learned.
 
     Args:
         folder: The stage's data.
         task: What to learn.
-        seq_tokens: Length of the stage.
-        contents: For each sequence the lengths of the documents that are packed into it, kept apart.
+        num_tokens: Length of the stage.
+        num_documents: As many as the stage's steps take.
         random: Each document is another one.
     """
 
-    def sequence(index: int, lengths: Sequence[int]) -> StoredSequence:
-        documents = [
-            _stored(f"{index}-{number}", task.document(random, length))
-            for number, length in enumerate(lengths)
-        ]
-        return lay_out_sequence(documents, seq_tokens, separator_id=None)
+    def stored(index: int) -> StoredDocument:
+        document = task.document(random, num_tokens)
+        is_target = np.zeros(num_tokens, np.bool_)
+        is_target[document.answers] = True
+        return StoredDocument(str(index), document.tokens, is_target)
 
-    sequences = (sequence(index, lengths) for index, lengths in enumerate(contents))
-    write_sequence_shard(folder, shard_name(0, 1), seq_tokens, sequences)
-
-
-def _stored(example_id: str, document: RetrievalDocument) -> StoredDocument:
-    is_target = np.zeros(len(document.tokens), np.bool_)
-    is_target[document.answers] = True
-    return StoredDocument(example_id, document.tokens, is_target)
+    sequences = (
+        lay_out_sequence([stored(index)], num_tokens, separator_id=None) for index in range(num_documents)
+    )
+    write_sequence_shard(folder, shard_name(0, 1), num_tokens, sequences)

@@ -115,6 +115,12 @@ def spread(values: Sequence[float]) -> float:
     return (max(values) - min(values)) / (sum(values) / len(values))
 
 
+def child_environment() -> dict[str, str]:
+    """Environment of a measured process, whatever this one was started with: threads and clusters are what it sets."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_THREADS_AND_CLUSTERS)}
+    return kept | _SETTINGS
+
+
 def run_measured(
     module: str,
     arguments: Sequence[str],
@@ -123,9 +129,6 @@ def run_measured(
     timeout_sec: float | None = None,
 ) -> float:
     """Run `python -m MODULE` to its end in a process of its own and return the seconds that it took.
-
-    The process starts from one and the same environment whatever this one was started with: threads and clusters are
-    what the measured code sets itself.
 
     Args:
         module: Dotted name.
@@ -137,15 +140,12 @@ def run_measured(
     Raises:
         RuntimeError: it failed or took too long; carries the end of the log.
     """
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(_THREADS_AND_CLUSTERS)
-    }
     started = time.perf_counter()
     with log.open("wb") as stream:
         process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             cwd=ROOT,
-            env=environment | _SETTINGS | dict(extra or {}),
+            env=child_environment() | dict(extra or {}),
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=subprocess.STDOUT,

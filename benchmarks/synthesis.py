@@ -90,7 +90,10 @@ class Measurement:
     def __init__(self, folder: Path, num_rows: int, engine_core: int | None) -> None:
         self._folder = folder
         self._num_rows = num_rows
-        self._environment = {} if engine_core is None else {THREADS_BIND: str(engine_core)}
+        # Ray starts its workers, and so their engines, at a lower priority than a bare engine has.
+        self._environment = {"RAY_worker_niceness": "0"}
+        if engine_core is not None:
+            self._environment[THREADS_BIND] = str(engine_core)
         self._sources = folder / "sources.jsonl"
         self._ray_temp_dir = str(folder / "ray")
 

@@ -1,49 +1,46 @@
 """How much haystack a prompt of a given length takes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
+from typing import TypeVar
 
-from eval.token_text import TokenText
+import numpy as np
+import numpy.typing as npt
 
-MAX_ROUNDS = 8
-SLACK_TOKENS = 4
-"""Tokens may melt or split at the seams, so that the last few are not worth another round."""
+Sizes = npt.NDArray[np.int64]
+Built = TypeVar("Built", bound=Sized)
 
 
-def fit(build: Callable[[int], TokenText], limit_tokens: int, fixed_tokens: int) -> TokenText:
-    """The longest prompt that is not above the limit, or one unit of its haystack shorter than that.
+def fit(build: Callable[[int], Built], sizes_tokens: Sizes, limit_tokens: int) -> Built:
+    """The prompt with the most units of haystack that is not above a limit.
+
+    A prompt has about a size's tokens and some more around them. How many more is what each prompt that is built tells,
+    so that the second one is the last where sizes are exact.
 
     Args:
-        build: Makes the prompt with at most so many tokens of haystack: it gives whole units, as many as fit, and
-            the same for the same number.
+        build: Makes the prompt of a size, given by its index; its length is in tokens. The same for the same index.
+        sizes_tokens: `[sizes]`, ascending, one unit apart: about what haystacks have. The first is the least.
         limit_tokens: Of the whole prompt.
-        fixed_tokens: About what the prompt has besides the haystack.
+
+    Returns:
+        One that is not above the limit, though one unit more would be, or the last of the sizes.
 
     Raises:
-        ValueError: without any haystack it is above the limit.
+        ValueError: with the least haystack it is above the limit.
     """
-    # The numbers of haystack tokens that are known to fit, and not to.
-    best: TokenText | None = None
-    fits, fits_not = 0, limit_tokens + 1
-    wanted = max(limit_tokens - fixed_tokens, 0)
-    for _ in range(MAX_ROUNDS):
-        built = build(wanted)
-        missing = limit_tokens - len(built)
-        if missing >= 0:
-            if best is not None and len(built) <= len(best):
-                break
-            best, fits = built, wanted
-        else:
-            fits_not = wanted
-        if 0 <= missing <= SLACK_TOKENS or fits_not - fits <= 1:
-            break
-        wanted = min(max(wanted + missing, fits if best is not None else 0), fits_not - 1)
-        if best is not None and wanted == fits:
-            break
-    if best is None:
-        best = build(0)
-        if len(best) > limit_tokens:
-            raise ValueError(
-                f"lengths_tokens: {limit_tokens} tokens are too few for a prompt that has {len(best)} without a "
-                f"haystack; give more"
-            )
-    return best
+    last = len(sizes_tokens) - 1
+    index, built = 0, build(0)
+    if len(built) > limit_tokens:
+        raise ValueError(
+            f"lengths_tokens: {limit_tokens} tokens are too few for a prompt that has {len(built)} with the least "
+            f"haystack; give more"
+        )
+    while True:
+        around = len(built) - int(sizes_tokens[index])
+        is_above = len(built) > limit_tokens
+        if is_above:
+            last = index - 1
+        better = int(np.searchsorted(sizes_tokens[: last + 1], limit_tokens - around, side="right")) - 1
+        if not is_above and better <= index:
+            return built
+        index = max(better, 0)
+        built = build(index)

@@ -43,12 +43,17 @@ def part_name(part: list[Slot]) -> str:
 
 
 def prepare_samples(
-    maker: SampleMaker, cache: Folder, num_workers: int | None, report: Callable[[str], None]
+    maker: SampleMaker,
+    slots: list[Slot],
+    cache: Folder,
+    num_workers: int | None,
+    report: Callable[[str], None],
 ) -> SampleSet:
     """Make the samples that the cache does not hold yet.
 
     Args:
         maker: Of the suite.
+        slots: Those of the maker's that are wanted, in its order.
         cache: Of all suites and models; samples of the same maker have a folder there.
         num_workers: Processes; None: one a core.
         report: Gets a line when samples are made, and for each eighth of them.
@@ -57,7 +62,7 @@ def prepare_samples(
         ValueError: a length is too short for its task.
     """
     folder = cache / fingerprint(maker.identity())
-    parts = list(_split(maker.slots()))
+    parts = list(_split(slots))
     there = set(folder.list_names(".parquet"))
     missing = [part for part in parts if part_name(part) not in there]
     if missing:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from app.corpus.sentences import sentence_borders
 from app.tokens import Tokenizer
-from eval.token_text import TokenText, tokenize
+from eval.token_text import TokenText, join, tokenize
 
 Borders = npt.NDArray[np.int64]
 _BREAK = re.compile(r"\n")
@@ -32,7 +32,7 @@ class Haystack:
         self._tokenizer = tokenizer
         self._text = text
         self._separator = separator
-        self._repeated: dict[int, RepeatedText] = {}
+        self._doubled: list[RepeatedText] = []
 
     @staticmethod
     def of_prose(tokenizer: Tokenizer, text: str) -> "Haystack":
@@ -56,49 +56,56 @@ class Haystack:
     @cached_property
     def num_tokens(self) -> int:
         """Of one copy."""
-        return len(self._copies(1).tokens)
+        return len(self._doubling(0).tokens)
 
     def num_copies(self, num_tokens: int) -> int:
         """Copies, about, that so many tokens take; one where the text is long enough."""
         return max(-(-num_tokens // self.num_tokens), 1)
 
     def reaching(self, num_tokens: int) -> "RepeatedText":
-        """The haystack with at least so many tokens; the same object for all lengths that take as many copies."""
-        num_copies = self.num_copies(num_tokens)
-        while len((found := self._copies(num_copies)).tokens) < num_tokens:
-            num_copies += 1
+        """The haystack with at least so many tokens: one copy, two, four, eight, ..."""
+        level = 0
+        while len((found := self._doubling(level)).tokens) < num_tokens:
+            level += 1
         return found
 
-    def _copies(self, num_copies: int) -> "RepeatedText":
-        if num_copies not in self._repeated:
-            text = self._separator.join([self._text] * num_copies)
-            self._repeated[num_copies] = RepeatedText(tokenize(self._tokenizer, text))
-        return self._repeated[num_copies]
+    def _doubling(self, level: int) -> "RepeatedText":
+        if level == len(self._doubled):
+            if level == 0:
+                tokens = tokenize(self._tokenizer, self._text)
+            else:
+                half = self._doubled[level - 1].tokens
+                tokens = join(self._tokenizer, [half, tokenize(self._tokenizer, self._separator), half])
+            self._doubled.append(RepeatedText(tokens))
+        return self._doubled[level]
 
 
 class RepeatedText:
-    """One or more copies of a haystack, and where they may be cut."""
+    """One or more copies of a haystack, and where they may be cut: ascending places, the first is the beginning."""
 
     def __init__(self, tokens: TokenText) -> None:
         self.tokens = tokens
 
     @cached_property
     def lines(self) -> Borders:
-        """Places behind line breaks, ascending; the beginning is the first of them."""
-        breaks = np.fromiter((match.end() for match in _BREAK.finditer(self.tokens.text)), np.int64)
-        return np.concatenate([np.zeros(1, np.int64), self._places(breaks)])
+        """Places behind line breaks."""
+        return self._places(
+            np.fromiter((match.end() for match in _BREAK.finditer(self.tokens.text)), np.int64)
+        )
 
     @cached_property
     def words(self) -> Borders:
-        """Places behind words, in front of the blank, ascending; the whole length is the last of them."""
+        """Places behind words, in front of the blank, and behind sentences of scripts that have no blanks."""
         blanks = np.fromiter((match.start() for match in _SPACE.finditer(self.tokens.text)), np.int64)
-        return self._places(blanks)
+        return np.union1d(self._places(blanks), self.sentences)
 
     @cached_property
     def sentences(self) -> Borders:
-        """Places behind sentences, in front of the blank, ascending; the beginning is the first of them."""
-        ends = sentence_borders(self.tokens.text) - 1
-        return np.concatenate([np.zeros(1, np.int64), self._places(ends[ends > 0])])
+        """Places behind sentences, in front of the blank where there is one."""
+        text = self.tokens.text
+        borders = sentence_borders(text)
+        has_blank = np.fromiter((text[border - 1].isspace() for border in borders), np.bool_, len(borders))
+        return self._places(borders - has_blank)
 
     @staticmethod
     def last_up_to(places: Borders, place: int) -> int:
@@ -107,11 +114,11 @@ class RepeatedText:
         return int(places[index]) if index >= 0 else 0
 
     def _places(self, positions: Borders) -> Borders:
-        """Positions in the text → numbers of tokens; those that no token ends at are left out."""
+        """Positions in the text → numbers of tokens, and the whole; those that no token ends at are left out."""
         ends = self.tokens.ends
         index = np.searchsorted(ends, positions, side="right")
         is_border = (index > 0) & (ends[np.maximum(index - 1, 0)] == positions)
-        return np.unique(np.concatenate([index[is_border], [len(ends)]])).astype(np.int64)
+        return np.unique(np.concatenate([[0], index[is_border], [len(ends)]])).astype(np.int64)
 
 
 def read_text(field: str, path: str) -> str:

@@ -42,6 +42,9 @@ class TokenText:
         return TokenText(self.text[start:stop], self.ids[first:last], self.ends[first:last] - start)
 
 
+EMPTY = TokenText("", np.zeros(0, np.int32), np.zeros(0, np.int64))
+
+
 def tokenize(tokenizer: Tokenizer, text: str) -> TokenText:
     """The tokens of a text by itself; special tokens only where it spells them."""
     ids, offsets = tokenizer.encode_with_offsets(text)
@@ -58,31 +61,47 @@ def join(tokenizer: Tokenizer, parts: Iterable[TokenText]) -> TokenText:
 
 
 class _Joiner:
-    """What was appended: closed parts, and an open one whose last tokens the next seam may change."""
+    """What was appended: closed parts, and an open one whose last tokens the next seam may change.
+
+    Short parts wait for the next long one, so that both their sides are looked at in one window.
+    """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._closed: list[TokenText] = []
         self._open: TokenText | None = None
+        self._waiting = ""
+        self._num_waiting = 0
 
     def append(self, part: TokenText) -> None:
         if not part.text:
             return
         if self._open is None:
             self._open = part
-            return
+        elif self._num_waiting + len(part) < EDGE_TOKENS:
+            self._waiting += part.text
+            self._num_waiting += len(part)
+        else:
+            self._grow(part)
+
+    def joined(self) -> TokenText:
+        if self._waiting:
+            self._grow(EMPTY)
+        return _concatenate([*self._closed, *([self._open] if self._open is not None else [])])
+
+    def _grow(self, part: TokenText) -> None:
+        """Put what waits, and a part, behind what is there."""
+        assert self._open is not None
+        between, self._waiting, self._num_waiting = self._waiting, "", 0
         edge = EDGE_TOKENS
         while edge < 4 * max(len(self._open), len(part)):
-            seam = _seam(self._tokenizer, self._open, part, edge, is_start=not self._closed)
+            seam = _seam(self._tokenizer, self._open, between, part, edge, is_start=not self._closed)
             if seam is not None:
                 self._mend(part, *seam)
                 return
             edge *= 4
-        whole = self.joined()
-        self._closed, self._open = [], tokenize(self._tokenizer, whole.text + part.text)
-
-    def joined(self) -> TokenText:
-        return _concatenate([*self._closed, *([self._open] if self._open is not None else [])])
+        whole = _concatenate([*self._closed, self._open])
+        self._closed, self._open = [], tokenize(self._tokenizer, whole.text + between + part.text)
 
     def _mend(self, part: TokenText, num_kept: int, middle: TokenText, first: int) -> None:
         assert self._open is not None
@@ -98,9 +117,9 @@ class _Joiner:
 
 
 def _seam(
-    tokenizer: Tokenizer, left: TokenText, right: TokenText, edge: int, is_start: bool
+    tokenizer: Tokenizer, left: TokenText, between: str, right: TokenText, edge: int, is_start: bool
 ) -> tuple[int, TokenText, int] | None:
-    """How two texts grow together.
+    """How two texts, and one between them, grow together.
 
     Returns:
         How many tokens of the left one stay, what comes between, and the first token of the right one that stays;
@@ -109,8 +128,8 @@ def _seam(
     begin, end = max(len(left) - edge, 0), min(edge, len(right))
     tail, head = left.cut(begin, len(left)), right.cut(0, end)
     # A cut tail has lost what stood before it: its first token may be another one in the window.
-    shift = len(tail.text)
-    window = tokenize(tokenizer, tail.text + head.text)
+    shift = len(tail.text) + len(between)
+    window = tokenize(tokenizer, tail.text + between + head.text)
     index_at = {int(position): index for index, position in enumerate(window.ends)}
 
     def meets(known: TokenText, index: int, moved: int) -> int | None:
@@ -145,7 +164,7 @@ def _first(find: Callable[[int], int | None], indices: Iterable[int]) -> tuple[i
 
 def _concatenate(parts: list[TokenText]) -> TokenText:
     if not parts:
-        return TokenText("", np.zeros(0, np.int32), np.zeros(0, np.int64))
+        return EMPTY
     starts = np.cumsum([0, *(len(part.text) for part in parts[:-1])])
     return TokenText(
         "".join(part.text for part in parts),

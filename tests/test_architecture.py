@@ -20,6 +20,7 @@ RIM = (
     "app.retrieval.actors",
     "app.serving.application",
     "app.serving.ingress",
+    "app.serving.replica",
     "app.serving.server",
     "app.submission",
     "app.training.preparation",

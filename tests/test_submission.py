@@ -119,6 +119,7 @@ def test_a_folder_that_is_not_longstraps_is_refused(tmp_path, monkeypatch):
         (["--run_dir", "/x", "--corpus.sources.0.path", "docs"], "corpus.sources.0.path: 'docs' is relative"),
         (["--run_dir", "/x", "--generator.model", "./m"], "generator.model: './m' is relative"),
         (["--run_dir", "/x", "--corpus.decontamination.paths", "[a]"], "corpus.decontamination.paths.0: 'a'"),
+        (["--run_dir", "/x", "--serve.models.base.model", "./m"], "serve.models.base.model: './m' is relative"),
     ],
 )  # fmt: skip
 def test_paths_of_this_machine_are_refused(overrides, field):

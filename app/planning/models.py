@@ -4,7 +4,7 @@ import copy
 from dataclasses import dataclass
 from typing import Any
 
-from app.model_checks import find_model
+from app.model_checks import ModelFiles, find_model
 from app.training.flops import ModelShape, shape_of
 from app.training.preflight import transformers_config
 
@@ -91,6 +91,15 @@ def find_shape(field: str, model: str, revision: str | None) -> ModelShape | Non
     """
     settings = _find_settings(field, model, revision)
     return None if settings is None else shape_of(transformers_config(field, model, settings))
+
+
+def find_max_tokens(field: str, model: str, revision: str | None) -> int | None:
+    """Longest sequence that a model reads; None where only a hub out of reach knows it.
+
+    Raises:
+        ValueError: there is no such model.
+    """
+    return ModelFiles(_find_settings(field, model, revision), None).max_tokens
 
 
 def find_encoder(field: str, model: str, revision: str | None) -> EncoderShape | None:

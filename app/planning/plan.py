@@ -133,7 +133,7 @@ def _served_memory(served: ServedPlan) -> PlannedMemory:
             "KV cache": model.device_kv_bytes_per_token * float(model.tokens),
         },
         served.device_bytes * model.served.memory_share,
-        needs=f"{model.num_devices} devices",
+        needs=f"{model.num_devices} device{'s' if model.num_devices > 1 else ''}",
         note=f"one request of {model.tokens:,} tokens; {served.num_requests} fit at once",
     )
 

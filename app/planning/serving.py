@@ -1,22 +1,22 @@
 """What the served models take of their devices, and how long the evaluation keeps them busy."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.config import EvaluateConfig, RunConfig, ServedModelConfig, VllmConfig
 from app.planning.calls import StepCalls
 from app.planning.generation import Engine, GenerationTime, time_generation
 from app.planning.machines import Cluster, Machines
-from app.planning.models import find_shape
+from app.planning.models import find_max_tokens, find_shape
 from app.serving.memory import Memory, ModelMemory
+from app.serving.sources import STAGE_PREFIX
 from app.training.flops import ModelShape
 from app.training.memory_estimate import GIB
 
-STAGE_PREFIX = "stage:"
 RULER_TASKS = 13
 RULER_OUTPUT_TOKENS = 99.0
 """Mean of the 13 tasks' limits: 128 for each of 8 NIAH tasks, 30, 120, 50 and twice 32 (NVIDIA/RULER)."""
-NUM_RECALL_CONTEXTS = 3
-"""True, changed and none, to which each question is put."""
+NUM_RECALL_PROMPTS = 6
+"""Of a sample: facts and chains, each with the true context, a changed one and none."""
 VLLM_CONCURRENT = 256
 """vLLM's own `max_num_seqs` for one GPU."""
 
@@ -52,7 +52,12 @@ def plan_generator(config: VllmConfig, shape: ModelShape, machines: Machines) ->
             config.max_concurrent_calls, int(config.engine_args.get("max_num_seqs", VLLM_CONCURRENT))
         ),
     )
-    return _plan("generator", served, shape, config.max_model_tokens, machines)
+    plan = _plan("generator", served, shape, config.max_model_tokens, machines)
+    if plan.fault is None:
+        return plan
+    # The remedies are those of a served model.
+    fault = plan.fault.replace("kv_cache_dtype", "engine_args.kv_cache_dtype")
+    return replace(plan, fault=fault.replace("gpus_per_replica", "pipeline.gpus_per_actor"))
 
 
 def plan_served(
@@ -78,17 +83,22 @@ def plan_served(
             tokens = tokens or lengths[0]
         else:
             shape = find_shape(field, served.model, served.revision)
+            tokens = tokens or find_max_tokens(field, served.model, served.revision)
         if shape is None or tokens is None:
             unknown.append(name)
             continue
-        size = served.tensor_parallel_size * served.pipeline_parallel_size * served.max_replicas
-        machines = (
-            cluster.gpus("generate_gpu", size)
-            if served.gpus_per_replica
-            else cluster.cpus(size, served.cpus_per_replica)
-        )
-        plans.append(_plan(f"serve.models.{name}", served, shape, tokens, machines))
+        plans.append(_plan(f"serve.models.{name}", served, shape, tokens, _machines(served, cluster)))
     return plans, unknown
+
+
+def _machines(served: ServedModelConfig, cluster: Cluster) -> Machines:
+    """Of all replicas: generation's machines, or training's where a replica does not find a place on one of those."""
+    size = served.tensor_parallel_size * served.pipeline_parallel_size
+    if not served.gpus_per_replica:
+        return cluster.cpus(size * served.max_replicas, served.cpus_per_replica)
+    node = cluster.node("generate_gpu")
+    has_place = node.num_gpus >= size and node.gpu_memory_gib >= (served.device_memory_gib or 0.0)
+    return cluster.gpus("generate_gpu" if has_place else "train_gpu", size * served.max_replicas)
 
 
 def time_calls(config: RunConfig, served: ServedPlan, calls: list[StepCalls]) -> GenerationTime:
@@ -120,7 +130,7 @@ def evaluation_calls(evaluate: EvaluateConfig) -> list[StepCalls]:
         per_length = (len(ruler.tasks) or RULER_TASKS) * ruler.num_samples
         calls += _calls("ruler", ruler.lengths_tokens, per_length, RULER_OUTPUT_TOKENS)
     if "recall" in evaluate.suites:
-        per_length = NUM_RECALL_CONTEXTS * recall.num_samples
+        per_length = NUM_RECALL_PROMPTS * recall.num_samples
         calls += _calls("recall", recall.lengths_tokens, per_length, recall.max_output_tokens)
     return calls
 

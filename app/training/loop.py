@@ -30,7 +30,7 @@ from app.training.trackers import Tracker, open_trackers
 
 Report = Callable[[str], None]
 
-DATA_DIR, CHECKPOINTS_DIR, EXPORT_DIR = "data", "checkpoints", "export"
+DATA_DIR, CHECKPOINTS_DIR = "data", "checkpoints"
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
 

@@ -41,13 +41,17 @@ def small_parts(monkeypatch):
     monkeypatch.setattr(generation, "PART_TOKENS", 80)
 
 
+def prepare(maker, cache, num_workers, report):
+    return prepare_samples(maker, maker.slots(), cache, num_workers, report)
+
+
 def read(made, is_wanted=lambda sample_id: True):
     return list(made.samples(is_wanted))
 
 
 def test_samples_come_back_in_the_order_of_their_slots(tmp_path):
     maker = Counting()
-    samples = read(prepare_samples(maker, Folder(str(tmp_path)), 1, lambda line: None))
+    samples = read(prepare(maker, Folder(str(tmp_path)), 1, lambda line: None))
     assert [sample.sample_id for sample in samples] == [slot.sample_id for slot in maker.slots()]
     assert all(
         (sample.token_ids == slot.index).all() for sample, slot in zip(samples, maker.slots(), strict=True)
@@ -58,16 +62,16 @@ def test_samples_come_back_in_the_order_of_their_slots(tmp_path):
 
 def test_samples_are_made_once(tmp_path, monkeypatch):
     cache, lines = Folder(str(tmp_path)), []
-    prepare_samples(Counting(), cache, 1, lines.append)
+    prepare(Counting(), cache, 1, lines.append)
     assert lines[0] == "making 20 samples"
     monkeypatch.setattr(Counting, "make", lambda self, slot: pytest.fail("made again"))
-    assert len(read(prepare_samples(Counting(), cache, 1, lines.append))) == 20
+    assert len(read(prepare(Counting(), cache, 1, lines.append))) == 20
 
 
 def test_more_samples_leave_whole_parts_as_they_are(tmp_path):
     cache = Folder(str(tmp_path))
-    first = prepare_samples(Counting(num_samples=4), cache, 1, lambda line: None)
-    more = prepare_samples(Counting(num_samples=5), cache, 1, lambda line: None)
+    first = prepare(Counting(num_samples=4), cache, 1, lambda line: None)
+    more = prepare(Counting(num_samples=5), cache, 1, lambda line: None)
     kept = {part_name(part) for part in first.parts} & {part_name(part) for part in more.parts}
     # Of 40 tokens two samples make a part, of 20 tokens four.
     assert len(kept) == 2 * (2 + 1)
@@ -75,22 +79,22 @@ def test_more_samples_leave_whole_parts_as_they_are(tmp_path):
 
 def test_other_settings_make_other_samples(tmp_path):
     cache = Folder(str(tmp_path))
-    one = prepare_samples(Counting(name="a"), cache, 1, lambda line: None)
-    other = prepare_samples(Counting(name="b"), cache, 1, lambda line: None)
+    one = prepare(Counting(name="a"), cache, 1, lambda line: None)
+    other = prepare(Counting(name="b"), cache, 1, lambda line: None)
     assert one.folder.uri != other.folder.uri
 
 
 def test_only_parts_with_wanted_samples_are_read(tmp_path):
-    made = prepare_samples(Counting(), Folder(str(tmp_path)), 1, lambda line: None)
+    made = prepare(Counting(), Folder(str(tmp_path)), 1, lambda line: None)
     (tmp_path / made.folder.path.rpartition("/")[2] / part_name(made.parts[0])).unlink()
     wanted = {"t-20-00003", "u-40-00001"}
     assert {sample.sample_id for sample in read(made, wanted.__contains__)} == wanted
 
 
 def test_processes_make_the_same(tmp_path, monkeypatch):
-    alone = read(prepare_samples(Counting(), Folder(str(tmp_path / "one")), 1, lambda line: None))
+    alone = read(prepare(Counting(), Folder(str(tmp_path / "one")), 1, lambda line: None))
     monkeypatch.setattr(generation, "TOKENS_WORTH_A_PROCESS", 1)
-    together = read(prepare_samples(Counting(), Folder(str(tmp_path / "two")), 2, lambda line: None))
+    together = read(prepare(Counting(), Folder(str(tmp_path / "two")), 2, lambda line: None))
     assert [(s.sample_id, s.token_ids.tolist()) for s in alone] == [
         (s.sample_id, s.token_ids.tolist()) for s in together
     ]
@@ -98,5 +102,5 @@ def test_processes_make_the_same(tmp_path, monkeypatch):
 
 def test_a_sample_above_its_length_is_never_written(tmp_path):
     with pytest.raises(AssertionError, match="t-40-00000 has 41 tokens"):
-        prepare_samples(Counting(excess=1), Folder(str(tmp_path)), 1, lambda line: None)
+        prepare(Counting(excess=1), Folder(str(tmp_path)), 1, lambda line: None)
     assert not list(tmp_path.rglob("*.parquet"))

@@ -6,15 +6,13 @@ from benchmarks.extension_model import ModelSize, load_model
 from benchmarks.extension_run import Experiment, Setup
 from benchmarks.extension_task import RetrievalTask
 
-TASK = RetrievalTask(num_keys=8, values_per_key=4, num_noise_tokens=16, num_questions=8, needles_per_key=1)
-"""Without an order to learn: that alone takes longer than a test may."""
+TASK = RetrievalTask(num_keys=8, values_per_key=4, num_noise_tokens=16, num_needles=8)
 SETUP = Setup(
     task=TASK,
     size=ModelSize(hidden_size=64, num_layers=2, num_heads=4, intermediate_size=128),
     base_tokens=64,
     factors=(8,),
     base_steps=120,
-    base_half_steps=0,
     base_batch_tokens=512,
     base_learning_rate=3e-3,
     extension_steps=12,

@@ -98,6 +98,8 @@ def test_an_endpoints_tokens_have_their_own_price():
             [
                 "--generator",
                 generator,
+                "--serve",
+                "null",
                 "--train",
                 "null",
                 "--plan.price_per_million_prompt_tokens",

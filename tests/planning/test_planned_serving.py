@@ -6,7 +6,7 @@ from app.planning.serving import evaluation_calls, plan_generator, plan_served, 
 from app.recipe import load_config
 from benchmarks.published import LLAMA_8B, known_shape
 
-SERVE = f"{{models: {{base: {{model: {LLAMA_8B}, max_model_tokens: 131072, gpus_per_replica: 1}}, long: {{model: 'stage:1m', tensor_parallel_size: 4, gpus_per_replica: 4}}}}}}"  # noqa: E501
+SERVE = f"{{models: {{base: {{model: {LLAMA_8B}, gpus_per_replica: 1}}, long: {{model: 'stage:1m', tensor_parallel_size: 4, gpus_per_replica: 4}}}}}}"  # noqa: E501
 
 
 def recipe(*overrides):
@@ -20,6 +20,7 @@ def test_a_stages_export_has_the_trained_models_sizes_and_the_stages_length():
     plans, unknown = plan_served(config, known_shape(LLAMA_8B), Cluster(config.plan))
     assert unknown == []
     base, long = plans
+    # Where no setting says it, as the model's own.
     assert base.memory.tokens == 131_072
     assert long.memory.tokens == 1_048_576
     assert long.memory.shape == base.memory.shape
@@ -42,6 +43,12 @@ def test_what_does_not_fit_says_what_would():
     assert "set tensor_parallel_size 2 with gpus_per_replica 2" in fault
 
 
+def test_a_replica_of_more_gpus_than_a_generating_machine_has_is_on_a_training_one():
+    config = recipe()
+    [base, long], _ = plan_served(config, known_shape(LLAMA_8B), Cluster(config.plan))
+    assert (base.machines.node_type, long.machines.node_type) == ("generate_gpu", "train_gpu")
+
+
 def test_an_unknown_stage_is_refused():
     config = recipe("--serve.models.long.model", "stage:2m")
     with pytest.raises(ValueError, match=r"serve.models.long.model: 'stage:2m' is no stage of this recipe"):
@@ -50,12 +57,14 @@ def test_an_unknown_stage_is_refused():
 
 def test_prompts_of_the_suites_are_counted_by_length():
     evaluate = EvaluateConfig(
-        suites=["niah", "ruler", "short"],
+        suites=["niah", "ruler", "short", "recall"],
         niah=NiahConfig(lengths_tokens=[4096, 8192], depths_percent=[0.0, 50.0], num_trials=3),
         ruler=RulerConfig(lengths_tokens=[4096], tasks=["vt", "cwe"], num_samples=20),
     )
     calls = evaluation_calls(evaluate)
-    assert [(each.step, each.num_calls) for each in calls] == [("niah", 6), ("niah", 6), ("ruler", 40)]
+    found = [(each.step, each.num_calls) for each in calls]
+    # Recall: 50 facts and 50 chains, each asked three times.
+    assert found == [("niah", 6), ("niah", 6), ("ruler", 40), ("recall", 300)]
     assert calls[1].prompt_per_call + calls[1].output_per_call == 8192
 
 
@@ -72,6 +81,7 @@ def test_the_generators_engine_is_planned_with_its_own_arguments():
     fault = plan_generator(small, known_shape(LLAMA_8B), machines).fault
     assert fault is not None
     assert fault.startswith("generator.max_model_tokens 32768 needs 4.0 GiB")
+    assert "tensor_parallel_size 2 with pipeline.gpus_per_actor 2" in fault
 
 
 def test_long_prompts_of_an_evaluation_take_longer_than_short_ones():

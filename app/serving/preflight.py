@@ -1,0 +1,105 @@
+"""Checks that models can be served with these settings, before Ray starts: models, lengths, memory, key, address.
+
+Every fault is a ValueError of one line: the field, the value, and what would be right.
+"""
+
+import math
+import os
+import socket
+
+from app.config import RunConfig, ServeConfig, ray_address
+from app.model_checks import ModelFiles
+from app.preflight import check_run_dir
+from app.serving.access import is_loopback, read_key, require_key
+from app.serving.plan import check_plan
+from app.serving.sources import serve_section, served_files
+from app.training.memory_check import gpu_memory_bytes
+
+
+def check_serving(config: RunConfig) -> None:
+    """What the server needs; for a plan alone, only what the models do.
+
+    Raises:
+        ValueError: they cannot be served with these settings.
+    """
+    serve = serve_section(config)
+    check_models(config)
+    if serve.plan:
+        return
+    if is_loopback(serve.host):
+        read_key(serve)
+    else:
+        require_key(serve)
+    if ray_address() is None:
+        _check_local_cpus(config, serve)
+        _check_local_gpus(serve)
+        _check_address(serve)
+    check_run_dir(config)
+
+
+def check_models(config: RunConfig) -> None:
+    """The part that is also right for a server on other machines: models, lengths, and what is known of memory.
+
+    Raises:
+        ValueError: a model is not there, is asked for more than it reads, or does not fit.
+    """
+    for name in serve_section(config).models:
+        _check_length(config, name, served_files(config, name))
+    check_plan(config)
+
+
+def _check_length(config: RunConfig, name: str, files: ModelFiles) -> None:
+    served = serve_section(config).models[name]
+    asked = served.max_model_tokens
+    if asked is None or files.max_tokens is None or "hf_overrides" in served.engine_args:
+        return
+    if asked > files.max_tokens:
+        raise ValueError(
+            f"serve.models.{name}.max_model_tokens: {asked} is more than the RoPE settings of {served.model} are made "
+            f"for; at most {files.max_tokens}, or a stage that was trained longer"
+        )
+
+
+def _check_local_cpus(config: RunConfig, serve: ServeConfig) -> None:
+    """Replicas hold their CPUs for good: a Ray of our own with too few would wait forever."""
+    needed = math.ceil(sum(each.min_replicas * each.cpus_per_replica for each in serve.models.values()))
+    num_cpus = config.ray.num_cpus or os.cpu_count() or 1
+    if num_cpus < needed:
+        whose = "" if config.ray.num_cpus else " (this machine's)"
+        raise ValueError(
+            f"ray.num_cpus: {num_cpus}{whose} is too few for the replicas of serve.models; at least {needed}, or fewer "
+            f"models, min_replicas or cpus_per_replica"
+        )
+
+
+def _check_local_gpus(serve: ServeConfig) -> None:
+    num_needed = math.ceil(sum(each.min_replicas * each.gpus_per_replica for each in serve.models.values()))
+    num_gpus = len(gpu_memory_bytes()) if num_needed else 0
+    if num_gpus >= num_needed:
+        return
+    name = next(name for name, each in serve.models.items() if each.gpus_per_replica)
+    raise ValueError(
+        f"serve.models.{name}.gpus_per_replica: all models together ask for {num_needed} GPUs, and this machine has "
+        f"{num_gpus}; give 0 for a CPU, or submit the job to a cluster with --address http://HEAD:8265"
+    )
+
+
+def _check_address(serve: ServeConfig) -> None:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            serve.host.strip("[]"), serve.port, type=socket.SOCK_STREAM
+        )[0]
+    except OSError as error:
+        raise ValueError(
+            f"serve.host: {serve.host!r} is no address of this machine ({error}); for example 127.0.0.1 or 0.0.0.0"
+        ) from error
+    with socket.socket(family, kind, protocol) as probe:
+        # As servers do: a port that only waits for its last connections to fade is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+        except OSError as error:
+            raise ValueError(
+                f"serve.port: {serve.port} can't be listened on at {serve.host} ({error.strerror}); give a free one "
+                f"with --port"
+            ) from error

@@ -1,0 +1,219 @@
+"""The server as a job: starts Serve with the models, waits until all answer, and drains when it is told to stop."""
+
+import contextlib
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import ray
+from ray import serve as ray_serve
+from ray.serve.handle import DeploymentHandle
+from ray.serve.schema import ApplicationStatusOverview
+
+from app.config import RunConfig
+from app.serving.access import is_loopback, read_key
+from app.serving.application import build_application
+from app.serving.sources import serve_section
+
+Report = Callable[[str], None]
+
+APPLICATION = "longstrap"
+POLL_SEC, WATCH_SEC, DRAIN_POLL_SEC, CALL_SEC = 0.5, 5.0, 0.2, 30.0
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (what a user may have given)
+
+
+def serve(config: RunConfig, report: Report) -> None:
+    """Serve the models until SIGTERM or SIGINT, then let the requests under way end.
+
+    Args:
+        config: Checked settings; Ray is connected.
+        report: Takes one line for the person who watches.
+
+    Raises:
+        ValueError: Serve runs on this cluster already, or others reach a Ray without token authentication.
+        RuntimeError: a model could not be loaded.
+    """
+    server = Server(config, report)
+    with _set_on_signals() as stopping:
+        try:
+            server.start(stopping)
+            if not stopping.is_set():
+                report(f"serving {', '.join(server.models)} at {server.url}; SIGTERM or Ctrl-C stops it")
+                server.watch(stopping)
+            server.drain()
+        finally:
+            server.shutdown()
+
+
+@contextlib.contextmanager
+def serving(config: RunConfig, report: Report) -> Iterator[str]:
+    """Serve the models inside the block.
+
+    Yields:
+        The base URL, with /v1.
+
+    Raises:
+        ValueError: as in `serve`.
+        RuntimeError: the same.
+    """
+    server = Server(config, report)
+    try:
+        server.start(threading.Event())
+        yield server.url
+    finally:
+        server.shutdown()
+
+
+class Server:
+    """Serve on this Ray, with one application."""
+
+    def __init__(self, config: RunConfig, report: Report) -> None:
+        self._config, self._report = config, report
+        self._settings = serve_section(config)
+        self._ingress: DeploymentHandle | None = None
+        self._is_started = False
+        self.models = list(self._settings.models)
+
+    @property
+    def url(self) -> str:
+        """Where it answers, from the machine that it listens on."""
+        host = WILDCARDS.get(self._settings.host, self._settings.host).strip("[]")
+        return f"http://{f'[{host}]' if ':' in host else host}:{self._settings.port}/v1"
+
+    def start(self, stopping: threading.Event) -> None:
+        """Load the models and return when each has as many replicas as it begins with, or `stopping` is set."""
+        self._check_cluster()
+        logging.getLogger("ray.serve").setLevel(logging.WARNING)
+        self._is_started = True
+        ray_serve.start(
+            proxy_location="HeadOnly",
+            http_options={"host": self._settings.host.strip("[]"), "port": self._settings.port},
+        )
+        application = build_application(self._config, read_key(self._settings))
+        self._report(f"loading {', '.join(self.models)}")
+        [self._ingress] = ray_serve.run_many(
+            [ray_serve.RunTarget(application, name=APPLICATION)], wait_for_applications_running=False
+        )
+        deadline = time.monotonic() + self._settings.startup_timeout_sec
+        while not stopping.wait(POLL_SEC):
+            status = _status()
+            if status.status == "RUNNING":
+                return
+            if status.status in ("DEPLOY_FAILED", "UNHEALTHY"):
+                raise RuntimeError(f"the models could not be loaded: {_faults(status)}")
+            if time.monotonic() > deadline:
+                raise RuntimeError(
+                    f"serve.startup_timeout_sec: {self._settings.startup_timeout_sec:g} seconds were not enough "
+                    f"for all models to be loaded ({_replicas(status)}); {_faults(status)}"
+                )
+
+    def watch(self, stopping: threading.Event) -> None:
+        """Report what changes, until `stopping` is set."""
+        replicas, counts = _replicas(_status()), self._counts()
+        told_sec = time.monotonic()
+        while not stopping.wait(WATCH_SEC):
+            if (now := _replicas(_status())) != replicas:
+                replicas = now
+                self._report(replicas)
+            if time.monotonic() - told_sec < self._config.progress.log_interval_sec:
+                continue
+            told_sec = time.monotonic()
+            if (latest := self._counts()) != counts:
+                counts = latest
+                self._report(_describe(counts))
+
+    def drain(self) -> None:
+        """Refuse new requests, wait for those under way, and end what is still there after that."""
+        if self._ingress is None:
+            return
+        self._call("drain")
+        counts = self._counts()
+        limit = self._settings.drain_timeout_sec
+        self._report(f"stopping: {counts['in_flight']} requests under way have {limit:g} seconds to end")
+        deadline = time.monotonic() + limit
+        while counts["in_flight"] and time.monotonic() < deadline:
+            time.sleep(DRAIN_POLL_SEC)
+            counts = self._counts()
+        if counts["in_flight"]:
+            self._report(f"{counts['in_flight']} requests did not end in time and get an error")
+            self._call("cut")
+            # Their errors must reach the clients before the processes between go.
+            time.sleep(POLL_SEC)
+        self._report(f"stopped: {_describe(self._counts())}")
+
+    def shutdown(self) -> None:
+        """End Serve, if it is ours."""
+        if self._is_started:
+            ray_serve.shutdown()
+            self._is_started = False
+
+    def _check_cluster(self) -> None:
+        running = ray_serve.status()
+        if running.applications or running.proxies:
+            raise ValueError(
+                "serve: Ray Serve runs on this cluster already, at an address of its own; end it with `serve "
+                "shutdown`, or give RAY_ADDRESS of another cluster"
+            )
+        host = self._settings.host
+        if not is_loopback(host) and not _has_token_authentication():
+            raise ValueError(
+                f"serve.host: {host!r} lets others than this machine in, and this Ray takes jobs from whoever reaches "
+                f"it; start it with RAY_AUTH_MODE=token, or listen on 127.0.0.1"
+            )
+
+    def _counts(self) -> dict[str, int]:
+        counts: dict[str, int] = self._call("counts")
+        return counts
+
+    def _call(self, method: str) -> Any:
+        assert self._ingress is not None
+        return getattr(self._ingress, method).remote().result(timeout_s=CALL_SEC)
+
+
+def _status() -> ApplicationStatusOverview:
+    return ray_serve.status().applications[APPLICATION]
+
+
+def _replicas(status: ApplicationStatusOverview) -> str:
+    """How many replicas each deployment has, by what they do."""
+    parts = []
+    for name, deployment in status.deployments.items():
+        states = ", ".join(f"{number} {state.lower()}" for state, number in deployment.replica_states.items())
+        parts.append(f"{name}: {states or 'no replica'}")
+    return "; ".join(parts)
+
+
+def _faults(status: ApplicationStatusOverview) -> str:
+    messages = [f"{name}: {each.message}" for name, each in status.deployments.items() if each.message]
+    logs = f"the replicas' logs are in {ray.get_runtime_context().get_session_name()}/logs of Ray's temp dir"
+    return "\n".join([*messages, status.message, logs])
+
+
+def _describe(counts: dict[str, int]) -> str:
+    return (
+        f"{counts['ended']} requests answered ({counts['failed']} failed), {counts['in_flight']} under way, "
+        f"{counts['queued']} of them in the queue"
+    )
+
+
+def _has_token_authentication() -> bool:
+    """Whether the Ray that this process is connected to asks everybody for a token."""
+    from ray._raylet import AuthenticationMode, get_authentication_mode
+
+    return bool(get_authentication_mode() == AuthenticationMode.TOKEN)
+
+
+@contextlib.contextmanager
+def _set_on_signals() -> Iterator[threading.Event]:
+    """An event that SIGTERM and SIGINT set, instead of what they do otherwise."""
+    stopping = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stopping.set()) for number in STOP_SIGNALS}
+    try:
+        yield stopping
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,60 @@
+"""Where a served model's files are: as the settings say, or the export of one of the run's stages."""
+
+from app.config import RunConfig, ServeConfig
+from app.model_checks import ModelFiles, find_model
+from app.run import EXPORT_DIR, Run
+
+STAGE_PREFIX = "stage:"
+
+
+def serve_section(config: RunConfig) -> ServeConfig:
+    """The settings of serving.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if config.serve is None:
+        raise ValueError(
+            "serve: is missing, and there is no model to serve without it; set serve.models.NAME.model"
+        )
+    return config.serve
+
+
+def served_source(config: RunConfig, name: str) -> str:
+    """Model or folder behind a name of `serve.models`, as `app.models.resolve_model` takes it.
+
+    Raises:
+        ValueError: it is the export of a stage that has none.
+    """
+    model = serve_section(config).models[name].model
+    if not model.startswith(STAGE_PREFIX):
+        return model
+    field = f"serve.models.{name}.model"
+    stage = model.removeprefix(STAGE_PREFIX)
+    artefact = Run(config.run_dir).stage(stage)
+    if not artefact.is_complete():
+        stages = [] if config.train is None else [each.name for each in config.train.stages]
+        if stages and stage not in stages:
+            raise ValueError(
+                f"{field}: {model!r} is no stage of this recipe; give one of "
+                f"{', '.join(STAGE_PREFIX + known for known in stages)}"
+            )
+        raise ValueError(
+            f"{field}: {model!r} has no export in {artefact.folder.uri}; train it first, or leave this model out"
+        )
+    return (artefact.folder / EXPORT_DIR).uri
+
+
+def served_files(config: RunConfig, name: str) -> ModelFiles:
+    """The small files of a served model.
+
+    Raises:
+        ValueError: there is no such model.
+    """
+    served = serve_section(config).models[name]
+    return find_model(f"serve.models.{name}.model", served_source(config, name), served.revision)
+
+
+def served_tokens(config: RunConfig, name: str, files: ModelFiles) -> int | None:
+    """Longest prompt and answer together; None: only the hub knows, which is out of reach."""
+    return serve_section(config).models[name].max_model_tokens or files.max_tokens

@@ -1,0 +1,99 @@
+"""Requests to a server: plainly, through the evaluation's own runner, and one at a time to the first token."""
+
+import asyncio
+import json
+import statistics
+import time
+from collections.abc import Sequence
+
+import httpx
+
+from app.config import EvaluateConfig
+from app.storage import Folder
+from eval.client import EvaluationClient
+from eval.records import RecordStore
+from eval.runner import Runner
+from eval.samples import Sample
+
+TIMEOUT_SEC = 600.0
+
+
+def plain_sec(url: str, model: str, samples: Sequence[Sample], num_concurrent: int) -> float:
+    """Seconds that all samples take with nothing but an HTTP client: what the server can do.
+
+    Raises:
+        RuntimeError: one was not answered.
+    """
+
+    async def run() -> float:
+        slots = asyncio.Semaphore(num_concurrent)
+        limits = httpx.Limits(max_connections=num_concurrent)
+        async with httpx.AsyncClient(timeout=TIMEOUT_SEC, limits=limits) as client:
+
+            async def ask(sample: Sample) -> None:
+                body = _body(model, sample)
+                async with slots:
+                    reply = await client.post(f"{url}/completions", json=body)
+                if reply.status_code != 200:
+                    raise RuntimeError(f"HTTP {reply.status_code}: {reply.text[:300]}")
+
+            started = time.perf_counter()
+            await asyncio.gather(*(ask(sample) for sample in samples))
+            return time.perf_counter() - started
+
+    return asyncio.run(run())
+
+
+def runner_sec(url: str, model: str, samples: Sequence[Sample], num_concurrent: int, folder: Folder) -> float:
+    """Seconds that the evaluation takes for them, records on disk included.
+
+    Raises:
+        RuntimeError: one was not answered.
+    """
+
+    async def run() -> float:
+        client = EvaluationClient(EvaluateConfig(), url, None, model)
+        store = RecordStore(folder)
+        runner = Runner(client, store, num_concurrent, None, lambda line: None, 3600.0, "benchmark")
+        started = time.perf_counter()
+        try:
+            await runner.ask_all(iter(samples), len(samples))
+        finally:
+            await client.close()
+        sec = time.perf_counter() - started
+        if failed := [sample.sample_id for sample in samples if not store.is_answered(sample.sample_id)]:
+            raise RuntimeError(f"not answered: {failed[0]}: {store[failed[0]].error}")
+        return sec
+
+    return asyncio.run(run())
+
+
+def first_token_sec(url: str, model: str, samples: Sequence[Sample]) -> list[float]:
+    """Seconds to the first streamed token of each sample, one request at a time."""
+    found = []
+    with httpx.Client(timeout=TIMEOUT_SEC) as client:
+        for sample in samples:
+            body = {**_body(model, sample), "stream": True, "max_tokens": 2}
+            first_sec = 0.0
+            started = time.perf_counter()
+            with client.stream("POST", f"{url}/completions", json=body) as reply:
+                reply.raise_for_status()
+                for line in reply.iter_lines():
+                    if not first_sec and line.startswith("data: {") and json.loads(line[6:])["choices"]:
+                        first_sec = time.perf_counter() - started
+            assert first_sec, "a stream has a token"
+            found.append(first_sec)
+    return found
+
+
+def median_ratio(ours: Sequence[float], other: Sequence[float]) -> float:
+    return statistics.median(ours) / statistics.median(other)
+
+
+def _body(model: str, sample: Sample) -> dict[str, object]:
+    return {
+        "model": model,
+        "prompt": sample.token_ids.tolist(),
+        "max_tokens": sample.max_output_tokens,
+        "temperature": 0.0,
+    }

@@ -1,0 +1,205 @@
+"""The evaluation: every model, every suite: samples, answers, scores; at the end one report."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from app.config import EvaluateConfig, RunConfig, cache_dir
+from app.run import Artefact, Run
+from app.storage import Folder
+from eval.client import EndpointAwayError, EvaluationClient
+from eval.generation import SampleSet, prepare_samples
+from eval.models import EvaluatedModel, evaluated_models
+from eval.niah import NiahMaker
+from eval.niah_scores import score_niah
+from eval.prompt_frame import PromptFrame
+from eval.recall.maker import RecallMaker
+from eval.recall.scores import score_recall
+from eval.records import Record, RecordStore
+from eval.report.contents import NiahResult, RecallResult, ReportContents, RulerResult, ShortResult
+from eval.report.files import write_report
+from eval.report.terminal import show
+from eval.ruler.maker import RulerMaker
+from eval.ruler.published import PUBLISHED_ROWS
+from eval.ruler.scores import EFFECTIVE_LENGTH_SCORE, score_ruler
+from eval.runner import Runner, unanswered
+from eval.samples import SampleMaker
+from eval.short.suite import run_short
+
+EVALUATION_DIR = "eval"
+REPORT_DIR = "report"
+MAKERS: dict[str, Callable[..., SampleMaker]] = {
+    "niah": NiahMaker,
+    "ruler": RulerMaker,
+    "recall": RecallMaker,
+}
+
+Report = Callable[[str], None]
+"""Takes one line for the person who watches."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where the models are."""
+
+    url: str
+    key: str | None = field(repr=False)
+
+
+class Evaluation:
+    """Asks all suites of all models.
+
+    Args:
+        config: What to ask, and of whom.
+        run: Takes records and report.
+        endpoint: Serves the models.
+        report: Gets progress.
+    """
+
+    def __init__(self, config: RunConfig, run: Run, endpoint: Endpoint, report: Report) -> None:
+        assert config.evaluate is not None
+        self._config = config
+        self._settings = config.evaluate
+        self._folder = run.folder / EVALUATION_DIR
+        self._endpoint = endpoint
+        self._report = report
+
+    def run(self) -> ReportContents:
+        """Ask what is not answered yet, score all of it, and write the report.
+
+        Raises:
+            ValueError: the endpoint does not serve a model, or refuses every request, or does not answer any more.
+        """
+        models = evaluated_models(self._config)
+        asyncio.run(self._check_served(models))
+        niah: list[NiahResult] = []
+        ruler: list[RulerResult] = []
+        recall: list[RecallResult] = []
+        short: list[ShortResult] = []
+        for model in models:
+            readable = _readable(self._settings, model)
+            for suite in self._settings.suites:
+                if suite == "niah":
+                    niah.append(score_niah(model.name, readable, self._records(model, suite)))
+                elif suite == "ruler":
+                    ruler.append(score_ruler(model.name, readable, self._records(model, suite)))
+                elif suite == "recall":
+                    recall.append(score_recall(model.name, readable, self._records(model, suite)))
+                else:
+                    short.append(self._short(model))
+        contents = ReportContents(
+            models=[model.name for model in models],
+            niah=niah,
+            ruler=ruler,
+            published=PUBLISHED_ROWS if ruler else [],
+            ruler_threshold=EFFECTIVE_LENGTH_SCORE,
+            short=short,
+            recall=recall,
+        )
+        write_report(contents, self._folder / REPORT_DIR)
+        show(contents)
+        self._report(f"report    {(self._folder / REPORT_DIR).uri}")
+        return contents
+
+    async def _check_served(self, models: list[EvaluatedModel]) -> None:
+        client = self._client(models[0].name)
+        try:
+            names = await client.model_names()
+        finally:
+            await client.close()
+        for model in models:
+            if model.name not in names:
+                raise ValueError(
+                    f"evaluate.models: {self._endpoint.url} does not serve {model.name!r}; it serves "
+                    f"{', '.join(sorted(names)) or 'nothing'}"
+                )
+
+    def _records(self, model: EvaluatedModel, suite: str) -> list[Record]:
+        """The records of all samples that the model can read, after all of them were asked."""
+        maker = MAKERS[suite](self._settings, model.tokenizer, self._config.seed)
+        artefact = Artefact(self._model_folder(model) / suite)
+        artefact.claim({"model": model.name, "api": self._settings.api, "samples": maker.identity()})
+        slots = [slot for slot in maker.slots() if model.reads(slot.length_tokens)]
+        name = f"{suite} {model.name}"
+        if not slots:
+            self._report(f"{name}: reads {model.max_tokens:,} tokens, less than any of the lengths")
+            return []
+        cache = Folder(str(cache_dir() / "samples"))
+        samples = prepare_samples(
+            maker,
+            slots,
+            cache,
+            self._settings.num_generation_workers,
+            lambda line: self._report(f"{name}: {line}"),
+        )
+        store = RecordStore(artefact.folder)
+        sample_ids = [slot.sample_id for slot in slots]
+        if wanted := unanswered(store, sample_ids):
+            asyncio.run(self._ask(model, name, samples, wanted, store))
+        records = [store[sample_id] for sample_id in sample_ids]
+        self._tell_failures(name, records)
+        return records
+
+    async def _ask(
+        self, model: EvaluatedModel, name: str, samples: SampleSet, wanted: set[str], store: RecordStore
+    ) -> None:
+        client = self._client(model.name)
+        frame = (
+            PromptFrame(model.tokenizer, self._settings.template) if self._settings.api == "chat" else None
+        )
+        runner = Runner(
+            client,
+            store,
+            self._settings.num_concurrent_requests,
+            frame,
+            self._report,
+            self._config.progress.log_interval_sec,
+            name,
+        )
+        try:
+            await runner.ask_all(samples.samples(wanted.__contains__), len(wanted))
+        except EndpointAwayError as error:
+            raise ValueError(
+                f"evaluate.url: {self._endpoint.url} does not answer any more ({error}); what is answered is kept, "
+                f"and the same command goes on from there"
+            ) from error
+        finally:
+            await client.close()
+
+    def _short(self, model: EvaluatedModel) -> ShortResult:
+        return run_short(
+            self._settings,
+            model.name,
+            model.tokenizer,
+            self._endpoint.url,
+            self._endpoint.key,
+            self._model_folder(model) / "short",
+            self._report,
+        )
+
+    def _tell_failures(self, name: str, records: list[Record]) -> None:
+        reasons = Counter(record.error for record in records if record.error is not None)
+        for reason, number in reasons.most_common():
+            self._report(f"{name}: {number:,} of {len(records):,} requests failed: {reason}")
+        if reasons and not self._settings.failures_count_as_wrong:
+            self._report(
+                f"{name}: what they belong to has no score; the same command asks them again, or "
+                f"--evaluate.failures_count_as_wrong true counts them as wrong"
+            )
+
+    def _client(self, model: str) -> EvaluationClient:
+        return EvaluationClient(self._settings, self._endpoint.url, self._endpoint.key, model)
+
+    def _model_folder(self, model: EvaluatedModel) -> Folder:
+        return self._folder / model.name.replace("/", "--")
+
+
+def _readable(settings: EvaluateConfig, model: EvaluatedModel) -> EvaluateConfig:
+    """The settings without the lengths that are beyond a model."""
+    changed = {}
+    for suite in MAKERS:
+        section = getattr(settings, suite)
+        lengths = [length for length in section.lengths_tokens if model.reads(length)]
+        changed[suite] = section.model_copy(update={"lengths_tokens": lengths})
+    return settings.model_copy(update=changed)

@@ -1,0 +1,62 @@
+"""Which models are asked, whose tokens their prompts are measured in, and how long they read."""
+
+from dataclasses import dataclass
+
+from app.serving.sources import served_source, served_tokens
+
+from app.config import RunConfig
+from app.model_checks import ModelFiles, find_model
+from app.tokens import Tokenizer
+
+
+@dataclass(frozen=True)
+class EvaluatedModel:
+    """One model behind the endpoint."""
+
+    name: str
+    """There."""
+    tokenizer: Tokenizer
+    files: ModelFiles
+    """Of the tokenizer's model."""
+    max_tokens: int | None
+    """Longest prompt and answer that it takes; None: not known."""
+
+    def reads(self, length_tokens: int) -> bool:
+        """Whether samples of this length can be asked; what is not known is left to the endpoint."""
+        return self.max_tokens is None or length_tokens <= self.max_tokens
+
+
+def evaluated_models(config: RunConfig) -> list[EvaluatedModel]:
+    """The models of `evaluate.models`, or all of `serve.models`, in their order; the first is the base.
+
+    Raises:
+        ValueError: none is named, or one without a tokenizer, or with one that is not there.
+    """
+    assert config.evaluate is not None
+    served = config.serve.models if config.serve is not None else {}
+    names = list(config.evaluate.models) or list(served)
+    if not names:
+        raise ValueError(
+            "evaluate.models: is empty, and `serve` names none; give the endpoint's name of each model with its "
+            "tokenizer: {NAME: {tokenizer: FOLDER}}"
+        )
+    return [_evaluated_model(config, name) for name in names]
+
+
+def _evaluated_model(config: RunConfig, name: str) -> EvaluatedModel:
+    assert config.evaluate is not None
+    settings = config.evaluate.models.get(name)
+    served = config.serve.models.get(name) if config.serve is not None else None
+    if settings is not None and settings.tokenizer is not None:
+        field, model, revision = f"evaluate.models.{name}.tokenizer", settings.tokenizer, settings.revision
+    elif served is not None:
+        field, revision = f"serve.models.{name}.model", served.revision
+        model = served_source(config, name)
+    else:
+        raise ValueError(
+            f"evaluate.models.{name}.tokenizer: is left out, and serve.models has no {name}; give the model or folder "
+            f"whose tokenizer it has"
+        )
+    files = find_model(field, model, revision)
+    max_tokens = served_tokens(config, name, files) if served is not None else files.max_tokens
+    return EvaluatedModel(name, Tokenizer(model, revision), files, max_tokens)

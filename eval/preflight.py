@@ -1,0 +1,61 @@
+"""Checks that an evaluation's settings can work, before anything is made or asked.
+
+Every fault is a ValueError of one line: the field, the value, and what would be right.
+"""
+
+from app.config import EvaluateConfig, RunConfig
+from app.preflight import check_run_dir
+from eval.models import EvaluatedModel, evaluated_models
+from eval.ruler.definitions import TASKS
+
+
+def check_evaluation(config: RunConfig) -> None:
+    """What the suites need.
+
+    Raises:
+        ValueError: they cannot be asked with these settings.
+    """
+    settings = config.evaluate
+    if settings is None:
+        raise ValueError(
+            "evaluate: is missing; give --url http://HOST:8000/v1, or set `evaluate` in the recipe"
+        )
+    if settings.url is None:
+        from app.serving.preflight import check_serving
+
+        if config.serve is None:
+            raise ValueError(
+                "evaluate.url: is left out, and the recipe has no `serve` to start a server from; give "
+                "--url http://HOST:8000/v1"
+            )
+        check_serving(config)
+    for task in settings.ruler.tasks:
+        if task not in TASKS:
+            raise ValueError(f"evaluate.ruler.tasks: there is no {task}; known: {', '.join(TASKS)}")
+    models = evaluated_models(config)
+    for model in models:
+        _check_template(settings, model)
+    _check_lengths(settings, models)
+    check_run_dir(config)
+
+
+def _check_template(settings: EvaluateConfig, model: EvaluatedModel) -> None:
+    if settings.template == "chat" and model.files.has_chat_template is False:
+        raise ValueError(
+            f"evaluate.template: chat, and {model.tokenizer.model!r} of model {model.name} has no chat template; set "
+            f"base"
+        )
+
+
+def _check_lengths(settings: EvaluateConfig, models: list[EvaluatedModel]) -> None:
+    """A length that no model reads is a mistake; one that some don't is a gap in their tables."""
+    lengths = {"niah": settings.niah.lengths_tokens, "ruler": settings.ruler.lengths_tokens}
+    for suite, asked in lengths.items():
+        if suite not in settings.suites:
+            continue
+        for length in asked:
+            if not any(model.reads(length) for model in models):
+                longest = max(model.max_tokens or 0 for model in models)
+                raise ValueError(
+                    f"evaluate.{suite}.lengths_tokens: {length} is more than any of the models reads; at most {longest}"
+                )

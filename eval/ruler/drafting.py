@@ -1,0 +1,97 @@
+"""What all families of tasks share: the frame around a prompt, its randomness, and what comes out."""
+
+import random
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
+
+from app.tokens import Tokenizer
+from eval.haystack import Haystack
+from eval.prompt_frame import PromptFrame
+from eval.ruler.definitions import NOISE_LINE, Task
+from eval.ruler.ingredients import Ingredients
+from eval.token_text import TokenText, tokenize
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A prompt, and what its sample must know."""
+
+    prompt: TokenText
+    references: list[str]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """Tokens of the prompt."""
+        return len(self.prompt)
+
+
+@dataclass(frozen=True, slots=True)
+class Dice:
+    """The randomness of one sample: it depends on the sample alone, not on who makes it or what was made before.
+
+    The reference shuffles some things alike in all samples (the numbered list, the coded words, the documents, whose
+    evidence so has the same place in all), as it shuffles with the run's seed. Here each sample has its own order.
+    """
+
+    seed: int
+    sample_id: str
+
+    def stream(self, purpose: str) -> random.Random:
+        """Random numbers for one purpose; from the beginning each time, so that a prompt may be built twice."""
+        return random.Random(f"{self.seed}/{self.sample_id}/{purpose}")
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFrame:
+    """A task's texts in a model's template."""
+
+    task: Task
+    frame: PromptFrame
+
+    def tokenize(self, text: str) -> TokenText:
+        return tokenize(self.frame.tokenizer, text)
+
+    def around(self, **values: object) -> tuple[str, str, str]:
+        """What stands in front of the context, behind it, and at the beginning of the reply."""
+        head, _, tail = self.task.template.partition("{context}")
+        prefix = self.task.answer_prefix
+        return head.format(**values), tail.format(**values), prefix.format(**values)
+
+    def text(self, context: str, **values: object) -> str:
+        """The question with its answer prefix, as a worked example has it."""
+        head, tail, prefix = self.around(**values)
+        return f"{head}{context}{tail}{prefix}"
+
+
+class Haystacks:
+    """The texts that several tasks hide things in, tokenized once."""
+
+    def __init__(self, tokenizer: Tokenizer, ingredients: Ingredients) -> None:
+        self._tokenizer = tokenizer
+        self._ingredients = ingredients
+
+    @cached_property
+    def essays(self) -> Haystack:
+        return Haystack.of_prose(self._tokenizer, self._ingredients.essays)
+
+    @cached_property
+    def noise(self) -> Haystack:
+        return Haystack.of_lines(self._tokenizer, NOISE_LINE)
+
+
+class Family(Protocol):
+    """Makes the prompts of one task."""
+
+    def draft(self, dice: Dice, index: int, limit_tokens: int, length_tokens: int) -> Draft:
+        """A prompt filled up to its limit.
+
+        Args:
+            dice: The sample's.
+            index: Of the sample among those of its task and length.
+            limit_tokens: Of the prompt.
+            length_tokens: Of prompt and answer, as asked for.
+
+        Raises:
+            ValueError: the length is too short for the task.
+        """

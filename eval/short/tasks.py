@@ -1,0 +1,87 @@
+"""lm-eval's tasks by name: known, with data within reach, and such that the endpoint can answer."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from eval.short.bundled import DATA, GROUP, TASKS
+
+BUNDLED = (GROUP, *TASKS)
+_WRITTEN = "generate_until"
+_SENTENCE_SPLITTER = "tokenizers/punkt_tab"
+_NEEDS_SENTENCE_SPLITTER = ("ifeval", "leaderboard_ifeval")
+
+
+def task_names(tasks: Sequence[str]) -> list[str]:
+    """Tasks and groups to be asked, each once; the bundled group where none is named."""
+    return list(dict.fromkeys(tasks)) or [GROUP]
+
+
+def task_manager(names: Sequence[str]) -> Any:
+    """The `lm_eval.tasks.TaskManager` that knows the bundled tasks, and lm-eval's own where they are asked for.
+
+    Reading the thousands of task files that lm-eval brings takes a while.
+    """
+    from lm_eval.tasks import TaskManager
+
+    return TaskManager(include_path=DATA, include_defaults=any(name not in BUNDLED for name in names))
+
+
+def check_tasks(manager: Any, names: Sequence[str], api: Literal["completions", "chat"]) -> dict[str, int]:
+    """Load each task once, before anything is asked.
+
+    Returns:
+        How many questions each has.
+
+    Raises:
+        ValueError: lm-eval knows no such task, its data cannot be had, or the API cannot answer it.
+    """
+    return {name: _check_task(manager, name, api) for name in names}
+
+
+def _check_task(manager: Any, name: str, api: str) -> int:
+    if name not in manager.task_index:
+        raise ValueError(
+            f"evaluate.short.tasks: lm-eval has no task {name!r}; `lm-eval ls tasks` lists them, and left empty the "
+            f"bundled set is asked"
+        )
+    if name in _NEEDS_SENTENCE_SPLITTER:
+        _check_sentence_splitter(name)
+    # Whatever a data set's loader, a hub or a task's own code raises.
+    try:
+        tasks = manager.load([name])["tasks"]
+    except ImportError as error:
+        raise ValueError(
+            f"evaluate.short.tasks: {name} needs a package that is not there ({_line(error)}); install it, or leave "
+            f"the task out"
+        ) from error
+    except Exception as error:
+        raise ValueError(
+            f"evaluate.short.tasks: the data of {name} can't be had ({_line(error)}); ask where the Hugging Face hub "
+            f"is reached or HF_HOME holds the data, or leave short.tasks empty for the bundled set"
+        ) from error
+    for task_name, task in tasks.items():
+        if api == "chat" and task_name and task.OUTPUT_TYPE != _WRITTEN:
+            raise ValueError(
+                f"evaluate.short.tasks: {name} compares log probabilities, which chat endpoints don't give; set "
+                f"evaluate.api to completions, or leave the task out"
+            )
+    return sum(len(task.eval_docs) for task in tasks.values())
+
+
+def _check_sentence_splitter(name: str) -> None:
+    """IFEval needs it only once all is asked, and its own download fails in silence."""
+    import nltk
+
+    try:
+        nltk.data.find(_SENTENCE_SPLITTER)
+    except LookupError as error:
+        if not nltk.download("punkt_tab", quiet=True):
+            raise ValueError(
+                f"evaluate.short.tasks: {name} needs NLTK's punkt_tab, which is not there and can't be downloaded; put "
+                f"it into a folder of NLTK_DATA, or leave the task out"
+            ) from error
+
+
+def _line(error: BaseException) -> str:
+    """Kind and reason of an error in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]

@@ -1,0 +1,65 @@
+import pytest
+from prompt_tokenizers import TOKENIZERS, byte_level, digit_groups
+from transformers import AutoTokenizer
+
+from app.tokens import Tokenizer
+from eval.prompt_frame import PromptFrame
+from eval.token_text import tokenize
+
+
+@pytest.fixture(params=TOKENIZERS, scope="module")
+def tokenizer(request, tmp_path_factory):
+    return TOKENIZERS[request.param](tmp_path_factory.mktemp("tokenizer"))
+
+
+def test_the_answer_prefix_is_the_beginning_of_the_reply(tokenizer):
+    frame = PromptFrame(tokenizer, "chat")
+    parts = [tokenize(tokenizer, "Where is"), tokenize(tokenizer, " the ship?")]
+    prompt = frame.prompt(parts, " It is")
+    assert prompt.text == ("<|im_start|>user\nWhere is the ship?<|im_end|>\n<|im_start|>assistant\n It is")
+    assert prompt.ids.tolist() == tokenize(tokenizer, prompt.text).ids.tolist()
+
+
+def test_a_base_prompt_is_the_bare_text(tokenizer):
+    prompt = PromptFrame(tokenizer, "base").prompt([tokenize(tokenizer, "Where is the ship?")], " It is")
+    assert prompt.text == "Where is the ship? It is"
+    assert prompt.ids.tolist() == tokenize(tokenizer, prompt.text).ids.tolist()
+
+
+def with_leading_token(folder):
+    from tokenizers import processors
+
+    digit_groups(folder)
+    hf = AutoTokenizer.from_pretrained(folder)
+    hf.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<|im_start|> $A", special_tokens=[("<|im_start|>", hf.convert_tokens_to_ids("<|im_start|>"))]
+    )
+    hf.save_pretrained(folder)
+    return Tokenizer(str(folder))
+
+
+def test_a_base_prompt_begins_as_the_tokenizer_begins_texts(tmp_path):
+    tokenizer = with_leading_token(tmp_path)
+    assert tokenizer.leading_id is not None
+    text = tokenize(tokenizer, "Where is the ship?")
+    prompt = PromptFrame(tokenizer, "base").prompt([text])
+    assert prompt.ids.tolist() == [tokenizer.leading_id, *text.ids.tolist()]
+    assert len(prompt.ends) == len(prompt)
+    chat = PromptFrame(tokenizer, "chat").prompt([text])
+    assert chat.ids.tolist().count(tokenizer.leading_id) == 2
+
+
+def test_the_frame_is_counted(tokenizer):
+    frame = PromptFrame(tokenizer, "chat")
+    content = tokenize(tokenizer, "Where is the ship? " * 20)
+    prompt = frame.prompt([content], " It is")
+    assert abs(len(prompt) - len(content) - frame.count_around(" It is")) <= 4
+
+
+def test_a_template_that_drops_what_the_user_says_is_refused(tmp_path):
+    byte_level(tmp_path)
+    hf = AutoTokenizer.from_pretrained(tmp_path)
+    hf.chat_template = "{{ '<|im_start|>' }}"
+    hf.save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"does not show a user's message once; set evaluate\.template base"):
+        PromptFrame(Tokenizer(str(tmp_path)), "chat")

@@ -1,0 +1,339 @@
+"""The front: routes, key, limits, errors in OpenAI's shape, streams, health, metrics, draining."""
+
+import asyncio
+import json
+
+import httpx
+import pytest
+
+from app.serving.access import digest_of
+from app.serving.front import Front
+from app.serving.replies import RequestError
+from app.serving.request_limits import Limits
+from tests.serving.fake_backend import FULL, STREAM, WHOLE, FakeBackend
+
+MODELS = {"base": 8192, "org/long": None}
+BODY = {"model": "base", "prompt": [1, 2, 3]}
+COMPLETIONS = "/v1/completions"
+
+
+def front(backend=None, key=None, max_body_bytes=1000, timeout_sec=30.0) -> Front:
+    digest = None if key is None else digest_of(key)
+    return Front(MODELS, backend or FakeBackend(), Limits(max_body_bytes, timeout_sec), digest)
+
+
+def ask(app, method="POST", path=COMPLETIONS, **options) -> httpx.Response:
+    async def run() -> httpx.Response:
+        return await send(app, method, path, **options)
+
+    return asyncio.run(run())
+
+
+async def send(app, method="POST", path=COMPLETIONS, **options) -> httpx.Response:
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        return await client.request(method, path, **options)
+
+
+def error(response) -> dict:
+    body = response.json()
+    assert set(body) == {"error"}
+    assert set(body["error"]) == {"message", "type", "param", "code"}
+    assert body["error"]["message"]
+    return body["error"]
+
+
+def test_a_request_reaches_its_model_as_it_was_sent():
+    backend = FakeBackend()
+    response = ask(front(backend), content=b'{"model": "org/long",  "prompt": "x"}', headers=JSON_TYPE)
+    assert (response.status_code, response.content) == (200, WHOLE.body)
+    assert backend.asked == [("org/long", "completions", b'{"model": "org/long",  "prompt": "x"}')]
+    assert backend.num_left_early == 0
+
+
+JSON_TYPE = {"content-type": "application/json; charset=utf-8"}
+
+
+def test_chat_is_another_call():
+    backend = FakeBackend()
+    ask(front(backend), path="/v1/chat/completions", json={"model": "base"})
+    assert backend.asked[0][1] == "chat"
+
+
+@pytest.mark.parametrize(
+    ("status", "part", "options"),
+    [
+        (400, "not JSON", {"content": b"{", "headers": JSON_TYPE}),
+        (400, "not JSON", {"content": b"\xff\xfe", "headers": JSON_TYPE}),
+        (400, "not JSON", {"content": b"", "headers": JSON_TYPE}),
+        (400, "not a JSON object", {"json": [1]}),
+        (400, "`model`", {"json": {"prompt": "x"}}),
+        (400, "`model`", {"json": {"model": 3}}),
+        (404, "base, org/long", {"json": {"model": "other"}}),
+        (413, "max_body_bytes 1000", {"json": {"model": "base", "prompt": "x" * 1000}}),
+        (415, "application/json", {"content": b"{}", "headers": {"content-type": "text/plain"}}),
+        (405, "/v1/completions", {"method": "GET"}),
+        (404, "/v1/chat/completions", {"path": "/v1/embeddings", "json": {}}),
+        (404, "base", {"method": "GET", "path": "/v1/models/none"}),
+    ],
+)
+def test_what_cannot_be_answered_is_refused_in_openai_s_shape(status, part, options):
+    backend = FakeBackend()
+    response = ask(front(backend), **options)
+    assert response.status_code == status
+    assert part in error(response)["message"]
+    assert error(response)["type"] == "invalid_request_error"
+    assert backend.asked == []
+
+
+def test_deep_json_is_refused_and_not_a_fault_of_ours():
+    response = ask(front(max_body_bytes=10**6), content=b"[" * 200_000, headers=JSON_TYPE)
+    assert response.status_code == 400
+
+
+def test_a_large_body_is_not_read_to_its_end():
+    read = []
+
+    async def pieces():
+        for _ in range(100):
+            read.append(1)
+            yield b"x" * 100
+
+    response = ask(front(), content=pieces(), headers=JSON_TYPE)
+    assert response.status_code == 413
+    # The client of the test reads all of it before; a server passes it on as it comes.
+    assert error(response)
+
+
+def test_the_only_model_needs_no_name():
+    backend = FakeBackend()
+    app = Front({"base": 1}, backend, Limits(1000, 1.0), None)
+    assert ask(app, json={"prompt": "x"}).status_code == 200
+    assert backend.asked[0][0] == "base"
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/metrics", COMPLETIONS, "/nowhere"])
+@pytest.mark.parametrize("header", [None, "Bearer wrong", "key", "Basic key", "Bearer ", "Bearer keyy"])
+def test_without_the_key_nothing_is_told(path, header):
+    backend = FakeBackend()
+    headers = {} if header is None else {"authorization": header}
+    response = ask(front(backend, key="key"), path=path, json=BODY, headers=headers)
+    assert response.status_code == 401
+    assert error(response)["code"] == "invalid_api_key"
+    assert response.headers["www-authenticate"] == "Bearer"
+    assert backend.asked == []
+
+
+def test_with_the_key_all_is_answered_and_health_needs_none():
+    app = front(key="key")
+    headers = {"authorization": "Bearer key"}
+    assert ask(app, json=BODY, headers=headers).status_code == 200
+    assert ask(app, "GET", "/v1/models", headers=headers).status_code == 200
+    assert ask(app, "GET", "/health").status_code == 200
+
+
+def test_models_are_listed_with_their_lengths():
+    data = ask(front(), "GET", "/v1/models").json()["data"]
+    assert [(card["id"], card["max_model_len"], card["object"]) for card in data] == [
+        ("base", 8192, "model"),
+        ("org/long", None, "model"),
+    ]
+    assert ask(front(), "GET", "/v1/models/org/long").json()["id"] == "org/long"
+
+
+def test_health_is_that_of_every_model():
+    assert ask(front(), "GET", "/health").status_code == 200
+    response = ask(front(FakeBackend(num_models_ready=1)), "GET", "/health")
+    assert response.status_code == 503
+    assert "1 of 2 models" in error(response)["message"]
+
+
+def test_a_full_queue_says_when_to_come_again():
+    response = ask(front(FakeBackend([FULL])), json=BODY)
+    assert response.status_code == 429
+    assert response.headers["retry-after"] == "5"
+    assert error(response)["type"] == "rate_limit_error"
+
+
+def test_an_error_of_the_replica_passes():
+    lost = RequestError(503, "gone", retry_after_sec=5)
+    response = ask(front(FakeBackend([None, lost])), json=BODY)
+    assert (response.status_code, error(response)["message"]) == (503, "gone")
+
+
+def test_a_replica_that_says_nothing_is_an_error():
+    assert ask(front(FakeBackend([None])), json=BODY).status_code == 502
+
+
+def test_a_fault_of_ours_tells_the_client_nothing_of_it():
+    response = ask(front(FakeBackend([None, KeyError("secret")])), json=BODY)
+    assert response.status_code == 500
+    assert "secret" not in response.text
+
+
+async def sent_by(app, body: dict) -> list[dict]:
+    """ASGI messages of an answer."""
+    sent: list[dict] = []
+    given = [{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}]
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": COMPLETIONS,
+        "raw_path": COMPLETIONS.encode(),
+        "query_string": b"",
+        "headers": [(b"content-type", b"application/json")],
+    }
+
+    async def receive() -> dict:
+        return given.pop()
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+    return sent
+
+
+def test_a_stream_passes_piece_by_piece():
+    sent = asyncio.run(sent_by(front(FakeBackend(list(STREAM))), BODY))
+    assert sent[0]["status"] == 200
+    assert (b"content-type", b"text/event-stream") in sent[0]["headers"]
+    assert [message["body"] for message in sent[1:]] == [
+        b"data: 1\n\n",
+        b"data: 2\n\n",
+        b"data: [DONE]\n\n",
+        b"",
+    ]
+    assert not sent[-1].get("more_body")
+
+
+def test_a_stream_that_breaks_ends_with_the_error():
+    lost = RequestError(503, "gone")
+    sent = asyncio.run(sent_by(front(FakeBackend([*STREAM[:2], lost])), BODY))
+    assert sent[0]["status"] == 200
+    last = sent[-1]["body"].decode()
+    assert last.startswith("data: ")
+    assert last.endswith("\n\n")
+    assert json.loads(last[6:])["error"]["message"] == "gone"
+    assert not sent[-1].get("more_body")
+
+
+def test_a_late_answer_is_an_error_with_the_limit_and_the_replica_stops():
+    async def run() -> None:
+        backend = FakeBackend([None, asyncio.Event()])
+        response = await send(front(backend, timeout_sec=0.05), json=BODY)
+        assert response.status_code == 504
+        assert "0.05" in error(response)["message"]
+        assert backend.num_left_early == 1
+
+    asyncio.run(run())
+
+
+def test_a_client_that_goes_stops_the_replica():
+    async def run() -> None:
+        backend = FakeBackend([None, asyncio.Event()])
+        app = front(backend)
+        asking = asyncio.create_task(sent_by(app, BODY))
+        while not backend.asked:
+            await asyncio.sleep(0)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        assert backend.num_left_early == 1
+        assert app.traffic.num_in_flight == 0
+        assert 'status="499"' in app.traffic.render().decode()
+
+    asyncio.run(run())
+
+
+def test_draining_refuses_the_new_and_lets_the_old_end():
+    async def run() -> None:
+        released = asyncio.Event()
+        backend = FakeBackend([None, released, WHOLE])
+        app = front(backend)
+        old = asyncio.create_task(send(app, json=BODY))
+        while not backend.asked:
+            await asyncio.sleep(0)
+        app.drain()
+        new = await send(app, json=BODY)
+        assert new.status_code == 503
+        assert new.headers["retry-after"]
+        assert (await send(app, "GET", "/health")).status_code == 503
+        assert app.traffic.num_in_flight == 1
+        released.set()
+        assert (await old).status_code == 200
+
+    asyncio.run(run())
+
+
+def test_what_is_cut_gets_an_error():
+    async def run() -> None:
+        backend = FakeBackend([None, asyncio.Event()])
+        app = front(backend)
+        asking = asyncio.create_task(send(app, json=BODY))
+        while not backend.asked:
+            await asyncio.sleep(0)
+        app.drain()
+        app.cut()
+        response = await asking
+        assert response.status_code == 503
+        assert "stopping" in error(response)["message"]
+
+    asyncio.run(run())
+
+
+def test_a_body_that_never_ends_counts_as_under_way_and_is_cut():
+    async def run() -> None:
+        backend = FakeBackend()
+        app = front(backend)
+        reading = asyncio.Event()
+
+        scope = {"type": "http", "method": "POST", "path": COMPLETIONS, "raw_path": b"", "query_string": b""}
+        scope["headers"] = [(b"content-type", b"application/json")]
+        sent = []
+
+        async def receive() -> dict:
+            reading.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        async def keep(message: dict) -> None:
+            sent.append(message)
+
+        asking = asyncio.create_task(app(scope, receive, keep))
+        await reading.wait()
+        assert app.traffic.num_in_flight == 1
+        app.drain()
+        app.cut()
+        await asking
+        assert sent[0]["status"] == 503
+        assert app.traffic.num_in_flight == 0
+
+    asyncio.run(run())
+
+
+def test_metrics_count_by_model_and_status_and_know_the_queue():
+    async def run() -> str:
+        taken = asyncio.Event()
+        backend = FakeBackend([taken, None, asyncio.Event()])
+        app = front(backend)
+        asking = asyncio.create_task(send(app, json=BODY))
+        while not backend.asked:
+            await asyncio.sleep(0)
+        assert (app.traffic.num_in_flight, app.traffic.num_queued) == (1, 1)
+        taken.set()
+        while app.traffic.num_queued:
+            await asyncio.sleep(0)
+        assert app.traffic.num_in_flight == 1
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        backend.messages = [None, WHOLE]
+        await send(app, json=BODY)
+        await send(app, json={"model": "who knows"})
+        return (await send(app, "GET", "/metrics")).text
+
+    text = asyncio.run(run())
+    assert 'longstrap_requests_total{model="base",status="200"} 1.0' in text
+    assert 'longstrap_requests_total{model="",status="404"} 1.0' in text
+    assert 'longstrap_requests_in_flight{model="base"} 0.0' in text
+    assert "ray_vllm_tokens 3" in text
+    assert "who knows" not in text
