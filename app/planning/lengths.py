@@ -43,11 +43,6 @@ class Lengths:
         kept = (self.tokens >= least) & (self.tokens <= most)
         return Lengths(self.tokens[kept], self.weights[kept]) if kept.any() else None
 
-    def share_between(self, least: float, most: float) -> float:
-        """How many of all those are."""
-        kept = (self.tokens >= least) & (self.tokens <= most)
-        return float(self.weights[kept].sum() / self.weights.sum())
-
     def weighted_by_length(self) -> "Lengths":
         """As a draw of single tokens, or of passages, meets the texts that they are in: the longer the oftener."""
         return Lengths(self.tokens, self.weights * self.tokens)

@@ -62,9 +62,8 @@ KNOWN_MODELS: dict[str, dict[str, Any]] = {
 class EncoderShape:
     """Sizes of an embedding model."""
 
-    num_parameters: int
     num_multiplied: int
-    """All but its embeddings."""
+    """Parameters but for its embeddings."""
     num_layers: int
     hidden_size: int
     """Also the size of its vectors."""
@@ -130,7 +129,6 @@ def _encoder_of(config: Any) -> EncoderShape:
     num_embedded = sum(parameter.numel() for parameter in embeddings.parameters())
     is_encoder = hasattr(model, "encoder") or type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING
     return EncoderShape(
-        num_parameters=num_parameters,
         num_multiplied=num_parameters - num_embedded,
         num_layers=int(config.num_hidden_layers),
         hidden_size=int(config.hidden_size),

@@ -30,10 +30,8 @@ class StagePlan:
     """One stage on the GPUs that it has."""
 
     stage: StageConfig
-    model_flops: float
-    """Of all steps: what the model needs, with documents as long as the mix has them."""
     computed_flops: float
-    """Of all steps: with what is computed again."""
+    """Of all steps, with what is computed again, and with documents as long as the mix has them."""
     step_sec: float
     longest_step_sec: float
     """Of a step whose sequences are one document each."""
@@ -168,7 +166,6 @@ def _plan_stage(
     most_workers = cluster.most_devices(machines.node_type) if machines.device.is_gpu else train.num_workers
     return StagePlan(
         stage=stage,
-        model_flops=num_sequences * flops_of_pairs(shape, tokens, pairs),
         computed_flops=num_sequences * computed_flops(shape, tokens, pairs, train.memory),
         step_sec=step_sec(pairs),
         longest_step_sec=step_sec(tokens**2),
