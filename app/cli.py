@@ -155,19 +155,15 @@ Turn a short-context instruct model into a long-context one.
 Verbs:
 {verbs}
   config       print the resolved settings
-
 Options:
   --config RECIPE         a YAML file, or a recipe that comes along: laptop.yaml
   --section.field VALUE   override any setting of the recipe
   --address URL           submit to the Ray cluster with this dashboard
-
 Examples:
-  longstrap synthesize --config laptop.yaml
+  longstrap plan --config laptop.yaml
   longstrap synthesize --config laptop.yaml --dataset.num_long_input_seeds 100
-  longstrap config --config laptop.yaml
 
-A job that is started again goes on where it stopped.
-`longstrap VERB --help` says more."""
+The same command goes on after a stop. `longstrap VERB --help` says more."""
 
 
 def _verb_help(verb: str) -> str:

@@ -166,6 +166,25 @@ def _evaluate(config: "RunConfig", run: "Run", report: Report) -> None:
         Evaluation(config, run, Endpoint(url, read_key(config.serve)), report).run()
 
 
+def _check_plan(config: "RunConfig") -> None:
+    from app.preflight import check_values
+    from app.training.preflight import check_training_values
+
+    check_values(config)
+    if config.train is not None:
+        check_training_values(config)
+
+
+def _plan(config: "RunConfig") -> str:
+    from app.planning.tables import describe_plan
+
+    return describe_plan(config)
+
+
+def _is_only_shown(config: "RunConfig", run: "Run", report: Report) -> None:
+    raise AssertionError("a plan is shown, and nothing is done")
+
+
 def _serves_its_models(config: "RunConfig") -> bool:
     return config.evaluate is None or config.evaluate.url is None
 
@@ -193,11 +212,20 @@ JOBS = {
         preview=_serving_plan,
     ),
     "evaluate": Job(
-        "NIAH, RULER and short tasks, asked of a URL or of the run's own models",
+        "NIAH, RULER and short tasks, of a URL or of the run's own models",
         _check_evaluation,
         _evaluate,
         example="--suite niah",
         options={"--url": "evaluate.url={value}", "--suite": "evaluate.suites=[{value}]"},
         needs_ray=_serves_its_models,
+    ),
+    "plan": Job(
+        "what all of it will take: calls, memory, time, storage, money",
+        _check_plan,
+        _is_only_shown,
+        options={"--json": "plan.json_path={value}"},
+        example="--json plan.json",
+        preview=_plan,
+        needs_ray=lambda config: False,
     ),
 }

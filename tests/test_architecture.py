@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LINE = ("schema", "corpus", "retrieval", "indexing", "agent", "dataset", "training", "serving")
+LINE = ("schema", "corpus", "retrieval", "indexing", "agent", "dataset", "training", "serving", "planning")
 """Each imports from those before it, never from those behind."""
 GROUND = ("config", "schema", "storage", "tokens", "models", "run", "recipe", "bundled", "versions")
 """What all of the line stands on imports nothing of the line."""

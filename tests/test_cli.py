@@ -21,6 +21,7 @@ TERMINAL_LINES, TERMINAL_COLUMNS = 24, 80
         ["synthesize", "-h"],
         ["serve", "-h"],
         ["evaluate", "-h"],
+        ["plan", "-h"],
         ["config", "--help"],
     ],
 )
@@ -63,7 +64,7 @@ def test_config_prints_yaml_that_is_a_recipe_itself(tmp_path, capsys):
     [
         (
             ["teach", "--config", "laptop"],
-            "teach: no such verb; give one of index, synthesize, train, serve, evaluate, config",
+            "teach: no such verb; give one of index, synthesize, train, serve, evaluate, plan, config",
         ),
         (["index"], "--config: is missing; for example longstrap index --config laptop.yaml"),
         (["index", "--config"], "--config: has no value; give --config VALUE"),

@@ -102,6 +102,17 @@ def flops_of_sequence(shape: ModelShape, boundaries: Sequence[int]) -> float:
     """
     num_tokens = boundaries[-1] - boundaries[0]
     num_pairs = sum((stop - start) ** 2 for start, stop in pairwise(boundaries))
+    return flops_of_pairs(shape, num_tokens, num_pairs)
+
+
+def flops_of_pairs(shape: ModelShape, num_tokens: float, num_pairs: float) -> float:
+    """The same, of documents that are known by their sums alone.
+
+    Args:
+        shape: Of the model.
+        num_tokens: Of all documents.
+        num_pairs: Sum of their squared lengths.
+    """
     multiplied = shape.num_parameters - shape.num_embedding_parameters
     attention = 6.0 * num_pairs * shape.num_heads * shape.head_dim * shape.num_layers
     return 6.0 * multiplied * num_tokens + attention

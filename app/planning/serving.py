@@ -1,0 +1,161 @@
+"""What the served models take of their devices, and how long the evaluation keeps them busy."""
+
+from dataclasses import dataclass, replace
+
+from app.config import EvaluateConfig, RunConfig, ServedModelConfig, VllmConfig
+from app.planning.calls import StepCalls
+from app.planning.generation import Engine, GenerationTime, time_generation
+from app.planning.machines import Cluster, Machines
+from app.planning.models import find_max_tokens, find_shape
+from app.serving.memory import Memory, ModelMemory
+from app.serving.sources import STAGE_PREFIX
+from app.training.flops import ModelShape
+from app.training.memory_estimate import GIB
+
+RULER_TASKS = 13
+RULER_OUTPUT_TOKENS = 99.0
+"""Mean of the 13 tasks' limits: 128 for each of 8 NIAH tasks, 30, 120, 50 and twice 32 (NVIDIA/RULER)."""
+NUM_RECALL_PROMPTS = 6
+"""Of a sample: facts and chains, each with the true context, a changed one and none."""
+VLLM_CONCURRENT = 256
+"""vLLM's own `max_num_seqs` for one GPU."""
+
+
+@dataclass(frozen=True)
+class ServedPlan:
+    """One model on its devices."""
+
+    name: str
+    machines: Machines
+    """Of all replicas."""
+    memory: ModelMemory
+    device_bytes: float
+    num_requests: int
+    """Of the longest kind that one replica works on at once."""
+    fault: str | None
+    """Why it does not fit, with what would."""
+
+
+def plan_generator(config: VllmConfig, shape: ModelShape, machines: Machines) -> ServedPlan:
+    """The generator's engine: it must hold one call of the greatest length."""
+    size = config.tensor_parallel_size
+    served = ServedModelConfig(
+        model=config.model,
+        max_model_tokens=config.max_model_tokens,
+        dtype=config.dtype,
+        kv_cache_dtype="fp8" if "fp8" in str(config.engine_args.get("kv_cache_dtype")) else "auto",
+        tensor_parallel_size=size,
+        gpus_per_replica=float(size) if machines.device.is_gpu else 0.0,
+        memory_share=float(config.engine_args.get("gpu_memory_utilization", 0.9)),
+        cpu_kv_cache_gib=config.cpu_kv_cache_gib,
+        max_concurrent_requests=min(
+            config.max_concurrent_calls, int(config.engine_args.get("max_num_seqs", VLLM_CONCURRENT))
+        ),
+    )
+    plan = _plan("generator", served, shape, config.max_model_tokens, machines)
+    if plan.fault is None:
+        return plan
+    # The remedies are those of a served model.
+    fault = plan.fault.replace("kv_cache_dtype", "engine_args.kv_cache_dtype")
+    return replace(plan, fault=fault.replace("gpus_per_replica", "pipeline.gpus_per_actor"))
+
+
+def plan_served(
+    config: RunConfig, trained: ModelShape | None, cluster: Cluster
+) -> tuple[list[ServedPlan], list[str]]:
+    """All models of `serve`; a stage's export has the trained model's sizes and the stage's length.
+
+    Returns:
+        The plans, and the names of models whose sizes are not known here.
+    """
+    assert config.serve is not None
+    plans, unknown = [], []
+    for name, served in config.serve.models.items():
+        field = f"serve.models.{name}.model"
+        shape, tokens = trained, served.max_model_tokens
+        if served.model.startswith(STAGE_PREFIX):
+            stages = config.train.stages if config.train else []
+            lengths = [each.max_seq_tokens for each in stages if STAGE_PREFIX + each.name == served.model]
+            if not lengths:
+                raise ValueError(
+                    f"{field}: {served.model!r} is no stage of this recipe; give one of its stages"
+                )
+            tokens = tokens or lengths[0]
+        else:
+            shape = find_shape(field, served.model, served.revision)
+            tokens = tokens or find_max_tokens(field, served.model, served.revision)
+        if shape is None or tokens is None:
+            unknown.append(name)
+            continue
+        plans.append(_plan(f"serve.models.{name}", served, shape, tokens, _machines(served, cluster)))
+    return plans, unknown
+
+
+def _machines(served: ServedModelConfig, cluster: Cluster) -> Machines:
+    """Of all replicas: generation's machines, or training's where a replica does not find a place on one of those."""
+    size = served.tensor_parallel_size * served.pipeline_parallel_size
+    if not served.gpus_per_replica:
+        return cluster.cpus(size * served.max_replicas, served.cpus_per_replica)
+    node = cluster.node("generate_gpu")
+    has_place = node.num_gpus >= size and node.gpu_memory_gib >= (served.device_memory_gib or 0.0)
+    return cluster.gpus("generate_gpu" if has_place else "train_gpu", size * served.max_replicas)
+
+
+def time_calls(config: RunConfig, served: ServedPlan, calls: list[StepCalls]) -> GenerationTime:
+    """Time of one replica that has all calls to itself."""
+    memory, model = served.memory, served.memory.served
+    room = memory.device_kv_room_bytes(Memory(served.device_bytes, "plan.nodes")) * memory.num_devices
+    engine = Engine(
+        shape=memory.shape,
+        device=served.machines.device,
+        num_devices=memory.num_devices,
+        weights_bytes=memory.weights_bytes,
+        kv_bytes_per_token=memory.device_kv_bytes_per_token * memory.num_devices,
+        kv_room_bytes=max(room, 0.0),
+        max_concurrent=model.max_concurrent_requests,
+        prefill_share=config.plan.prefill_share,
+        decode_share=config.plan.decode_share,
+    )
+    return time_generation(engine, calls)
+
+
+def evaluation_calls(evaluate: EvaluateConfig) -> list[StepCalls]:
+    """Prompts of one model, by suite. Short tasks are not counted: their number is lm-eval's, and they are short."""
+    calls = []
+    niah, ruler, recall = evaluate.niah, evaluate.ruler, evaluate.recall
+    if "niah" in evaluate.suites:
+        per_length = len(niah.depths_percent) * niah.num_trials
+        calls += _calls("niah", niah.lengths_tokens, per_length, niah.max_output_tokens)
+    if "ruler" in evaluate.suites:
+        per_length = (len(ruler.tasks) or RULER_TASKS) * ruler.num_samples
+        calls += _calls("ruler", ruler.lengths_tokens, per_length, RULER_OUTPUT_TOKENS)
+    if "recall" in evaluate.suites:
+        per_length = NUM_RECALL_PROMPTS * recall.num_samples
+        calls += _calls("recall", recall.lengths_tokens, per_length, recall.max_output_tokens)
+    return calls
+
+
+def _calls(suite: str, lengths: list[int], per_length: int, output_tokens: float) -> list[StepCalls]:
+    # One entry a length: attention's part grows with its square.
+    return [
+        StepCalls(suite, per_length, per_length * (tokens - output_tokens), per_length * output_tokens)
+        for tokens in lengths
+    ]
+
+
+def _plan(
+    field: str, served: ServedModelConfig, shape: ModelShape, tokens: int, machines: Machines
+) -> ServedPlan:
+    dtype = "bfloat16" if served.dtype == "auto" else served.dtype
+    model = ModelMemory(served, shape, dtype, tokens)
+    memory = Memory(machines.device.memory_bytes, f"plan.nodes, {machines.node_type}")
+    fault = None
+    if not model.fits(memory):
+        advice = " or ".join(model.remedies(memory)) or "take more memory or a smaller model"
+        room = max(0.0, model.device_kv_room_bytes(memory))
+        fault = (
+            f"{field}.max_model_tokens {tokens} needs {model.device_kv_bytes_per_token * tokens / GIB:.1f} GiB of KV "
+            f"cache a device beside {model.weights_bytes / model.num_devices / GIB:.1f} GiB of weights, and there are "
+            f"{room / GIB:.1f}; set {advice}"
+        )
+    return ServedPlan(field, machines, model, memory.device_bytes, model.num_requests(memory), fault)
