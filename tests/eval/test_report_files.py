@@ -13,12 +13,12 @@ from rich.console import Console
 from app.storage import Folder
 from eval.report.contents import ReportContents
 from eval.report.csv_files import niah_csv, ruler_means_csv
-from eval.report.writing import write_report
 from eval.report.labels import score_label
 from eval.report.parts import Part, make_parts
 from eval.report.section import render_section
 from eval.report.tables import Table
 from eval.report.terminal import print_report
+from eval.report.writing import write_report
 
 VOID = ("img",)
 

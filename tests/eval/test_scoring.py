@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from eval.scoring import bootstrap_mean
+from eval.scoring import bootstrap_mean, clean_prediction, string_match_all, string_match_part
 
 # Prediction, references, and what NVIDIA/RULER's functions gave at c3f5e3b (its postprocess_pred, then
 # string_match_all and string_match_part), in percent.
