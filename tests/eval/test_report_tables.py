@@ -78,7 +78,7 @@ def test_metrics_of_a_task_stand_apart_and_what_one_model_lacks_is_a_gap():
 
 def test_recall_tells_what_answers_follow():
     [row] = recall_table([make_recall(0, "m")]).rows
-    assert row == ["m, fact, 4k", "92.0", "70.0", "68.0", "22.0", "31.0", "50"]
+    assert row == ["m, facts, 4k", "92.0", "70.0", "68.0", "22.0", "31.0", "50"]
 
 
 def test_remarks_name_the_models_they_are_true_of():
