@@ -34,8 +34,8 @@ MAX_CLOSED_TOKENS = 512
 """Of a prompt without a context."""
 
 OPENING = "Read the text. A question about it follows.\n\n"
-QUESTION = "\n\nAnswer by what the text above says, even where it is not what you know. {question} Give only the name."
-CLOSED_QUESTION = "{question} Give only the name."
+QUESTION = "\n\nUsing only the text above, answer this question with just the name. Question: {question}"
+CLOSED_QUESTION = "Answer this question with just the name. Question: {question}"
 ANSWER_PREFIX = "Answer:"
 
 

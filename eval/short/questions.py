@@ -101,19 +101,21 @@ _READINGS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
 
 
 def arithmetic() -> list[Question]:
-    """Sums, differences, products, and problems in words that take two steps."""
+    """Sums, differences, products, and problems in words that take two steps; the first half with small numbers."""
     rng = random.Random("arithmetic")
     questions: list[Question] = []
     for index in range(NUM_ARITHMETIC):
+        is_small = index < NUM_ARITHMETIC // 2
+        least, most = (2, 20) if is_small else (100, 999)
         match index % 4:
             case 0:
-                a, b = rng.randint(12, 999), rng.randint(12, 999)
+                a, b = rng.randint(least, most), rng.randint(least, most)
                 text, answer = f"What is {a} + {b}?", a + b
             case 1:
-                b, rest = rng.randint(12, 499), rng.randint(12, 499)
+                b, rest = rng.randint(least, most), rng.randint(least, most)
                 text, answer = f"What is {b + rest} - {b}?", rest
             case 2:
-                a, b = rng.randint(12, 99), rng.randint(3, 9)
+                a, b = rng.randint(2, 9) if is_small else rng.randint(12, 99), rng.randint(3, 9)
                 text, answer = f"What is {a} times {b}?", a * b
             case _:
                 person, goods = rng.choice(_PEOPLE), rng.choice(_GOODS)
