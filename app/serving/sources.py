@@ -24,7 +24,7 @@ def served_source(config: RunConfig, name: str) -> str:
     """Model or folder behind a name of `serve.models`, as `app.models.resolve_model` takes it.
 
     Raises:
-        ValueError: it is the export of a stage that has none.
+        ValueError: it is the export of a stage that has none, or whose folder can't be read.
     """
     model = serve_section(config).models[name].model
     if not model.startswith(STAGE_PREFIX):
@@ -32,7 +32,15 @@ def served_source(config: RunConfig, name: str) -> str:
     field = f"serve.models.{name}.model"
     stage = model.removeprefix(STAGE_PREFIX)
     artefact = Run(config.run_dir).stage(stage)
-    if not artefact.is_complete():
+    try:
+        is_exported = artefact.is_complete()
+    except OSError as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"{field}: {model!r} is in {artefact.folder.uri}, which can't be read ({reason}); give a run_dir that this "
+            f"machine may read"
+        ) from error
+    if not is_exported:
         stages = [] if config.train is None else [each.name for each in config.train.stages]
         if stages and stage not in stages:
             raise ValueError(

@@ -20,7 +20,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 KEY = "sk-of-the-test"
-START_SEC, STOP_SEC = 240, 60
+START_SEC, STOP_SEC = 600, 120
 
 
 @dataclass

@@ -14,7 +14,7 @@ import pytest
 
 from tests.integration.served_smollm2 import KEY, STOP_SEC, Served, serve_smollm2
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(900)
 
 MAX_TOKENS = 2048
 CHAT = [{"role": "user", "content": "Say hello."}]
@@ -207,7 +207,7 @@ def test_200_requests_and_a_replica_that_is_killed_between_them(served):
         return "answered"
 
     async def run() -> Counter[str]:
-        async with openai.AsyncOpenAI(base_url=served.url, api_key=KEY, max_retries=0, timeout=200) as client:
+        async with openai.AsyncOpenAI(base_url=served.url, api_key=KEY, max_retries=0, timeout=500) as client:
             asking = [asyncio.create_task(ask(client, number)) for number in range(NUM_REQUESTS)]
             while len(ended) < NUM_BEFORE_THE_KILL:
                 await asyncio.sleep(0.05)
@@ -227,7 +227,7 @@ def test_200_requests_and_a_replica_that_is_killed_between_them(served):
 def test_a_full_queue_is_refused_with_its_limit(served):
     async def run() -> list[httpx.Response]:
         limits = httpx.Limits(max_connections=400)
-        async with httpx.AsyncClient(timeout=200, limits=limits, headers=served.headers) as client:
+        async with httpx.AsyncClient(timeout=500, limits=limits, headers=served.headers) as client:
             body = {"model": "base", "prompt": "Once upon a time", "max_tokens": 4}
             return await asyncio.gather(
                 *(client.post(f"{served.url}/completions", json=body) for _ in range(240))

@@ -141,3 +141,14 @@ def test_the_recipes_serve_what_they_train(name):
     assert config.train is not None
     stages = {f"stage:{stage.name}" for stage in config.train.stages}
     assert stages & {served.model for served in config.serve.models.values()}
+
+
+def test_a_run_that_cannot_be_read(tmp_path, monkeypatch):
+    def unreadable(artefact):
+        raise OSError("no such\nbucket")
+
+    monkeypatch.setattr("app.run.Artefact.is_complete", unreadable)
+    config = recipe(tmp_path, {"m": {"model": "stage:1m"}})
+    assert re.match(
+        r"serve\.models\.m\.model: 'stage:1m' is in .* can't be read \(no such bucket\)", fault(config)
+    )
