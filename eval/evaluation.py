@@ -17,6 +17,7 @@ from eval.niah import NiahMaker
 from eval.niah_scores import score_niah
 from eval.prompt_frame import PromptFrame
 from eval.recall.maker import RecallMaker
+from eval.recall.scores import score_recall, write_scores
 from eval.records import Record, RecordStore
 from eval.report.contents import NiahResult, RecallResult, ReportContents, RulerResult, ShortResult
 from eval.report.terminal import print_report
@@ -85,12 +86,18 @@ class Evaluation:
                     short.append(self._short(model))
                     continue
                 records, readable = self._records(model, suite), _readable(self._settings, model)
+                if not records:
+                    # All lengths are beyond the model, which was said.
+                    continue
                 if suite == "niah":
                     niah.append(score_niah(model.name, readable, records))
                 elif suite == "ruler":
                     ruler.append(ruler_result(model.name, readable, records, self._config.seed))
                 else:
-                    recall.append(recall_result(model.name, readable, records, self._config.seed))
+                    failures_count = self._settings.failures_count_as_wrong
+                    scores = score_recall(records, failures_count, self._config.seed)
+                    write_scores(self._model_folder(model) / suite, scores)
+                    recall.append(recall_result(model.name, readable, records, scores))
         contents = ReportContents(
             models=[model.name for model in models],
             niah=niah,
@@ -164,23 +171,23 @@ class Evaluation:
         try:
             await runner.ask_all(samples.samples(wanted.__contains__), len(wanted))
         except EndpointAwayError as error:
-            raise self._gone(error) from error
+            raise ValueError(
+                f"evaluate.url: {self._endpoint.url} does not answer any more ({error}); what is answered is kept, "
+                f"and the same command goes on from there"
+            ) from error
         finally:
             await client.close()
 
     def _short(self, model: EvaluatedModel) -> ShortResult:
-        try:
-            scores = run_short(
-                self._settings,
-                model.name,
-                model.tokenizer,
-                self._endpoint.url,
-                self._endpoint.key,
-                self._model_folder(model) / "short",
-                self._report,
-            )
-        except EndpointAwayError as error:
-            raise self._gone(error) from error
+        scores = run_short(
+            self._settings,
+            model.name,
+            model.tokenizer,
+            self._endpoint.url,
+            self._endpoint.key,
+            self._model_folder(model) / "short",
+            self._report,
+        )
         return short_result(scores)
 
     def _tell_failures(self, name: str, records: list[Record]) -> None:
@@ -192,12 +199,6 @@ class Evaluation:
                 f"{name}: what they belong to has no score; the same command asks them again, or "
                 f"--evaluate.failures_count_as_wrong true counts them as wrong"
             )
-
-    def _gone(self, error: EndpointAwayError) -> ValueError:
-        return ValueError(
-            f"evaluate.url: {self._endpoint.url} does not answer any more ({error}); what is answered is kept, and the "
-            f"same command goes on from there"
-        )
 
     def _client(self, model: str) -> EvaluationClient:
         return EvaluationClient(self._settings, self._endpoint.url, self._endpoint.key, model)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from app.config import EvaluateConfig
-from eval.recall.scores import score_recall
+from eval.recall.scores import RecallScore as RecallSuiteScore
 from eval.records import Record
 from eval.report.contents import (
     Counts,
@@ -56,9 +56,11 @@ def ruler_result(model: str, settings: EvaluateConfig, records: Sequence[Record]
     )
 
 
-def recall_result(model: str, settings: EvaluateConfig, records: Sequence[Record], seed: int) -> RecallResult:
-    """What one model's answers follow; arguments as of `ruler_result`."""
-    scores = [
+def recall_result(
+    model: str, settings: EvaluateConfig, records: Sequence[Record], scores: Sequence[RecallSuiteScore]
+) -> RecallResult:
+    """What one model's answers follow."""
+    shown = [
         RecallScore(
             kind=score.kind,
             length_tokens=score.length_tokens,
@@ -69,9 +71,9 @@ def recall_result(model: str, settings: EvaluateConfig, records: Sequence[Record
             follows_both=_value(score.both_followed),
             closed_book=_value(score.closed_book),
         )
-        for score in score_recall(records, settings.failures_count_as_wrong, seed)
+        for score in scores
     ]
-    return RecallResult(model, scores, _counts(settings, records, len(records)))
+    return RecallResult(model, shown, _counts(settings, records, len(records)))
 
 
 def short_result(scores: ShortScores) -> ShortResult:
