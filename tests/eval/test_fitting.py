@@ -51,3 +51,16 @@ def test_sizes_that_are_far_off_are_put_right():
     sizes = (true * 1.3).astype(np.int64)
     found = fit(lambda index: range(int(true[index])), sizes, 3000)
     assert 2990 < len(found) <= 3000
+
+
+def test_a_prompt_may_be_exactly_as_long_as_the_limit():
+    sizes = np.arange(0, 700, 7)
+    build, _ = sized(sizes, [31] * len(sizes))
+    assert len(fit(build, sizes, 31 + 7 * 50)) == 31 + 7 * 50
+    assert len(fit(build, sizes, 31)) == 31
+
+
+def test_the_last_size_is_the_most():
+    sizes = np.array([3, 5])
+    build, _ = sized(sizes, [1, 1])
+    assert len(fit(build, sizes, 1000)) == 6
