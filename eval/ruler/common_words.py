@@ -12,6 +12,11 @@ from eval.ruler.ingredients import Ingredients
 
 _PROBED_NUMBERS = 8
 _MAX_DIGITS = 7
+_PROBED_WORDS = 256
+_TOKENS_OF_ENTRY = 8
+"""About, which is enough to know how many digits numbers have."""
+_RESERVE = 1.25
+"""So many times the words that a list takes, by an estimate, are kept ready."""
 
 
 class CommonWordLists:
@@ -40,9 +45,8 @@ class CommonWordLists:
         sizes = self._sizes(sampled, counts)
         least = self._build(dice, example, sampled[:least_words], counts)
         if int(sizes[-1]) - int(sizes[0]) + len(least) <= limit_tokens:
-            # Each word's every place takes a token for the blank and number at least, and one for the word.
-            num_words = least_words + limit_tokens // (2 * counts.num_other_repeats)
             dictionary = self._ingredients.dictionary
+            num_words = least_words + self._words_of(limit_tokens, dictionary, counts)
             sampled = dice.stream("words").sample(dictionary, min(num_words, len(dictionary)))
             sizes = self._sizes(sampled, counts)
         return fit(
@@ -76,6 +80,14 @@ class CommonWordLists:
     def _question(self, context: str) -> str:
         head, tail, _ = self._frame.around()
         return f"{head}{context}{tail}"
+
+    def _words_of(self, num_tokens: int, dictionary: list[str], counts: WordCounts) -> int:
+        """Words, rather too many, that a list of so many tokens has."""
+        probed = dictionary[:: max(len(dictionary) // _PROBED_WORDS, 1)]
+        num_entries = num_tokens // _TOKENS_OF_ENTRY
+        per_number = float(self._number_tokens(np.array([num_entries]))[0]) / num_entries
+        per_entry = per_number + float(self._tokens_of(probed).mean())
+        return int(_RESERVE * num_tokens / (counts.num_other_repeats * per_entry))
 
     def _sizes(self, words: list[str], counts: WordCounts) -> Sizes:
         """About how many tokens the list has with the common words alone, with one more, and so on."""
