@@ -43,11 +43,12 @@ $(VENV)/bin/python:
 		$(PYTHON) -m venv --clear --without-pip $(VENV) && \
 		$(PYTHON) -m pip --python $(VENV)/bin/python install -q pip; }
 
+# And the texts that RULER's tasks are made of.
 models: setup
 	@$(VENV)/bin/python -m app.bundled
+	@$(VENV)/bin/python -m app.bundled ruler
 
 demo: models
-	@$(VENV)/bin/python -m app.bundled ruler
 	@$(VENV)/bin/longstrap synthesize --config $(RECIPE)
 	@$(VENV)/bin/longstrap train --config $(RECIPE)
 	@$(VENV)/bin/longstrap evaluate --config $(RECIPE)
