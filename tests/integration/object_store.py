@@ -1,5 +1,6 @@
 """A real S3 server on loopback, in a process of its own: moto's."""
 
+import re
 import socket
 import subprocess
 import sys
@@ -28,6 +29,8 @@ class Bucket:
 
     name: str
     port: int
+    log: Path
+    """A line for each request."""
 
     def uri(self, path: str) -> str:
         """URI of a path in the bucket, as in settings."""
@@ -50,6 +53,10 @@ class Bucket:
         selector = pafs.FileSelector(root, recursive=True, allow_not_found=True)
         infos = self.filesystem.get_file_info(selector)
         return {info.path.removeprefix(f"{root}/") for info in infos if info.is_file}
+
+    def requests(self) -> list[str]:
+        """All requests so far: `PUT /bucket/path`."""
+        return re.findall(r'"([A-Z]+ /\S*) HTTP', self.log.read_text())
 
     @property
     def filesystem(self) -> pafs.S3FileSystem:
@@ -84,7 +91,7 @@ def s3_bucket(log: Path, name: str = "longstrap") -> Iterator[Bucket]:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
             time.sleep(0.2)
-        bucket = Bucket(name, port)
+        bucket = Bucket(name, port, log)
         bucket.filesystem.create_dir(name)
         yield bucket
     finally:

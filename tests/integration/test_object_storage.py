@@ -1,16 +1,20 @@
 """All jobs with their run folder, corpus and model on S3: a real server on loopback. Only the LLM is a double."""
 
+import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import torch
 import yaml
 
 from app.config import cache_dir
 from app.models import resolve_model
-from tests.integration.endpoint_double import EndpointDouble
+from app.storage import Folder
+from app.training.flat_files import write_flat
+from tests.integration.endpoint_double import EndpointDouble, Served
 from tests.integration.object_store import ENVIRONMENT, Bucket, s3_bucket
 from tests.integration.synthesis_runs import (
     NUM_LONG_INPUTS,
@@ -46,6 +50,45 @@ def bucket(tmp_path_factory) -> Iterator[Bucket]:
         yield bucket
 
 
+def test_a_small_file_is_one_request(bucket):
+    """Synthesis writes one for each LLM call: millions in a large run."""
+    folder = Folder(bucket.uri("small/files"))
+    folder.write_bytes("warm", b"")
+    before = len(bucket.requests())
+    folder.write_json("a.json", {"a": 1})
+    folder.write_table("b.parquet", pa.table({"a": [1]}))
+    written = bucket.requests()[before:]
+    assert written == [f"PUT /{bucket.name}/small/files/{name}" for name in ("a.json", "b.parquet")]
+    assert folder.read_json("a.json") == {"a": 1}
+    assert folder.read_table("b.parquet").num_rows == 1
+
+
+def test_what_is_written_piece_by_piece_is_whole_or_not_there(bucket):
+    folder = Folder(bucket.uri("small/pieces"))
+    with pytest.raises(RuntimeError), write_flat(folder, "x") as stream:  # noqa: PT012
+        stream.write(b"half")
+        raise RuntimeError
+    assert bucket.paths("small/pieces") == set()
+    with write_flat(folder, "x") as stream:
+        stream.write(b"whole")
+    assert folder.read_bytes("x") == b"whole"
+    assert bucket.paths("small/pieces") == {"x"}
+
+
+def finished_calls(bucket: Bucket, served: list[Served]) -> set[str]:
+    """Hashes of the calls whose reply is in the journal; others were in flight."""
+    folder = f"{RUN}/dataset/_calls"
+    texts = []
+    for path in bucket.paths(folder):
+        with bucket.filesystem.open_input_file(f"{bucket.name}/{folder}/{path}") as stream:
+            texts.append(json.loads(stream.readall())["reply"]["text"])
+    return {
+        call.body_hash
+        for call in served
+        if any(f"call {call.serial}:" in text or f"number {call.serial}." in text for text in texts)
+    }
+
+
 @pytest.fixture(scope="module")
 def dataset(bucket, tmp_path_factory) -> Path:
     """The recipe of a run whose dataset is whole, though its job was killed on the way."""
@@ -64,10 +107,12 @@ def dataset(bucket, tmp_path_factory) -> Path:
             wait_until(lambda: len(endpoint.served) >= 100, process)
             process.send_signal(signal.SIGKILL)
             end(process)
-        num_served = len(endpoint.served)
+        before = list(endpoint.served)
+        finished = finished_calls(bucket, before)
         text = run_to_end("synthesize", recipe)
-        # All calls of a whole run are some 200: those that were finished are not made again.
-        assert len(endpoint.served) - num_served < num_served
+        again = {call.body_hash for call in endpoint.served[len(before) :]}
+    assert len(finished) > 10
+    assert not finished & again, "a finished call was made again"
     assert bucket.uri(f"{RUN}/dataset/examples") in text
     return recipe
 
