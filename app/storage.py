@@ -1,8 +1,8 @@
 """Files wherever pyarrow reaches (local, s3://, gs://), and how to write them whole or not at all.
 
-On a disk: aside, then rename. On an object store a file appears when its upload is complete, so what is in memory goes
-straight to its name, in one request; what is written piece by piece goes aside and is copied there too, as a stream that
-breaks off would be closed and count as complete.
+On a disk: aside, then rename. On an object store a file appears when its upload is complete: what is in memory goes
+straight to its name, in one request. What is written piece by piece goes aside there too, and is copied: a stream that
+breaks off would be closed, and count as complete.
 """
 
 import json
@@ -16,7 +16,6 @@ from urllib.parse import quote
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
-
 
 OBJECT_STORES = ("s3", "gcs", "abfs")
 """pyarrow's names of filesystems that know no folders and where a file appears when its upload is complete."""

@@ -25,7 +25,18 @@ SOURCE = (
     "(helm-chart/kuberay-operator/crds), Apache-2.0, reduced by tests/deployment/kuberay_schemas.py"
 )
 KEPT_KEYWORDS = (
-    *("type", "format", "enum", "pattern", "minimum", "maximum", "minLength", "maxLength", "minItems", "anyOf"),
+    *(
+        "type",
+        "format",
+        "enum",
+        "pattern",
+        "minimum",
+        "maximum",
+        "minLength",
+        "maxLength",
+        "minItems",
+        "anyOf",
+    ),
     *("required", "nullable", "x-kubernetes-int-or-string", "x-kubernetes-preserve-unknown-fields"),
 )
 
@@ -89,7 +100,11 @@ def _closed(schema: dict[str, Any]) -> dict[str, Any]:
     if "items" in schema:
         closed["items"] = _closed(schema["items"])
     # Kubernetes' own check: the schema of a CRD only says that there is such an object.
-    if schema.get("type") == "object" and schema.get("properties", {}).keys() >= {"kind", "apiVersion", "spec"}:
+    if schema.get("type") == "object" and schema.get("properties", {}).keys() >= {
+        "kind",
+        "apiVersion",
+        "spec",
+    }:
         closed["properties"]["metadata"] = {"type": "object", "required": ["name"]}
     return closed
 

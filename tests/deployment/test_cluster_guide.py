@@ -14,13 +14,26 @@ from app.config import Config, OpenAiConfig, VllmConfig
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "cluster.md").read_text()
 DASHBOARD = json.loads((ROOT / "docs" / "grafana.json").read_text())
-SECTIONS = ("run_dir", "corpus", "retrieval", "generator", "agent", "dataset", "pipeline", "train", "progress", "ray")
+SECTIONS = (
+    "run_dir",
+    "corpus",
+    "retrieval",
+    "generator",
+    "agent",
+    "dataset",
+    "pipeline",
+    "train",
+    "progress",
+    "ray",
+)
 
 
 def exported_metrics() -> set[str]:
     """Names under which Ray exports our metrics: with its prefix, counters with their suffix."""
     tree = ast.parse((ROOT / "app" / "progress_actor.py").read_text())
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+    calls = [
+        node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    ]
     suffixes = {"_gauge": "", "_counter": "_total"}
     return {
         f"ray_{call.args[0].value}{suffixes[call.func.id]}"
@@ -42,7 +55,12 @@ def is_setting(name: str) -> bool:
     models: list[type[BaseModel]] = [Config]
     *sections, field = name.split(".")
     for section in sections:
-        models = [found for model in models if section in model.model_fields for found in sections_of(model, section)]
+        models = [
+            found
+            for model in models
+            if section in model.model_fields
+            for found in sections_of(model, section)
+        ]
     return any(field in model.model_fields for model in models)
 
 

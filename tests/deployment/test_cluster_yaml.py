@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from botocore.session import get_session
+from botocore.validate import ParamValidator
 from jsonschema import ValidationError
 from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.autoscaler.v2.instance_manager.config import AutoscalingConfig
@@ -59,7 +61,9 @@ def launched(config: dict, requests: list) -> dict[str, int]:
 def request(cpus: float, gpus: float, labels: dict[str, str]) -> object:
     in_ = LabelSelectorOperator.LABEL_OPERATOR_IN
     selectors = [[(key, in_, [value]) for key, value in labels.items()]] if labels else None
-    return ResourceRequestUtil.make({"CPU": cpus} | ({"GPU": gpus} if gpus else {}), label_selectors=selectors)
+    return ResourceRequestUtil.make(
+        {"CPU": cpus} | ({"GPU": gpus} if gpus else {}), label_selectors=selectors
+    )
 
 
 def test_ray_accepts_it(cluster):
@@ -103,6 +107,18 @@ def test_the_token_is_a_file_of_the_user_and_every_container_is_told_where(clust
     assert all(place.startswith("~/") for place in cluster["file_mounts"].values())
     text = (ROOT / "cluster.yaml").read_text()
     assert not re.search(r"RAY_AUTH_TOKEN=|HF_TOKEN=|AWS_SECRET|AKIA[0-9A-Z]{12}|[0-9a-f]{32}", text)
+
+
+def test_ec2_would_take_the_machines(cluster):
+    operation = get_session().get_service_model("ec2").operation_model("RunInstances")
+    for name, kind in cluster["available_node_types"].items():
+        asked = kind["node_config"] | {"MinCount": 1, "MaxCount": 1}
+        faults = ParamValidator().validate(asked, operation.input_shape)
+        assert not faults.has_errors(), f"{name}: {faults.generate_report()}"
+
+
+def test_the_heads_client_is_the_one_that_was_tested(cluster):
+    assert f"boto3=={metadata.version('boto3')}" in cluster["head_setup_commands"][0]
 
 
 def test_the_dashboard_is_on_loopback(cluster):

@@ -15,7 +15,9 @@ SECRET = re.compile(r"TOKEN|API_KEY|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
 
 def instructions(name: str) -> list[tuple[str, str]]:
     """A Dockerfile's instructions in order, with what stands behind each on one line."""
-    lines = [line for line in (ENVIRONMENTS / name).read_text().splitlines() if not line.lstrip().startswith("#")]
+    lines = [
+        line for line in (ENVIRONMENTS / name).read_text().splitlines() if not line.lstrip().startswith("#")
+    ]
     text = re.sub(r"\\\n\s*", " ", "\n".join(lines))
     return [(word, rest) for word, _, rest in (line.partition(" ") for line in text.splitlines() if line)]
 
@@ -61,7 +63,9 @@ def test_what_is_copied_is_there_and_is_all_of_the_package(name):
             assert (ROOT / source).exists(), source
         copied.update(sources)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    packages = {include.removesuffix("*") for include in project["tool"]["setuptools"]["packages"]["find"]["include"]}
+    packages = {
+        include.removesuffix("*") for include in project["tool"]["setuptools"]["packages"]["find"]["include"]
+    }
     files = {"pyproject.toml", project["project"]["readme"], *project["project"]["license-files"]}
     assert packages | files <= copied
 

@@ -63,7 +63,9 @@ def local_head(
     token = folder / "token"
     token.write_text(secrets.token_hex(32))
     binaries = Path(sys.executable).parent
-    inherited = {name: value for name, value in os.environ.items() if name not in ("RAY_ADDRESS", "PYTHONPATH")}
+    inherited = {
+        name: value for name, value in os.environ.items() if name not in ("RAY_ADDRESS", "PYTHONPATH")
+    }
     shared = inherited | {
         "PATH": f"{binaries}:{os.environ['PATH']}",
         "RAY_AUTH_MODE": "token",

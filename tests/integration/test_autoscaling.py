@@ -3,12 +3,14 @@
 Only the cloud and the LLM are doubles: a head without workers, a submitted synthesis, node types with labels.
 """
 
+import re
 import shutil
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -27,15 +29,25 @@ from tests.integration.synthesis_runs import (
 )
 
 ROOT = Path(__file__).parents[2]
+PROVIDER = "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider"
+COMMANDS = (
+    *("cluster_synced_files", "initialization_commands", "setup_commands", "head_setup_commands"),
+    *("worker_setup_commands", "head_start_ray_commands", "worker_start_ray_commands"),
+)
 HEAD_ID = "f" * 51 + "00000"
 IDLE_SEC = 6
-JOB_SEC = 240
+JOB_SEC = 420
 ACTOR = "ray::MapWorker(MapBatches(AgentActor))"
 NODE_TYPES = {
     # The name that the provider gives to its head.
     "ray.head.default": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
     "cpu": {"resources": {"CPU": 2}, "labels": {"pool": "cpu"}, "node_config": {}, "max_workers": 1},
-    "generate": {"resources": {"CPU": 2}, "labels": {"pool": "generate"}, "node_config": {}, "max_workers": 2},
+    "generate": {
+        "resources": {"CPU": 2},
+        "labels": {"pool": "generate"},
+        "node_config": {},
+        "max_workers": 2,
+    },
 }
 
 
@@ -50,14 +62,20 @@ def head(tmp_path_factory) -> Iterator[LocalHead]:
                 "cluster_name": "longstrap",
                 "max_workers": 3,
                 "idle_timeout_minutes": IDLE_SEC / 60,
+                "upscaling_speed": 1.0,
+                # Ray's own; by its class, as Ray's wheel lacks the defaults that belong to its name.
                 "provider": {
-                    "type": "fake_multinode",
+                    "type": "external",
+                    "module": PROVIDER,
+                    "disable_node_updaters": True,
                     "gcs_address": f"127.0.0.1:{port}",
                     "head_node_id": HEAD_ID,
                     "launch_multiple": True,
                 },
                 "available_node_types": NODE_TYPES,
                 "head_node_type": "ray.head.default",
+                **{name: [] for name in COMMANDS},
+                **{name: {} for name in ("docker", "auth", "file_mounts")},
             }
         )
     )
@@ -67,7 +85,9 @@ def head(tmp_path_factory) -> Iterator[LocalHead]:
         "AUTOSCALER_UPDATE_INTERVAL_S": "1",
         "RAY_CLOUD_INSTANCE_ID": HEAD_ID,
         "RAY_OVERRIDE_NODE_ID_FOR_TESTING": HEAD_ID,
-        # Jobs and nodes inherit it.
+        # Jobs and nodes inherit it. The code is in the environment, as in an image: nodes of one machine would delete
+        # each other's copies of a working dir.
+        "PYTHONPATH": str(ROOT),
         KEY_VARIABLE: "none",
         "HF_HUB_OFFLINE": "1",
     }
@@ -111,18 +131,29 @@ def wait_for(condition: Callable[[], bool], what: str, timeout_sec: float, log: 
     return time.monotonic() - started
 
 
+def exported_metrics(head: LocalHead) -> set[str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{head.metrics_port}/metrics", timeout=5) as answer:
+            return set(re.findall(r"^(ray_longstrap_\w+)\{", answer.read().decode(), re.MULTILINE))
+    except OSError:
+        return set()
+
+
 @dataclass
 class SubmittedJob:
     process: "subprocess.Popen[bytes]"
     log: Path
     most_nodes: int = 0
+    metrics: set[str] = field(default_factory=set)
+    """Names of ours that the head has exported to Prometheus."""
 
     def wait(self, head: LocalHead) -> None:
         deadline = time.monotonic() + JOB_SEC
         while self.process.poll() is None:
             assert time.monotonic() < deadline, self.log.read_text()
             self.most_nodes = max(self.most_nodes, num_nodes(head))
-            time.sleep(0.3)
+            self.metrics |= exported_metrics(head)
+            time.sleep(0.5)
         assert self.process.returncode == 0, self.log.read_text()
 
 
@@ -134,11 +165,17 @@ def submit(head: LocalHead, folder: Path) -> SubmittedJob:
         process = subprocess.Popen(
             [
                 *(str(Path(sys.executable).parent / "ray"), "job", "submit", "--address", head.address),
-                *("--working-dir", str(ROOT), "--", "python", "-m", "ray_jobs.synthesize"),
-                *("--config", str(folder / "recipe.yaml")),
+                *("--", "python", "-m", "ray_jobs.synthesize", "--config", str(folder / "recipe.yaml")),
                 *("--retrieval.node_labels", labels, "--pipeline.node_labels", labels),
                 # Two nodes of their own for two actors; reading and writing needs the third.
-                *("--pipeline.min_actors", "2", "--pipeline.max_actors", "2", "--pipeline.cpus_per_actor", "2"),
+                *(
+                    "--pipeline.min_actors",
+                    "2",
+                    "--pipeline.max_actors",
+                    "2",
+                    "--pipeline.cpus_per_actor",
+                    "2",
+                ),
             ],
             env=head.environment,
             stdout=stream,
@@ -166,6 +203,9 @@ def test_nodes_come_for_a_job_and_go_when_they_are_idle(head, undisturbed):
     examples, rejects = dataset_ids(folder / "run")
     assert (len(examples), rejects) == (NUM_LONG_INPUTS + NUM_LONG_OUTPUTS, {})
     assert job.most_nodes == 3
+    # The driver's node exports them; nothing was rejected, cached or replayed.
+    counts = {"llm_calls_total", "prompt_tokens_total", "output_tokens_total"}
+    assert job.metrics == {f"ray_longstrap_{name}" for name in counts | {"seeds", "seeds_done", "examples"}}
     wait_for(lambda: num_nodes(head) == 0, "nodes stay", IDLE_SEC + 60, head.log)
 
 
