@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-START_SEC, STOP_SEC = 120, 60
+START_SEC, STOP_SEC, ORPHANS_SEC = 120, 60, 5
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,8 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         parent = psutil.Process(process.pid)
         family = [parent, *parent.children(recursive=True)]
         process.terminate()
-        for left in psutil.wait_procs(family, STOP_SEC)[1]:
+        psutil.wait_procs([parent], STOP_SEC)
+        # What it left behind had its chance.
+        for left in psutil.wait_procs(family, ORPHANS_SEC)[1]:
             left.kill()
     process.wait()

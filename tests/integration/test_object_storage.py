@@ -32,6 +32,8 @@ ROOT = Path(__file__).parents[2]
 TOKENIZER = "bundled:smollm2-135m-instruct"
 RUN = "runs/tiny"
 
+pytestmark = pytest.mark.timeout(900)
+
 
 @pytest.fixture(scope="module")
 def bucket(tmp_path_factory) -> Iterator[Bucket]:
@@ -169,7 +171,6 @@ def write_training(bucket: Bucket, dataset: Path, folder: Path) -> Path:
     return recipe
 
 
-@pytest.mark.timeout(400)
 def test_a_stage_is_trained_from_the_store_to_the_store(bucket, dataset, tmp_path):
     from transformers import AutoModelForCausalLM
 
