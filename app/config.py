@@ -25,6 +25,8 @@ OPERATIONAL: dict[str, Any] = {"operational": True}
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 NonNegativeCount = Annotated[int, Field(ge=0)]
+NodeLabels = dict[str, str]
+"""Ray's labels (`ray start --labels`, node types of a cluster) that a node must have; empty: any node will do."""
 
 
 def cache_dir() -> Path:
@@ -140,6 +142,8 @@ class RetrievalConfig(Section):
     """Retriever actors; queries go round."""
     cpus_per_retriever: Annotated[float, Field(ge=0, json_schema_extra=OPERATIONAL)] = 0.0
     gpus_per_retriever: Annotated[float, Field(ge=0, json_schema_extra=OPERATIONAL)] = 0.0
+    node_labels: Annotated[NodeLabels, Field(json_schema_extra=OPERATIONAL)] = {}
+    """Of the nodes that embed, build the index and retrieve, e.g. {pool: generate}."""
 
 
 class SamplingConfig(Section):
@@ -365,6 +369,8 @@ class PipelineConfig(Section):
     max_actors: PositiveInt = 1
     cpus_per_actor: Annotated[float, Field(ge=0)] = 1.0
     gpus_per_actor: Annotated[float, Field(ge=0)] = 0.0
+    node_labels: NodeLabels = {}
+    """Of the nodes that the agent actors run on, e.g. {pool: generate}."""
     rows_per_batch: PositiveInt = 8
     """Seeds handed to an actor together; also the most that the row-level checkpoint can lose."""
     batches_per_actor: PositiveInt = 4
@@ -511,6 +517,8 @@ class TrainConfig(Section):
     """Go on with as few as this when nodes are lost, and grow back; left out: always num_workers."""
     cpus_per_worker: Annotated[float, Field(ge=0, json_schema_extra=OPERATIONAL)] = 1.0
     gpus_per_worker: Annotated[float, Field(ge=0, json_schema_extra=OPERATIONAL)] = 0.0
+    node_labels: Annotated[NodeLabels, Field(json_schema_extra=OPERATIONAL)] = {}
+    """Of the nodes that the workers run on, e.g. {pool: train}."""
     max_failures: Annotated[NonNegativeCount, Field(json_schema_extra=OPERATIONAL)] = 3
     """Times that lost workers are replaced before a stage gives up."""
     steps_per_checkpoint: Annotated[PositiveInt, Field(json_schema_extra=OPERATIONAL)] = 50

@@ -36,6 +36,7 @@ def check_index(config: Config) -> None:
 def _check_index_inputs(config: Config) -> None:
     check_values(config)
     _check_local_cpus(config)
+    check_local_labels({"retrieval.node_labels": config.retrieval.node_labels})
     find_model(_tokenizer_field(config), config.generator_tokenizer, config.generator.revision)
     _check_embedder(config)
     _check_files_open(list_files(config.corpus.sources, excluded=Folder(config.run_dir)))
@@ -57,6 +58,7 @@ def check_synthesis(config: Config) -> None:
             "pipeline.gpus_per_actor": config.pipeline.gpus_per_actor,
         }
     )
+    check_local_labels({"pipeline.node_labels": config.pipeline.node_labels})
     _check_generator(config)
     if config.dataset.tokenizer:
         _check_chats(
@@ -215,6 +217,25 @@ def _check_local_gpus(gpus: dict[str, float]) -> None:
             raise ValueError(
                 f"{field}: {num_gpus:g} is asked for, and this machine has no GPU; give 0, or submit the job "
                 f"to a cluster with --address http://HEAD:8265"
+            )
+
+
+def check_local_labels(labels: dict[str, dict[str, str]]) -> None:
+    """A Ray of our own has no labelled node: what asks for one would wait forever.
+
+    Args:
+        labels: Setting → the labels that it asks for.
+
+    Raises:
+        ValueError: one asks for any.
+    """
+    if ray_address() is not None:
+        return
+    for field, wanted in labels.items():
+        if wanted:
+            raise ValueError(
+                f"{field}: {wanted} is asked for, and a Ray that this job starts by itself has no labels; give {{}}, "
+                f"or submit the job to a cluster with --address http://HEAD:8265"
             )
 
 

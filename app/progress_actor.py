@@ -48,8 +48,9 @@ class ProgressTally:
         self._seeds_done = _gauge("longstrap_seeds_done", "Seeds that became an example or a reject", tags)
         self._rejects = _gauge("longstrap_rejects", "Rejected seeds by reason", tags, "reason")
         self._examples = _gauge("longstrap_examples", "Finished examples", tags)
-        seeds = _gauge("longstrap_seeds", "All seeds of the run", tags)
-        seeds.set(num_seeds)
+        # A gauge that nobody holds is exported no more.
+        self._seeds = _gauge("longstrap_seeds", "All seeds of the run", tags)
+        self._seeds.set(num_seeds)
         self._seeds_done.set(num_seeds_done_before)
         self._counters = {
             "calls": _counter("longstrap_llm_calls", "LLM calls made", tags),

@@ -1,4 +1,9 @@
-"""Files wherever pyarrow reaches (local, s3://, gs://), and the one way to write them: aside, then rename."""
+"""Files wherever pyarrow reaches (local, s3://, gs://), and how to write them whole or not at all.
+
+On a disk: aside, then rename. On an object store a file appears when its upload is complete: what is in memory goes
+straight to its name, in one request. What is written piece by piece goes aside there too, and is copied: a stream that
+breaks off would be closed, and count as complete.
+"""
 
 import json
 import uuid
@@ -12,6 +17,11 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
+OBJECT_STORES = ("s3", "gcs", "abfs")
+"""pyarrow's names of filesystems that know no folders and where a file appears when its upload is complete."""
+DELAYED_OPEN = "allow_delayed_open=true"
+"""Without it pyarrow's S3 opens a file in a request of its own, and a small one takes three instead of one."""
+
 
 def open_storage(uri: str) -> tuple[pafs.FileSystem, str]:
     """Filesystem and path of a URI or a local path.
@@ -21,6 +31,8 @@ def open_storage(uri: str) -> tuple[pafs.FileSystem, str]:
     """
     if "://" not in uri:
         return pafs.LocalFileSystem(), str(Path(uri).expanduser().absolute())
+    if uri.startswith("s3://"):
+        uri += f"{'&' if '?' in uri else '?'}{DELAYED_OPEN}"
     try:
         # pyarrow wants spaces, umlauts and brackets escaped, and gives them back unescaped.
         filesystem, path = pafs.FileSystem.from_uri(quote(uri, safe="%/:?&=@!$'()*+,;#~"))
@@ -76,7 +88,8 @@ class Folder:
     @contextmanager
     def replace(self, name: str) -> Iterator[str]:
         """Path to write to; it becomes `name` when the block ends, and goes if the block raises."""
-        self.filesystem.create_dir(self.path, recursive=True)
+        if not self._is_object_store:
+            self.filesystem.create_dir(self.path, recursive=True)
         aside = self.file(f".{name}.{uuid.uuid4().hex}")
         try:
             yield aside
@@ -86,7 +99,16 @@ class Folder:
                 self.filesystem.delete_file(aside)
             raise
 
-    def write_bytes(self, name: str, payload: bytes) -> None:
+    @property
+    def _is_object_store(self) -> bool:
+        return self.filesystem.type_name in OBJECT_STORES
+
+    def write_bytes(self, name: str, payload: bytes | pa.Buffer) -> None:
+        """Write one file, whole or not at all."""
+        if self._is_object_store:
+            with self.filesystem.open_output_stream(self.file(name)) as stream:
+                stream.write(payload)
+            return
         with self.replace(name) as aside, self.filesystem.open_output_stream(aside) as stream:
             stream.write(payload)
 
@@ -95,6 +117,11 @@ class Folder:
 
     def write_table(self, name: str, table: pa.Table, row_group_rows: int | None = None) -> None:
         """Write one Parquet file, whole or not at all."""
+        if self._is_object_store:
+            buffer = pa.BufferOutputStream()
+            pq.write_table(table, buffer, row_group_size=row_group_rows, compression="zstd")
+            self.write_bytes(name, buffer.getvalue())
+            return
         with self.replace(name) as aside:
             pq.write_table(
                 table, aside, filesystem=self.filesystem, row_group_size=row_group_rows, compression="zstd"

@@ -148,6 +148,20 @@ def test_a_ray_of_our_own_needs_the_cpus_and_gpus_that_actors_hold(config, monke
         check_synthesis(elsewhere)
 
 
+def test_a_ray_of_our_own_has_no_labelled_nodes(config, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    retrieves = config("--retrieval.node_labels", "{pool: a}")
+    assert fault(check_index, retrieves).startswith(
+        "retrieval.node_labels: {'pool': 'a'} is asked for, and a Ray"
+    )
+    generates = config("--pipeline.node_labels", "{pool: a}")
+    assert fault(check_synthesis, generates).startswith("pipeline.node_labels: {'pool': 'a'} is asked for")
+    check_index(generates)
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    for elsewhere in (retrieves, generates):
+        check_synthesis(elsewhere)
+
+
 def test_evaluation_text_must_be_there(config):
     settings = config("--corpus.decontamination.paths", "[/not/there]")
     assert fault(check_index, settings).startswith(

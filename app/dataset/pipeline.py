@@ -123,6 +123,7 @@ def make_results(config: Config, run: Run, num_seeds: int, report: Report) -> No
             ),
             num_cpus=pipeline.cpus_per_actor,
             num_gpus=pipeline.gpus_per_actor,
+            label_selector=pipeline.node_labels,
         )
         with watch(progress, ProgressView(run.dataset.folder, config.progress.log_interval_sec)):
             results.write_parquet((folder / RESULTS).path, filesystem=folder.filesystem)
@@ -144,9 +145,9 @@ def show_dataset(config: Config, dataset: Folder, record: dict[str, Any], report
     report(
         f"dataset: {record['num_examples']:,} examples ({kinds}), {record['num_tokens']:,} tokens, "
         f"{record['num_rejects']:,} rejects\n"
-        f"  examples  {dataset.uri}/{EXAMPLES_DIR}\n"
-        f"  card      {dataset.uri}/{CARD_FILE}\n"
-        f"  rejects   {dataset.uri}/{REJECTS_DIR}"
+        f"  examples  {(dataset / EXAMPLES_DIR).uri}\n"
+        f"  card      {(dataset / CARD_FILE).uri}\n"
+        f"  rejects   {(dataset / REJECTS_DIR).uri}"
     )
 
 
@@ -168,7 +169,7 @@ def _finish(config: Config, run: Run, num_seeds: int) -> dict[str, Any]:
     if not record["num_examples"]:
         reasons = ", ".join(f"{row['reason']} {row['num_rejects']}" for row in record["rejects"][:3])
         raise ValueError(
-            f"dataset: none of {num_seeds} seeds became an example ({reasons}); {folder.uri}/{REJECTS_DIR} tells more"
+            f"dataset: none of {num_seeds} seeds became an example ({reasons}); {(folder / REJECTS_DIR).uri} tells more"
         )
     return record
 

@@ -91,6 +91,7 @@ def _embedded(retrieval: RetrievalConfig, run: Run, todo: Sequence[ShardPlan]) -
         compute=ray.data.ActorPoolStrategy(min_size=min_actors, max_size=max_actors),
         num_cpus=retrieval.cpus_per_embed_actor,
         num_gpus=retrieval.gpus_per_embed_actor or None,
+        label_selector=retrieval.node_labels,
         # Waiting OpenMP threads that spin take the CPU from each other wherever threads outnumber free cores.
         runtime_env={"env_vars": {"OMP_WAIT_POLICY": "PASSIVE"}},
     )

@@ -51,7 +51,11 @@ def build_index(config: Config, run: Run, report: Report) -> dict[str, Any]:
         plans = plan_shards(run.corpus.folder / PASSAGES_FOLDER)
         embed_corpus(config, run, plans, report)
         num_gpus = retrieval.gpus_per_embed_actor
-        build = _build.options(num_cpus=max(1.0, retrieval.cpus_per_embed_actor), num_gpus=num_gpus)
+        build = _build.options(
+            num_cpus=max(1.0, retrieval.cpus_per_embed_actor),
+            num_gpus=num_gpus,
+            label_selector=retrieval.node_labels,
+        )
         record = fetch(build.remote(retrieval, run, plans, config.seed))
         run.index.complete(record)
     (run.index.folder / VECTORS_FOLDER).delete()
@@ -71,7 +75,8 @@ def _reuse(config: Config, run: Run) -> dict[str, Any]:
             f"longer kept; set it back, or give another run_dir"
         )
     if "IVF" in retrieval.index_factory and record["nprobe"] != retrieval.nprobe:
-        record = fetch(_measure.remote(retrieval, run))
+        measure = _measure.options(label_selector=retrieval.node_labels)
+        record = fetch(measure.remote(retrieval, run))
         run.index.complete(record)
     check_recall(retrieval, record["recall_at_10"])
     return record

@@ -77,6 +77,7 @@ def start_retrievers(config: Config, run: Run) -> list[ActorHandle[Any]]:
     actor = ray.remote(RetrieverActor).options(
         num_cpus=retrieval.cpus_per_retriever,
         num_gpus=retrieval.gpus_per_retriever,
+        label_selector=retrieval.node_labels,
         max_restarts=-1,
         max_task_retries=-1,
     )

@@ -165,7 +165,7 @@ class StageTrainer:
             failures.write_json(name, {"step": self.step, "what": what, "value": str(value), "batch": batch})
         raise NonFiniteError(
             f"stage {self.stage.name}: the {what} of step {self.step} is {value}; the batch's ids are in "
-            f"{failures.uri}/{name}"
+            f"{(failures / name).uri}"
         )
 
     def _measure(self, step: int, loss: float, learning_rate: float, grad_norm: float) -> StepMetrics:

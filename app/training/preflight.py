@@ -11,7 +11,7 @@ from typing import Any
 
 from app.config import RunConfig, StageConfig, TrainConfig, ray_address
 from app.model_checks import find_model
-from app.preflight import check_run_dir
+from app.preflight import check_local_labels, check_run_dir
 from app.training.flops import shape_of
 from app.training.memory_check import check_memory, gpu_memory_bytes
 from app.training.rope import rope_parameters_of
@@ -29,6 +29,7 @@ def check_training(config: RunConfig) -> None:
     check_training_values(config)
     train = _train_of(config)
     _check_local_workers(config, train)
+    check_local_labels({"train.node_labels": train.node_labels})
     check_trackers(train.trackers)
     model, revision = config.trained_model
     field = "train.model" if train.model else "generator.model"

@@ -169,7 +169,7 @@ def _tokenize(
         first = next(done[index].first_reject for index in sorted(done) if done[index].first_reject)
         raise ValueError(
             f"train.sources.{name}: {num_rejects:,} of {num_rows:,} rows can't be trained on "
-            f"({_listed(record['num_rejects'])}); mend them or give others; all are in {folder.uri}/{REJECTS_DIR}, "
+            f"({_listed(record['num_rejects'])}); mend them or give others; all are in {(folder / REJECTS_DIR).uri}, "
             f"the first is {first}"
         )
     return record

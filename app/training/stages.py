@@ -19,7 +19,7 @@ from app.config import RunConfig, TrainConfig, identity
 from app.run import Artefact, Run
 from app.training.dry_run import dry_run_stage
 from app.training.finishing import finish_stage
-from app.training.loop import NonFiniteError, Report, StageTask, start_trainer
+from app.training.loop import EXPORT_DIR, NonFiniteError, Report, StageTask, start_trainer
 from app.training.preparation import check_mixes, prepare_stage, prepare_tokens
 
 OUTCOME_FILE = "outcome.json"
@@ -64,7 +64,7 @@ def train(config: RunConfig, run: Run, report: Report) -> None:
             _complete(artefact)
         history.append(artefact.record())
     if history:
-        report(f"model     {run.stage(config.train.stages[-1].name).folder.uri}/export")
+        report(f"model     {(run.stage(config.train.stages[-1].name).folder / EXPORT_DIR).uri}")
 
 
 def _task(config: RunConfig, run: Run, index: int) -> StageTask:
@@ -79,7 +79,7 @@ def _task(config: RunConfig, run: Run, index: int) -> StageTask:
         revision=revision,
         folder=run.stage(stages[index].name).folder,
         previous=run.stage(stages[index - 1].name).folder if has_previous else None,
-        run_name=run.folder.uri.rstrip("/").rpartition("/")[2],
+        run_name=run.folder.path.rpartition("/")[2],
         log_interval_sec=config.progress.log_interval_sec,
     )
 
@@ -126,6 +126,7 @@ def _fit(train_config: TrainConfig, assignment: _Assignment, run: Run, report: R
                 use_gpu=train_config.gpus_per_worker > 0,
                 resources_per_worker={"CPU": train_config.cpus_per_worker}
                 | ({"GPU": train_config.gpus_per_worker} if train_config.gpus_per_worker else {}),
+                label_selector=train_config.node_labels or None,
             ),
             run_config=RayRunConfig(
                 # Ray resumes nothing here: the stage's own checkpoints do.

@@ -80,6 +80,7 @@ def test_a_first_stage_may_be_shorter_than_what_the_model_reads(folder):
         ({"num_workers": 8, "stages": [{"batch_tokens": 2048, "sequence_parallel_size": 2}]}, "train.stages.0.batch_tokens: 2048 holds 2 sequences a step for 4 groups of workers (train.num_workers 8 / sequence_parallel_size 2), some of which would never have one; at least 4096, or sequence_parallel_size 4, or fewer workers"),
         ({"num_workers": 8, "cpus_per_worker": 1.5}, "ray.num_cpus: 8 is too few for 8 training workers of 1.5 CPUs; at least 12, or fewer train.num_workers"),
         ({"gpus_per_worker": 0.5}, "train.gpus_per_worker: 0.5 for each of 1 workers is more than this machine's 0 GPUs; give 0"),
+        ({"node_labels": {"pool": "a"}}, "train.node_labels: {'pool': 'a'} is asked for, and a Ray that this job starts"),
         ({"num_workers": 8, "stages": [{}, {"name": "b", "sequence_parallel_size": 8, "ulysses_size": 8}]}, "train.stages.1.ulysses_size: 8 is more than the model's 4 heads; at most 4"),
         ({"stages": [{"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e6}}]}, "train.stages.256k.rope_parameters: rope_type 'dynamic' is not fixed"),
         ({"stages": [{}, {"name": "b", "rope_parameters": {"rope_type": "yarn", "rope_theta": 1e6}}]}, "train.stages.b.rope_parameters: "),
