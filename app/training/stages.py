@@ -16,10 +16,10 @@ from ray.train import RunConfig as RayRunConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 
 from app.config import RunConfig, TrainConfig, identity
-from app.run import Artefact, Run
+from app.run import EXPORT_DIR, Artefact, Run
 from app.training.dry_run import dry_run_stage
 from app.training.finishing import finish_stage
-from app.training.loop import EXPORT_DIR, NonFiniteError, Report, StageTask, start_trainer
+from app.training.loop import NonFiniteError, Report, StageTask, start_trainer
 from app.training.preparation import check_mixes, prepare_stage, prepare_tokens
 
 OUTCOME_FILE = "outcome.json"
