@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-START_SEC, STOP_SEC, ORPHANS_SEC = 120, 60, 5
+START_SEC, STOP_SEC, ORPHANS_SEC = 120, 15, 5
 
 
 @dataclass(frozen=True)
