@@ -49,9 +49,7 @@ def draw_extension(
         _line(left, variant, [places[length] for length in lengths], [values[length] for length in lengths])
     left.set_xticks(list(places.values()), [f"{length:,}\n{length // lengths[0]}×" for length in lengths])
     left.set_ylabel("questions answered rightly (%)", fontsize=11, color=INK)
-    _frame(
-        left, "Retrieval by length", f"tokens, and multiples of the {lengths[0]} that the base was trained at"
-    )
+    _frame(left, "Retrieval by length", "tokens, and how many times the base's own length")
 
     num_parts = len(next(iter(by_depth.values())))
     middles = [100 * (part + 0.5) / num_parts for part in range(num_parts)]
