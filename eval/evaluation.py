@@ -23,6 +23,7 @@ from eval.report.contents import NiahResult, RecallResult, ReportContents, Ruler
 from eval.report.terminal import print_report
 from eval.report.writing import write_report
 from eval.results import recall_result, ruler_result, short_result
+from eval.ruler.definitions import TASKS
 from eval.ruler.maker import RulerMaker
 from eval.ruler.published import PUBLISHED
 from eval.ruler.scores import EFFECTIVE_ABOVE
@@ -98,12 +99,15 @@ class Evaluation:
                     scores = score_recall(records, failures_count, self._config.seed)
                     write_scores(self._model_folder(model) / suite, scores)
                     recall.append(recall_result(model.name, readable, records, scores))
+        # Published means are over all tasks, and over RULER's own texts.
+        asked = self._settings.ruler
+        is_comparable = asked.haystack is None and set(asked.tasks or TASKS) == set(TASKS)
         contents = ReportContents(
             models=[model.name for model in models],
             niah=niah,
             ruler=ruler,
-            published=PUBLISHED if ruler else (),
-            ruler_threshold=EFFECTIVE_ABOVE,
+            published=PUBLISHED if is_comparable else (),
+            ruler_threshold=EFFECTIVE_ABOVE if is_comparable else None,
             short=short,
             recall=recall,
         )

@@ -95,4 +95,4 @@ def _draw_panel(axes: "Axes", result: NiahResult, inches: float) -> None:
     step = -(-num_rows // MAX_DEPTH_LABELS)
     places = range(0, num_rows, step)
     axes.set_yticks(places, [depth_label(result.depths_percent[place]) for place in places])
-    axes.set_ylabel("depth of the needle", fontsize=FONT_POINTS, color=INK)
+    axes.set_ylabel("depth", fontsize=FONT_POINTS, color=INK)

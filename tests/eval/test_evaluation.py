@@ -65,6 +65,8 @@ def test_scores_and_report_of_two_models(tmp_path, capsys):
     assert (base.mean(512), base.mean(1024)) == (100.0, 0.0)
     assert (long.mean(512), long.mean(1024)) == (100.0, 100.0)
     assert [result.means for result in contents.ruler] == [{1024: 0.0}, {1024: 0.0}]
+    # One task's mean is not to be compared with means over all of them.
+    assert (contents.published, contents.ruler_threshold) == ((), None)
     assert set(endpoint.keys) == {"Bearer secret"}
     report = tmp_path / "run" / "eval" / "report"
     names = {path.name for path in report.iterdir()}
