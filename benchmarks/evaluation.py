@@ -32,6 +32,8 @@ RESULT = ROOT / "benchmarks" / "results" / "evaluation.json"
 LOAD_TOKENS, NUM_LOAD_SAMPLES = 1024, 32
 NUM_FIRST_TOKENS = 12
 NIAH_LENGTHS_TOKENS = [4096]
+NIAH_DEPTHS_PERCENT = [10.0 * step for step in range(1, 11)]
+"""The eleventh of the default grid, a needle in front of everything, shares nothing with any other."""
 NIAH_CONCURRENT = 2
 SEED = 1
 
@@ -43,8 +45,10 @@ def load_samples(number: int, num_samples: int) -> list[Sample]:
 
 
 def niah_samples() -> list[Sample]:
-    """The default grid's depths at one length: several lengths share even more."""
-    niah = NiahConfig(lengths_tokens=NIAH_LENGTHS_TOKENS, max_output_tokens=4)
+    """Ten depths at one length; several lengths share even more."""
+    niah = NiahConfig(
+        lengths_tokens=NIAH_LENGTHS_TOKENS, depths_percent=NIAH_DEPTHS_PERCENT, max_output_tokens=4
+    )
     return _samples(NiahMaker(EvaluateConfig(niah=niah), Tokenizer(MODEL), SEED))
 
 
@@ -108,7 +112,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
         "model": MODEL,
         "repeats": arguments.repeats,
         "load": {"tokens": LOAD_TOKENS, "samples": NUM_LOAD_SAMPLES, "concurrent": MAX_CONCURRENT},
-        "niah": {"lengths_tokens": NIAH_LENGTHS_TOKENS, "depths_percent": NiahConfig().depths_percent},
+        "niah": {"lengths_tokens": NIAH_LENGTHS_TOKENS, "depths_percent": NIAH_DEPTHS_PERCENT},
     }
     measured: dict[str, Any] = {
         "client": client,
