@@ -9,10 +9,8 @@ how many tokens it had cached. All engines are SmolLM2 on one thread of a CPU.
 """
 
 import argparse
-import shutil
 import statistics
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,7 @@ from app.tokens import Tokenizer
 from benchmarks.evaluation_load import first_token_sec, plain_sec, runner_records, runner_sec
 from benchmarks.evaluation_ruler import measure_ruler
 from benchmarks.evaluation_servers import MAX_CONCURRENT, MODEL, NAME, bare_server, ray_server
-from benchmarks.record import ROOT, describe_machine, say, spread, write_result
+from benchmarks.record import ROOT, describe_machine, say, scratch_folder, spread, write_result
 from eval.niah import NiahMaker
 from eval.prefill_share import measured_prefill_share
 from eval.ruler.maker import RulerMaker
@@ -142,14 +140,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="of the runner and the plain client")
     parser.add_argument("--out", type=Path, default=RESULT)
     arguments = parser.parse_args()
-    # Ray's sockets lie in here, and a socket's path must be short.
-    folder = Path(tempfile.mkdtemp(prefix="lse", dir="/tmp"))
-    try:
+    with scratch_folder("lse") as folder:
         measure(arguments, folder)
-    except RuntimeError:
-        say(f"logs are left in {folder}")
-        raise
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _samples(maker: SampleMaker) -> list[Sample]:

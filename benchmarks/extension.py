@@ -10,16 +10,14 @@ shared by two processes, checkpoint, export; and what is asked is the export, as
 """
 
 import argparse
-import shutil
 import statistics
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.extension_picture import draw_extension, table
 from benchmarks.extension_run import Setup, run_seed
-from benchmarks.record import ROOT, describe_machine, say, write_result
+from benchmarks.record import ROOT, describe_machine, say, scratch_folder, write_result
 
 RESULT = ROOT / "benchmarks" / "results" / "extension.json"
 RETRIEVES = 0.95
@@ -130,13 +128,8 @@ def main() -> None:
     parser.add_argument("--sequence-parallel-size", type=int, help="processes that share a sequence")
     parser.add_argument("--out", type=Path, default=RESULT, help="JSON file; the picture lies beside it")
     arguments = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="lsx", dir="/tmp"))
-    try:
+    with scratch_folder("lsx") as folder:
         measure(arguments, folder)
-    except RuntimeError:
-        say(f"logs are left in {folder}")
-        raise
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

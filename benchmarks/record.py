@@ -3,12 +3,14 @@
 import json
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -171,6 +173,22 @@ def _end(process: subprocess.Popen[bytes], whole_session: bool) -> None:
             os.killpg(process.pid, signal.SIGKILL)
     process.kill()
     process.wait()
+
+
+@contextmanager
+def scratch_folder(prefix: str) -> Iterator[Path]:
+    """A folder for a measurement; it stays, with its logs, when what is measured fails.
+
+    Args:
+        prefix: Of its name, short: Ray's sockets lie in here, and a socket's path must be.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir="/tmp"))
+    try:
+        yield folder
+    except RuntimeError:
+        say(f"logs are left in {folder}")
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def say(text: str) -> None:

@@ -15,14 +15,13 @@ import argparse
 import gzip
 import json
 import shutil
-import tempfile
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from benchmarks.driver_memory import measure_driver_memory
-from benchmarks.record import ROOT, describe_machine, run_measured, say, spread, write_result
+from benchmarks.record import ROOT, describe_machine, run_measured, say, scratch_folder, spread, write_result
 from benchmarks.synthesis_calls import (
     THREADS_BIND,
     Work,
@@ -219,14 +218,8 @@ def main() -> None:
     parser.add_argument("--engine-core", type=int, help="core that all engines of a variant share")
     parser.add_argument("--out", type=Path, default=RESULT)
     arguments = parser.parse_args()
-    # Ray's sockets lie in here, and a socket's path must be short.
-    folder = Path(tempfile.mkdtemp(prefix="lsb", dir="/tmp"))
-    try:
+    with scratch_folder("lsb") as folder:
         measure(arguments, folder)
-    except RuntimeError:
-        say(f"logs are left in {folder}")
-        raise
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

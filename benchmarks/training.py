@@ -11,14 +11,12 @@ transformers' (`benchmarks.training_longest`). With `--gpu` real shapes on one G
 
 import argparse
 import json
-import shutil
 import statistics
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.record import ROOT, describe_machine, run_measured, say, spread, write_result
+from benchmarks.record import ROOT, describe_machine, run_measured, say, scratch_folder, spread, write_result
 from benchmarks.training_gpu import RESULT as GPU_RESULT
 from benchmarks.training_gpu import measure_gpu
 
@@ -158,13 +156,8 @@ def main() -> None:
     if arguments.gpu:
         measure_gpu(arguments.out or GPU_RESULT, arguments.add, arguments.host_gib, arguments.rehearse)
         return
-    folder = Path(tempfile.mkdtemp(prefix="lst", dir="/tmp"))
-    try:
+    with scratch_folder("lst") as folder:
         measure(arguments, folder)
-    except RuntimeError:
-        say(f"logs are left in {folder}")
-        raise
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -25,10 +25,6 @@ class SampleSet:
     folder: Folder
     parts: list[list[Slot]]
 
-    @property
-    def slots(self) -> list[Slot]:
-        return [slot for part in self.parts for slot in part]
-
     def samples(self, is_wanted: Callable[[str], bool]) -> Iterator[Sample]:
         """Those whose id is wanted; parts without any are not read."""
         for part in self.parts:

@@ -64,7 +64,3 @@ class PromptFrame:
         text = self.tokenizer.decode(token_ids.tolist())
         content, _, answer_prefix = text.removeprefix(self._head.text).partition(self._tail or "\0")
         return [{"role": "user", "content": content + answer_prefix}]
-
-    def count_around(self, answer_prefix: str = "") -> int:
-        """Tokens of an empty prompt; those of one with content differ by a few at the seams."""
-        return len(self.prompt([tokenize(self.tokenizer, ".")], answer_prefix)) - 1

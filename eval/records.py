@@ -81,9 +81,6 @@ class RecordStore:
     def __getitem__(self, sample_id: str) -> Record:
         return self._records[sample_id]
 
-    def get(self, sample_id: str) -> Record | None:
-        return self._records.get(sample_id)
-
     def is_answered(self, sample_id: str) -> bool:
         """Whether there is a reply, right or wrong."""
         record = self._records.get(sample_id)

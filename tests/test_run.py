@@ -9,7 +9,9 @@ from app.run import Run, differences
 def test_an_artefact_goes_on_with_the_same_settings(tmp_path):
     artefact = Run(str(tmp_path)).corpus
     artefact.claim({"a": 1, "b": [{"c": 2}]})
+    artefact.folder.write_bytes("part", b"half done")
     Run(str(tmp_path)).corpus.claim({"a": 1, "b": [{"c": 2}]})
+    assert artefact.folder.read_bytes("part") == b"half done"
 
 
 def test_an_artefact_refuses_other_settings_and_names_the_field(tmp_path):

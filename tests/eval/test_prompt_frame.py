@@ -49,13 +49,6 @@ def test_a_base_prompt_begins_as_the_tokenizer_begins_texts(tmp_path):
     assert chat.ids.tolist().count(tokenizer.leading_id) == 2
 
 
-def test_the_frame_is_counted(tokenizer):
-    frame = PromptFrame(tokenizer, "chat")
-    content = tokenize(tokenizer, "Where is the ship? " * 20)
-    prompt = frame.prompt([content], " It is")
-    assert abs(len(prompt) - len(content) - frame.count_around(" It is")) <= 4
-
-
 def test_a_template_that_drops_what_the_user_says_is_refused(tmp_path):
     byte_level(tmp_path)
     hf = AutoTokenizer.from_pretrained(tmp_path)

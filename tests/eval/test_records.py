@@ -28,9 +28,8 @@ def test_records_are_read_back(tmp_path):
     answered, failed = Record.of(sample(0), REPLY), Record.of(sample(1), None, "HTTP 400: too long")
     write(folder, answered, failed)
     store = RecordStore(folder)
-    assert store.get("t-64-00000") == answered
-    assert store.get("t-64-00001") == failed
-    assert store.get("t-64-00002") is None
+    assert store["t-64-00000"] == answered
+    assert store["t-64-00001"] == failed
     assert [store.is_answered(f"t-64-{index:05}") for index in range(3)] == [True, False, False]
 
 

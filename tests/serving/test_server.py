@@ -137,10 +137,12 @@ def test_a_model_that_takes_too_long_ends_it_with_the_limit(started):
 def test_it_can_be_stopped_while_it_loads(started):
     stopping = threading.Event()
     stopping.set()
-    one, _ = started(FakeServe(state("DEPLOYING")))
+    serve = FakeServe(state("DEPLOYING"))
+    one, _ = started(serve)
     one.start(stopping)
     one.drain()
     one.shutdown()
+    assert serve.calls[-1] == "shutdown"
 
 
 def test_it_waits_for_requests_under_way(started):
