@@ -178,7 +178,7 @@ class Evaluation:
     def _records(
         self, model: EvaluatedModel, suite: str, lengths_tokens: set[int] | None = None
     ) -> list[Record]:
-        """The records of all samples that the model can read, after all of them were asked; of these lengths, if given."""
+        """The records of all samples that the model can read (of these lengths, if given), after they were asked."""
         maker = MAKERS[suite](self._settings, model.tokenizer, self._config.seed)
         artefact = Artefact(self._model_folder(model) / suite)
         artefact.claim({"model": model.name, "api": self._settings.api, "samples": maker.identity()})
