@@ -121,7 +121,8 @@ class Evaluation:
         if folder.exists(ASKED_FILE):
             folder.filesystem.delete_file(folder.file(ASKED_FILE))
         names = write_report(folder, contents)
-        if not any(result.counts.num_failed for result in (*niah, *ruler, *recall)):
+        counts = [each.counts for results in (niah, ruler, recall) for each in results]
+        if not any(each.num_failed for each in counts):
             folder.write_json(ASKED_FILE, _asked(self._config))
         print_report(contents, Console())
         self._report(f"report    {folder.uri}: {', '.join(names)}")

@@ -24,8 +24,7 @@ def test_a_finished_attempt_keeps_its_last_line_and_passes_all_on(run):
 
 
 def test_a_failed_attempt_keeps_the_reason_and_fails(run):
-    with pytest.raises(ValueError, match="field"), attempt(run, "index", 60.0, print) as report:
-        report("on the way")
+    with pytest.raises(ValueError, match="field"), attempt(run, "index", 60.0, print):
         raise ValueError("field: value;\n remedy")
     [found] = read_attempts(run)
     assert (found.outcome, found.line) == ("failed", "field: value; remedy")

@@ -22,7 +22,7 @@ def loop_config(folder: Path, *overrides: str) -> Config:
         [
             *("--run_dir", str(folder / "run")),
             *("--train.stages", yaml.safe_dump(stages)),
-            *("--serve.models", yaml.safe_dump(models)),
+            *("--serve.models", yaml.safe_dump(models, sort_keys=False)),
             *("--evaluate.niah.lengths_tokens", "[4096, 10240, 20480, 40960]"),
             *("--evaluate.ruler.lengths_tokens", "[4096]"),
             *("--bootstrap.gate", yaml.safe_dump(gate)),

@@ -1,5 +1,7 @@
 """What a loop cannot do is refused before its first step, in one line."""
 
+import re
+
 import pytest
 
 from app.bootstrap.preflight import check_bootstrap
@@ -35,7 +37,7 @@ def test_a_loop_whose_stages_are_all_to_come_passes(tmp_path):
         ),
         (
             ["--evaluate.niah.lengths_tokens", "[10240, 20480, 40960, 40961]"],
-            "40961 is more than any of the models reads",
+            "evaluate.niah.lengths_tokens: 40961 is more than any of the models reads; at most 40960",
         ),
         (
             ["--serve.models.20k.max_model_tokens", "20481"],
@@ -51,9 +53,8 @@ def test_a_loop_whose_stages_are_all_to_come_passes(tmp_path):
     ],
 )
 def test_what_cannot_work(tmp_path, overrides, expected):
-    with pytest.raises(ValueError, match="") as caught:
+    with pytest.raises(ValueError, match=re.escape(expected)) as caught:
         check_bootstrap(loop_config(tmp_path, *overrides))
-    assert str(caught.value).startswith(expected) or expected in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
 

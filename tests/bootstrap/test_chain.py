@@ -131,9 +131,7 @@ def test_started_again_it_goes_on_where_it_failed(jobs, tmp_path, failing):
 
 def test_a_gate_stops_the_chain_before_the_next_stage_and_the_report_tells(jobs, tmp_path):
     jobs.percents["20k"] = 40.0
-    with pytest.raises(
-        ValueError, match="stage 20k finds 40.0 % of the needles at 20,480 tokens, less than 50"
-    ):
+    with pytest.raises(ValueError, match=r"stage 20k finds 40\.0 % of the needles .* less than 50"):
         start(loop_config(tmp_path))
     assert not [call for call in jobs.calls if "train 40k" in call]
     assert jobs.calls[-4:] == ["serve base 10k 20k", "evaluate base 10k 20k", "stop", "report"]
@@ -169,6 +167,6 @@ def test_a_second_round_reads_the_same_documents_with_another_generator(jobs, tm
 
 def test_a_refused_last_gate_starts_no_second_round(jobs, tmp_path):
     jobs.percents["40k"] = 0.0
-    with pytest.raises(ValueError, match="stage 40k finds 0.0 %"):
+    with pytest.raises(ValueError, match=r"stage 40k finds 0\.0 %"):
         start(loop_config(tmp_path, "--bootstrap.rounds", "2"))
     assert jobs.calls == WHOLE

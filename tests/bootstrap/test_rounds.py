@@ -25,8 +25,8 @@ def test_a_later_round_has_the_extended_model_as_generator_and_the_original_to_t
         assert each.config.trained_model == config.trained_model
         assert each.config.generator.max_model_tokens == 32768
         assert each.config.agent.chunk_tokens == 8192
-        assert each.run.corpus is run.corpus
-        assert each.run.index is run.index
+        assert each.run.corpus.folder.path == run.corpus.folder.path
+        assert each.run.index.folder.path == run.index.folder.path
         assert each.run.dataset.folder.path == f"{each.run.folder.path}/dataset"
 
 

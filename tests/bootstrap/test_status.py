@@ -37,7 +37,7 @@ def status(run: Run) -> dict[str, str]:
 def test_a_run_that_has_just_begun(run):
     write_attempt(run, "corpus", 12, line="corpus: 3 of 9 units")
     assert status(run) == {
-        "corpus": "working for 1h 07m, last sign 12s ago: corpus: 3 of 9 units",
+        "corpus": "working for 1h 06m, last sign 12s ago: corpus: 3 of 9 units",
         "index": "not begun",
         "dataset": "not begun",
         "train 10k": "not begun",

@@ -58,7 +58,7 @@ def test_the_line():
 def reads_the_first_half(body):
     """Finds the needles that stand there."""
     text = TOKENIZER.decode(body["prompt"])
-    found = [match for match in re.finditer(r"magic numbers for [^.]* is: (\w+)", text)]
+    found = list(re.finditer(r"magic numbers for [^.]* is: (\w+)", text))
     return Answer(found[0][1] if found[0].start() < len(text) / 2 else "no idea")
 
 
