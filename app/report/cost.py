@@ -74,51 +74,58 @@ def endpoint_money(config: RunConfig, facts: RunFacts) -> float | None:
 
 
 def total_money(steps: list[ComparedStep], plan: Plan) -> float | None:
-    """What the measured time cost at the plan's prices, with the head's; None where a part of it is not known."""
-    moneys = [step.measured_money for step in steps if step.measured_sec is not None and step.planned]
-    head = next((step.money for step in plan.steps if step.name == HEAD), None)
-    if head is not None and plan.seconds:
-        moneys.append(head / plan.seconds * sum(step.measured_sec or 0.0 for step in steps))
-    return total(moneys)
+    """What the measured time cost at the plan's prices, with the head's; None where a part of it is not known.
+
+    Steps whose machines have no price count as little as in the plan's own sum.
+    """
+    priced = [step for step in steps if any(each.money is not None for each in step.planned)]
+    moneys = [step.measured_money for step in priced if step.measured_sec is not None]
+    _, head = head_money(steps, plan)
+    return total([*moneys, *([] if head is None else [head])])
+
+
+def head_money(steps: list[ComparedStep], plan: Plan) -> tuple[float | None, float | None]:
+    """Price of the machine that is there all the time, planned and for the measured time."""
+    planned = next((step.money for step in plan.steps if step.name == HEAD), None)
+    measured_sec = _measured_sec(steps)
+    if planned is None or measured_sec is None or not plan.seconds:
+        return planned, None
+    return planned, planned / plan.seconds * measured_sec
 
 
 def _step_table(steps: list[ComparedStep], plan: Plan | None) -> Html:
-    has_money = plan is not None and plan.money is not None
     heads = ["starts", "time planned", "time measured", "measured/planned"]
-    heads += ["money planned", "money at the measured time"] if has_money else []
-    planned_sec, measured_sec = (
-        total([step.planned_sec for step in steps if step.planned]),
-        _measured_sec(steps),
-    )
+    rows = [_step_row(step) for step in steps]
     totals: list[Content] = [
         "all",
-        None,
         sum(step.num_attempts for step in steps),
-        seconds_cell(planned_sec),
-        seconds_cell(measured_sec),
+        seconds_cell(total([step.planned_sec for step in steps if step.planned])),
+        seconds_cell(_measured_sec(steps)),
         None,
     ]
-    if has_money:
-        assert plan is not None
-        totals += [money_cell(plan.money), money_cell(total_money(steps, plan))]
     caption = "Wall time by step; time of starts that failed or were killed counts"
-    return table(
-        caption, ["step", "planned as"], heads, [_step_row(step, has_money) for step in steps], totals
-    )
+    if plan is not None and plan.money is not None:
+        heads += ["money planned", "money for the measured time"]
+        for row, step in zip(rows, steps, strict=True):
+            row += [money_cell(step.planned_money), money_cell(step.measured_money)]
+        head = head_money(steps, plan)
+        if head[0] is not None:
+            rows.append([f"{HEAD}, all the time", *[None] * 4, *map(money_cell, head)])
+        totals += [money_cell(plan.money), money_cell(total_money(steps, plan))]
+        caption += "; money is for the planned machines at the plan's prices"
+    return table(caption, ["step"], heads, rows, totals)
 
 
-def _step_row(step: ComparedStep, has_money: bool) -> list[Content]:
-    names = [each.name for each in step.planned]
+def _step_row(step: ComparedStep) -> list[Content]:
+    others = [each.name for each in step.planned if not each.name.startswith(step.name)]
     ratio = step.measured_sec / step.planned_sec if step.measured_sec and step.planned_sec else None
-    row: list[Content] = [
-        step.name,
-        ", ".join(names) if names != [step.name] else "",
+    return [
+        f"{step.name} (with {', '.join(others)})" if others else step.name,
         step.num_attempts or None,
         seconds_cell(step.planned_sec),
         seconds_cell(step.measured_sec),
-        None if ratio is None else Cell(f"{ratio:,.2f}×", ratio),
+        None if ratio is None else Cell(f"{ratio:,.{0 if ratio >= 10 else 2}f}×", ratio),
     ]
-    return row + [money_cell(step.planned_money), money_cell(step.measured_money)] * has_money
 
 
 def _measured_sec(steps: list[ComparedStep]) -> float | None:

@@ -17,7 +17,9 @@ MEAN_STEPS = 20
 """That the strong line is the mean of, where there are many: a step's loss says little."""
 
 
-def draw_curve(stages: Sequence[TrainedStage], name: str, title: str, y_label: str) -> bytes:
+def draw_curve(
+    stages: Sequence[TrainedStage], name: str, title: str, y_label: str, is_noisy: bool = True
+) -> bytes:
     """A value of the steps' records over the steps, as a PNG.
 
     Args:
@@ -25,6 +27,7 @@ def draw_curve(stages: Sequence[TrainedStage], name: str, title: str, y_label: s
         name: Of the value in a step's record; a null is a gap.
         title: Of the picture.
         y_label: With the unit.
+        is_noisy: Whether a mean over some steps tells more than each of them.
     """
     from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
@@ -33,7 +36,7 @@ def draw_curve(stages: Sequence[TrainedStage], name: str, title: str, y_label: s
     for index, stage in enumerate(each for each in stages if each.steps):
         places = [num_before + record["step"] for record in stage.steps]
         values = [math.nan if (value := record.get(name)) is None else float(value) for record in stage.steps]
-        _draw_stage(axes, places, values, stage.name, STAGE_COLOURS[index % len(STAGE_COLOURS)])
+        _draw_stage(axes, places, values, stage.name, STAGE_COLOURS[index % len(STAGE_COLOURS)], is_noisy)
         num_before = places[-1]
         axes.axvline(num_before + 0.5, color="#dddddd", linewidth=0.8)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
@@ -60,11 +63,13 @@ def running_mean(values: Sequence[float], num_steps: int = MEAN_STEPS) -> list[f
 
 
 def _draw_stage(
-    axes: "Axes", places: Sequence[int], values: Sequence[float], label: str, colour: str
+    axes: "Axes", places: Sequence[int], values: Sequence[float], label: str, colour: str, is_noisy: bool
 ) -> None:
     # A legend takes a name that starts with an underscore for one that is to be hidden; stages have none such.
     if len(places) <= MAX_MARKED_STEPS:
         axes.plot(places, values, color=colour, linewidth=1.8, marker="o", markersize=4.5, label=label)
         return
-    axes.plot(places, values, color=colour, linewidth=0.7, alpha=0.35)
-    axes.plot(places, running_mean(values), color=colour, linewidth=1.8, label=label)
+    if is_noisy:
+        axes.plot(places, values, color=colour, linewidth=0.7, alpha=0.35)
+        values = running_mean(values)
+    axes.plot(places, values, color=colour, linewidth=1.8, label=label)

@@ -68,8 +68,6 @@ def render_page(config: RunConfig, facts: RunFacts, plan: Plan | str) -> str:
         plan: Of the same settings, or why there is none.
     """
     sections = [
-        render_summary(config, facts, plan),
-        _navigation(),
         render_asked(config),
         render_made(facts),
         render_trained(facts),
@@ -77,9 +75,15 @@ def render_page(config: RunConfig, facts: RunFacts, plan: Plan | str) -> str:
         _context(facts),
         render_cost(config, facts, plan),
         render_repeat(config, facts),
-        element("footer", "One file with everything inside: it can be sent, kept and printed as it is."),
     ]
-    body = element("body", "\n", joined(sections, "\n"), "\n", Html(f"<script>{SCRIPT}</script>"), "\n")
+    parts = [
+        render_summary(config, facts, plan),
+        _navigation(),
+        element("main", "\n", joined(sections, "\n"), "\n"),
+        element("footer", "One file with everything inside: it can be sent, kept and printed as it is."),
+        Html(f"<script>{SCRIPT}</script>"),
+    ]
+    body = element("body", "\n", joined(parts, "\n"), "\n")
     page = f'<!DOCTYPE html>\n<html lang="en">\n{_head(facts.name)}\n{body}\n</html>\n'
     # Whatever a setting or a document has: a page that is passed on carries no login.
     return _LOGIN.sub("://…@", page)

@@ -76,9 +76,9 @@ td:not(.number) { min-width: 8rem; }
 thead button {
   all: unset; cursor: pointer; font: inherit; text-align: inherit; border-radius: 3px;
 }
-thead button::after { content: " \\2195"; color: var(--strong-line); font-weight: 400; }
-th[aria-sort=ascending] button::after { content: " \\2191"; color: var(--accent); }
-th[aria-sort=descending] button::after { content: " \\2193"; color: var(--accent); }
+thead button::after { content: "\\00a0\\2195"; color: var(--strong-line); font-weight: 400; }
+th[aria-sort=ascending] button::after { content: "\\00a0\\2191"; color: var(--accent); }
+th[aria-sort=descending] button::after { content: "\\00a0\\2193"; color: var(--accent); }
 thead button:focus-visible, summary:focus-visible, a:focus-visible, .table:focus-visible {
   outline: 2px solid var(--accent); outline-offset: 2px;
 }
@@ -102,6 +102,8 @@ footer { margin-top: 3rem; color: var(--pale); font-size: .85rem; }
   h1 { font-size: 1.4rem; }
   .headlines { grid-template-columns: repeat(2, minmax(0, 1fr)); }
   .pairs div { grid-template-columns: 1fr; gap: 0; }
+  /* The row's name stays while the numbers are pushed along below it. */
+  .table th:first-child { position: sticky; left: 0; background: var(--paper); min-width: 5.5rem; }
 }
 @media print {
   :root {

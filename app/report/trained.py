@@ -37,7 +37,10 @@ def render_trained(facts: RunFacts) -> Html:
     if not any(stage.steps for stage in facts.stages):
         return section("trained", TITLE, missing("No step is trained yet."))
     shown = [
-        picture(draw_curve(facts.stages, name, title, unit), f"{title} over the steps of all stages")
+        picture(
+            draw_curve(facts.stages, name, title, unit, is_noisy=name != "learning_rate"),
+            f"{title} over the steps of all stages",
+        )
         for name, title, unit in CURVES
     ]
     return section("trained", TITLE, *_unfinished(facts.stages), _stage_table(facts.stages), pictures(shown))

@@ -36,6 +36,11 @@ STYLE = """
 .ls-eval tr.ls-more th { padding-left: 1.2em; }
 .ls-eval tr.ls-more th, .ls-eval tr.ls-more td { color: var(--pale, #5d6670); font-size: .92em; }
 .ls-eval .ls-remarks { padding-left: 1.3em; max-width: 46rem; }
+@media (max-width: 40rem) {
+  /* The row's name stays while the numbers are pushed along below it. */
+  .ls-eval .ls-table th:first-child { position: sticky; left: 0; background: var(--paper, #fff); min-width: 6.5rem; }
+  .ls-eval tbody th, .ls-eval tfoot th { white-space: normal; overflow-wrap: anywhere; }
+}
 @media (prefers-color-scheme: dark) { .ls-eval .ls-pictures img { filter: brightness(.92); padding: 2px; } }
 @media print {
   .ls-eval { font-size: 10pt; }
