@@ -92,7 +92,7 @@ def write_recipe(folder: Path, name: str, base_url: str) -> Path:
         "bootstrap": {"gate": {"min_niah_percent": 0}},
     }
     recipe["dataset"] |= {"num_long_input_seeds": 10, "num_long_output_seeds": 4}
-    path.write_text(yaml.safe_dump(recipe))
+    path.write_text(yaml.safe_dump(recipe, sort_keys=False))
     return path
 
 
