@@ -1,4 +1,4 @@
-# make demo   a dataset from the bundled sample, a short stage trained on it, both models questioned, on this machine
+# make demo   the whole loop on this machine: a dataset, a short stage, both models questioned, a report to open
 # make test   all tests, the fast ones first
 # make lint   style, formatting, types
 # Each sets up what it needs: VENV, the locked packages, the bundled models. The second time that is there already.
@@ -49,9 +49,7 @@ models: setup
 	@$(VENV)/bin/python -m app.bundled ruler
 
 demo: models
-	@$(VENV)/bin/longstrap synthesize --config $(RECIPE)
-	@$(VENV)/bin/longstrap train --config $(RECIPE)
-	@$(VENV)/bin/longstrap evaluate --config $(RECIPE)
+	@$(VENV)/bin/longstrap bootstrap --config $(RECIPE)
 
 test: models
 	$(TEST_ENV) $(VENV)/bin/python -m pytest tests --ignore=tests/integration

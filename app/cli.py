@@ -2,6 +2,7 @@
 
 import re
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,28 @@ REMOTE_VALUE_ERROR = re.compile(
 )
 
 
+OTHER_HELP = {
+    "config": """\
+Print the settings that a recipe and its overrides come to, as YAML.
+
+  longstrap config --config RECIPE [--section.field VALUE ...]
+
+Examples:
+  longstrap config --config laptop.yaml
+  longstrap config --config laptop.yaml --seed 2 > my.yaml""",
+    "status": """\
+Say where a run stands: what is complete, what works, what was stopped and why.
+It reads the run's folder alone, from any machine that sees it.
+
+  longstrap status RUN_DIR
+
+Examples:
+  longstrap status runs/laptop
+  longstrap status s3://BUCKET/runs/llama3-1m""",
+}
+"""Of the verbs that are no jobs."""
+
+
 @dataclass(frozen=True)
 class Command:
     """What the command line asks for."""
@@ -36,6 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if text := _asked_for(arguments):
             print(text)
+            return 0
+        if arguments[0] == "status":
+            print(_status(arguments[1:]))
             return 0
         return _run(parse_command(arguments))
     except Exception as error:
@@ -57,7 +83,7 @@ def parse_command(arguments: Sequence[str]) -> Command:
     """
     verb, *rest = arguments
     if verb not in (*JOBS, "config"):
-        raise ValueError(f"{verb}: no such verb; give one of {', '.join(JOBS)}, config")
+        raise ValueError(f"{verb}: no such verb; give one of {', '.join(JOBS)}, status, config")
     options = JOBS[verb].options if verb in JOBS else {}
     own: dict[str, str] = {}
     overrides: list[str] = []
@@ -111,9 +137,18 @@ def _asked_for(arguments: list[str]) -> str | None:
         return _help()
     if arguments[0] == "--version":
         return f"longstrap {metadata.version('longstrap')}"
-    if {"-h", "--help"} & set(arguments) and arguments[0] in (*JOBS, "config"):
+    if {"-h", "--help"} & set(arguments) and arguments[0] in (*JOBS, *OTHER_HELP):
         return _verb_help(arguments[0])
     return None
+
+
+def _status(arguments: list[str]) -> str:
+    """Where a run stands."""
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        raise ValueError("status: takes the folder of a run and nothing else; for example status runs/laptop")
+    from app.bootstrap.status import describe_status
+
+    return describe_status(arguments[0], time.time())
 
 
 def _users_fault(error: Exception) -> str | None:
@@ -151,31 +186,23 @@ def _help() -> str:
 Turn a short-context instruct model into a long-context one.
 
   longstrap VERB --config RECIPE [--section.field VALUE ...] [--address URL]
-
+  longstrap status RUN_DIR
 Verbs:
 {verbs}
+  status       where a run stands
   config       print the resolved settings
 Options:
   --config RECIPE         a YAML file, or a recipe that comes along: laptop.yaml
   --section.field VALUE   override any setting of the recipe
   --address URL           submit to the Ray cluster with this dashboard
 Examples:
-  longstrap plan --config laptop.yaml
-  longstrap synthesize --config laptop.yaml --dataset.num_long_input_seeds 100
-
+  longstrap bootstrap --config laptop.yaml
 The same command goes on after a stop. `longstrap VERB --help` says more."""
 
 
 def _verb_help(verb: str) -> str:
-    if verb == "config":
-        return """\
-Print the settings that a recipe and its overrides come to, as YAML.
-
-  longstrap config --config RECIPE [--section.field VALUE ...]
-
-Examples:
-  longstrap config --config laptop.yaml
-  longstrap config --config laptop.yaml --seed 2 > my.yaml"""
+    if verb in OTHER_HELP:
+        return OTHER_HELP[verb]
     job = JOBS[verb]
     shorts = "".join(
         f"\n  {option:<8} short for --{setting.replace('=', ' ').replace('{value}', 'VALUE')}"

@@ -30,6 +30,8 @@ class Job:
     preview: Callable[["RunConfig"], str | None] = lambda config: None
     """What to print instead of doing it, where the settings ask for that."""
     needs_ray: Callable[["RunConfig"], bool] = lambda config: True
+    is_one_step: bool = True
+    """Its attempts are recorded under the verb; other jobs record steps of their own, or none."""
 
 
 def run_job(verb: str, config: "RunConfig") -> None:
@@ -52,8 +54,17 @@ def run_job(verb: str, config: "RunConfig") -> None:
         # What the run was started with, until the settings are known to be accepted: a refused start changes nothing.
         if not run.folder.exists("config.json"):
             run.write_config(config)
-        job.work(config, run, _print_line)
+        with _recorded(verb, config, run) as report:
+            job.work(config, run, report)
         run.write_config(config)
+
+
+def _recorded(verb: str, config: "RunConfig", run: "Run") -> AbstractContextManager[Report]:
+    from app.attempts import attempt
+
+    if not JOBS[verb].is_one_step:
+        return nullcontext(_print_line)
+    return attempt(run.folder, verb, config.progress.log_interval_sec, _print_line)
 
 
 def _connected(config: "RunConfig") -> AbstractContextManager[None]:
@@ -166,6 +177,32 @@ def _evaluate(config: "RunConfig", run: "Run", report: Report) -> None:
         Evaluation(config, run, Endpoint(url, read_key(config.serve)), report).run()
 
 
+def _check_bootstrap(config: "RunConfig") -> None:
+    from app.bootstrap.preflight import check_bootstrap
+
+    check_bootstrap(_with_documents(config))
+
+
+def _bootstrap(config: "RunConfig", run: "Run", report: Report) -> None:
+    from app.bootstrap.chain import bootstrap
+
+    bootstrap(_with_documents(config), run, report)
+
+
+def _check_report(config: "RunConfig") -> None:
+    from app.bootstrap.status import require_run
+    from app.preflight import check_run_dir
+
+    require_run("run_dir", config.run_dir)
+    check_run_dir(config)
+
+
+def _report(config: "RunConfig", run: "Run", report: Report) -> None:
+    from app.report.page import write_report
+
+    report(f"open      {write_report(config, run)}")
+
+
 def _check_plan(config: "RunConfig") -> None:
     from app.preflight import check_values
     from app.training.preflight import check_training_values
@@ -190,6 +227,13 @@ def _serves_its_models(config: "RunConfig") -> bool:
 
 
 JOBS = {
+    "bootstrap": Job(
+        "the whole loop: dataset, stages, gates, evaluation, report",
+        _check_bootstrap,
+        _bootstrap,
+        example="--bootstrap.gate.min_niah_percent 80",
+        is_one_step=False,
+    ),
     "index": Job(
         "documents to passages and a vector index",
         _check_index,
@@ -219,6 +263,13 @@ JOBS = {
         options={"--url": "evaluate.url={value}", "--suite": "evaluate.suites=[{value}]"},
         needs_ray=_serves_its_models,
     ),
+    "report": Job(
+        "report.html of what the run holds",
+        _check_report,
+        _report,
+        needs_ray=lambda config: False,
+        is_one_step=False,
+    ),
     "plan": Job(
         "what all of it will take: calls, memory, time, storage, money",
         _check_plan,
@@ -227,5 +278,6 @@ JOBS = {
         example="--json plan.json",
         preview=_plan,
         needs_ray=lambda config: False,
+        is_one_step=False,
     ),
 }

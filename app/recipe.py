@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,21 @@ def load_config(recipe: str, overrides: Sequence[str] = ()) -> RunConfig:
 def _model_of(settings: dict[str, Any]) -> type[RunConfig]:
     own = Config.model_fields.keys() - RunConfig.model_fields.keys()
     return Config if own & settings.keys() else RunConfig
+
+
+def with_settings(config: RunConfig, settings: Mapping[str, Any]) -> RunConfig:
+    """The same settings but for some, by their dotted names.
+
+    Raises:
+        ValueError: one line with the field, the value and what would be right.
+    """
+    changed = config.model_dump()
+    for name, value in settings.items():
+        _assign(changed, name, value)
+    try:
+        return type(config).model_validate(changed)
+    except ValidationError as error:
+        raise ValueError(_describe(error, type(config))) from error
 
 
 def parse_overrides(arguments: Sequence[str]) -> list[tuple[str, Any]]:

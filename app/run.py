@@ -16,6 +16,8 @@ SETTINGS_FILE = "settings.json"
 COMPLETE_FILE = "_complete.json"
 EXPORT_DIR = "export"
 """Of a stage's folder: its model."""
+ASKED_FILE = "asked.json"
+"""Beside an evaluation's report, when all of it was answered: what was asked."""
 
 
 class Artefact:
@@ -57,11 +59,20 @@ class Artefact:
 class Run:
     """A run's folder."""
 
-    def __init__(self, run_dir: str) -> None:
+    def __init__(self, run_dir: str, documents_of: "Run | None" = None) -> None:
+        """A run.
+
+        Args:
+            run_dir: Its folder's URI.
+            documents_of: Another run, whose corpus and index this one reads; None: it has its own.
+        """
         self.folder = Folder(run_dir)
-        self.corpus = Artefact(self.folder / "corpus")
-        self.index = Artefact(self.folder / "index")
+        self.corpus = documents_of.corpus if documents_of else Artefact(self.folder / "corpus")
+        self.index = documents_of.index if documents_of else Artefact(self.folder / "index")
         self.dataset = Artefact(self.folder / "dataset")
+        self.gates = self.folder / "gates"
+        self.evaluation = self.folder / "eval"
+        self.evaluation_report = self.evaluation / "report"
 
     def stage(self, name: str) -> Artefact:
         """A training stage's folder: its packed data, checkpoints, metrics and export."""

@@ -4,22 +4,30 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from rich.console import Console
 
-from app.config import EvaluateConfig, RunConfig, cache_dir
-from app.run import Artefact, Run
+from app.config import EvaluateConfig, RunConfig, cache_dir, identity
+from app.run import ASKED_FILE, Artefact, Run
 from app.storage import Folder
 from eval.client import EndpointAwayError, EvaluationClient
 from eval.generation import SampleSet, prepare_samples
-from eval.models import EvaluatedModel, evaluated_models
+from eval.models import EvaluatedModel, evaluated_models, model_names
 from eval.niah import NiahMaker
 from eval.niah_scores import score_niah
 from eval.prompt_frame import PromptFrame
 from eval.recall.maker import RecallMaker
 from eval.recall.scores import score_recall, write_scores
 from eval.records import Record, RecordStore
-from eval.report.contents import NiahResult, RecallResult, ReportContents, RulerResult, ShortResult
+from eval.report.contents import (
+    NiahResult,
+    RecallResult,
+    ReportContents,
+    RulerResult,
+    ShortResult,
+    mean_score,
+)
 from eval.report.terminal import print_report
 from eval.report.writing import write_report
 from eval.results import recall_result, ruler_result, short_result
@@ -31,8 +39,6 @@ from eval.runner import Runner, unanswered
 from eval.samples import SampleMaker
 from eval.short.suite import run_short
 
-EVALUATION_DIR = "eval"
-REPORT_DIR = "report"
 MAKERS: dict[str, Callable[..., SampleMaker]] = {
     "niah": NiahMaker,
     "ruler": RulerMaker,
@@ -65,7 +71,7 @@ class Evaluation:
         assert config.evaluate is not None
         self._config = config
         self._settings = config.evaluate
-        self._folder = run.folder / EVALUATION_DIR
+        self._run = run
         self._endpoint = endpoint
         self._report = report
 
@@ -111,11 +117,50 @@ class Evaluation:
             short=short,
             recall=recall,
         )
-        folder = self._folder / REPORT_DIR
+        folder = self._run.evaluation_report
+        if folder.exists(ASKED_FILE):
+            folder.filesystem.delete_file(folder.file(ASKED_FILE))
         names = write_report(folder, contents)
+        if not any(result.counts.num_failed for result in (*niah, *ruler, *recall)):
+            folder.write_json(ASKED_FILE, _asked(self._config))
         print_report(contents, Console())
         self._report(f"report    {folder.uri}: {', '.join(names)}")
         return contents
+
+    def niah_percent(self, name: str, length_tokens: int) -> float:
+        """Needles that one model finds at one length.
+
+        Args:
+            name: The model's.
+            length_tokens: One of evaluate.niah.lengths_tokens.
+
+        Raises:
+            ValueError: as in `run`, or a request failed for good.
+        """
+        model = self._model(name)
+        records = self._records(model, "niah", {length_tokens})
+        niah = self._settings.niah.model_copy(update={"lengths_tokens": [length_tokens]})
+        result = score_niah(name, self._settings.model_copy(update={"niah": niah}), records)
+        percent = result.mean(length_tokens)
+        if percent is None:
+            raise ValueError(
+                f"evaluate.niah: {result.counts.num_failed} of {result.counts.num_samples} requests to {name} failed; "
+                f"the same command asks them again, or --evaluate.failures_count_as_wrong true counts them as wrong"
+            )
+        return percent
+
+    def short_percent(self, name: str) -> float:
+        """Mean of one model's short tasks.
+
+        Raises:
+            ValueError: as in `run`.
+        """
+        percent = mean_score([score.score for score in self._short(self._model(name)).scores])
+        assert percent is not None, "lm-eval ends with all scores, or with an error"
+        return percent
+
+    def _model(self, name: str) -> EvaluatedModel:
+        return next(model for model in evaluated_models(self._config) if model.name == name)
 
     async def _check_served(self, models: list[EvaluatedModel]) -> None:
         client = self._client(models[0].name)
@@ -130,12 +175,19 @@ class Evaluation:
                     f"{', '.join(sorted(names)) or 'nothing'}"
                 )
 
-    def _records(self, model: EvaluatedModel, suite: str) -> list[Record]:
-        """The records of all samples that the model can read, after all of them were asked."""
+    def _records(
+        self, model: EvaluatedModel, suite: str, lengths_tokens: set[int] | None = None
+    ) -> list[Record]:
+        """The records of all samples that the model can read, after all of them were asked; of these lengths, if given."""
         maker = MAKERS[suite](self._settings, model.tokenizer, self._config.seed)
         artefact = Artefact(self._model_folder(model) / suite)
         artefact.claim({"model": model.name, "api": self._settings.api, "samples": maker.identity()})
-        slots = [slot for slot in maker.slots() if model.reads(slot.length_tokens)]
+        slots = [
+            slot
+            for slot in maker.slots()
+            if model.reads(slot.length_tokens)
+            and (lengths_tokens is None or slot.length_tokens in lengths_tokens)
+        ]
         name = f"{suite} {model.name}"
         if not slots:
             self._report(f"{name}: reads {model.max_tokens:,} tokens, less than any of the lengths")
@@ -208,7 +260,23 @@ class Evaluation:
         return EvaluationClient(self._settings, self._endpoint.url, self._endpoint.key, model)
 
     def _model_folder(self, model: EvaluatedModel) -> Folder:
-        return self._folder / model.name.replace("/", "--")
+        return self._run.evaluation / model.name.replace("/", "--")
+
+
+def is_evaluated(config: RunConfig, run: Run) -> bool:
+    """Whether the run has the whole report of just this evaluation."""
+    folder = run.evaluation_report
+    return folder.exists(ASKED_FILE) and folder.read_json(ASKED_FILE) == _asked(config)
+
+
+def _asked(config: RunConfig) -> dict[str, Any]:
+    assert config.evaluate is not None
+    return {
+        "evaluate": identity(config.evaluate),
+        "suites": config.evaluate.suites,
+        "models": model_names(config),
+        "seed": config.seed,
+    }
 
 
 def _readable(settings: EvaluateConfig, model: EvaluatedModel) -> EvaluateConfig:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from app.config import RunConfig
 from app.model_checks import ModelFiles, find_model
-from app.serving.sources import served_source, served_tokens
+from app.serving.sources import served_files, served_source, served_tokens, stage_to_come
 from app.tokens import Tokenizer
 
 
@@ -25,29 +25,42 @@ class EvaluatedModel:
         return self.max_tokens is None or length_tokens <= self.max_tokens
 
 
-def evaluated_models(config: RunConfig) -> list[EvaluatedModel]:
-    """The models of `evaluate.models`, or all of `serve.models`, in their order; the first is the base.
+def model_names(config: RunConfig) -> list[str]:
+    """Those of `evaluate.models`, or of `serve.models`, in their order; the first is the base."""
+    assert config.evaluate is not None
+    return list(config.evaluate.models) or list(config.serve.models if config.serve is not None else {})
+
+
+def evaluated_models(config: RunConfig, may_be_to_come: bool = False) -> list[EvaluatedModel]:
+    """The models that are asked, in the order of `model_names`.
+
+    Args:
+        config: The run's settings.
+        may_be_to_come: Stages that have no export yet are given as they will be.
 
     Raises:
         ValueError: none is named, or one without a tokenizer, or with one that is not there.
     """
-    assert config.evaluate is not None
-    served = config.serve.models if config.serve is not None else {}
-    names = list(config.evaluate.models) or list(served)
+    names = model_names(config)
     if not names:
         raise ValueError(
             "evaluate.models: is empty, and `serve` names none; give the endpoint's name of each model with its "
             "tokenizer: {NAME: {tokenizer: FOLDER}}"
         )
-    return [_evaluated_model(config, name) for name in names]
+    return [_evaluated_model(config, name, may_be_to_come) for name in names]
 
 
-def _evaluated_model(config: RunConfig, name: str) -> EvaluatedModel:
+def _evaluated_model(config: RunConfig, name: str, may_be_to_come: bool) -> EvaluatedModel:
     assert config.evaluate is not None
     settings = config.evaluate.models.get(name)
     served = config.serve.models.get(name) if config.serve is not None else None
     if settings is not None and settings.tokenizer is not None:
         field, model, revision = f"evaluate.models.{name}.tokenizer", settings.tokenizer, settings.revision
+    elif served is not None and may_be_to_come and stage_to_come(config, name) is not None:
+        files = served_files(config, name, may_be_to_come=True)
+        return EvaluatedModel(
+            name, Tokenizer(*config.trained_model), files, served_tokens(config, name, files)
+        )
     elif served is not None:
         field, revision = f"serve.models.{name}.model", served.revision
         model = served_source(config, name)

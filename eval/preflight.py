@@ -9,8 +9,12 @@ from eval.models import EvaluatedModel, evaluated_models
 from eval.ruler.definitions import TASKS
 
 
-def check_evaluation(config: RunConfig) -> None:
+def check_evaluation(config: RunConfig, may_be_to_come: bool = False) -> None:
     """What the suites need.
+
+    Args:
+        config: The run's settings.
+        may_be_to_come: Stages that have no export yet are trained before.
 
     Raises:
         ValueError: they cannot be asked with these settings.
@@ -28,11 +32,11 @@ def check_evaluation(config: RunConfig) -> None:
                 "evaluate.url: is left out, and the recipe has no `serve` to start a server from; give "
                 "--url http://HOST:8000/v1"
             )
-        check_serving(config)
+        check_serving(config, may_be_to_come)
     for task in settings.ruler.tasks:
         if task not in TASKS:
             raise ValueError(f"evaluate.ruler.tasks: there is no {task}; known: {', '.join(TASKS)}")
-    models = evaluated_models(config)
+    models = evaluated_models(config, may_be_to_come)
     for model in models:
         _check_template(settings, model)
     _check_lengths(settings, models)

@@ -22,6 +22,9 @@ TERMINAL_LINES, TERMINAL_COLUMNS = 24, 80
         ["serve", "-h"],
         ["evaluate", "-h"],
         ["plan", "-h"],
+        ["bootstrap", "-h"],
+        ["report", "-h"],
+        ["status", "-h"],
         ["config", "--help"],
     ],
 )
@@ -64,7 +67,8 @@ def test_config_prints_yaml_that_is_a_recipe_itself(tmp_path, capsys):
     [
         (
             ["teach", "--config", "laptop"],
-            "teach: no such verb; give one of index, synthesize, train, serve, evaluate, plan, config",
+            "teach: no such verb; give one of bootstrap, index, synthesize, train, serve, evaluate, report, plan, "
+            "status, config",
         ),
         (["index"], "--config: is missing; for example longstrap index --config laptop.yaml"),
         (["index", "--config"], "--config: has no value; give --config VALUE"),

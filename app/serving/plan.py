@@ -25,15 +25,19 @@ def describe_plan(config: RunConfig) -> str:
     return "\n".join(blocks)
 
 
-def check_plan(config: RunConfig) -> None:
+def check_plan(config: RunConfig, may_be_to_come: bool = False) -> None:
     """Refuse what cannot fit, as far as sizes and memory are known.
+
+    Args:
+        config: The run's settings.
+        may_be_to_come: Count with stages that have no export yet, too.
 
     Raises:
         ValueError: the first model that does not; with the smallest change that would make it fit.
     """
     host_bytes = 0.0
     for name, served in serve_section(config).models.items():
-        model = model_memory(config, name, served_files(config, name))
+        model = model_memory(config, name, served_files(config, name, may_be_to_come))
         memory = device_memory(name, served)
         if model is None:
             continue

@@ -16,14 +16,18 @@ from app.serving.sources import serve_section, served_files
 from app.training.memory_check import gpu_memory_bytes
 
 
-def check_serving(config: RunConfig) -> None:
+def check_serving(config: RunConfig, may_be_to_come: bool = False) -> None:
     """What the server needs; for a plan alone, only what the models do.
+
+    Args:
+        config: The run's settings.
+        may_be_to_come: Stages that have no export yet are trained before.
 
     Raises:
         ValueError: they cannot be served with these settings.
     """
     serve = serve_section(config)
-    check_models(config)
+    check_models(config, may_be_to_come)
     if serve.plan:
         return
     if is_loopback(serve.host):
@@ -37,15 +41,19 @@ def check_serving(config: RunConfig) -> None:
     check_run_dir(config)
 
 
-def check_models(config: RunConfig) -> None:
+def check_models(config: RunConfig, may_be_to_come: bool = False) -> None:
     """The part that is also right for a server on other machines: models, lengths, and what is known of memory.
+
+    Args:
+        config: The run's settings.
+        may_be_to_come: Stages that have no export yet are trained before.
 
     Raises:
         ValueError: a model is not there, is asked for more than it reads, or does not fit.
     """
     for name in serve_section(config).models:
-        _check_length(config, name, served_files(config, name))
-    check_plan(config)
+        _check_length(config, name, served_files(config, name, may_be_to_come))
+    check_plan(config, may_be_to_come)
 
 
 def _check_length(config: RunConfig, name: str, files: ModelFiles) -> None:

@@ -1,6 +1,8 @@
 """Where a served model's files are: as the settings say, or the export of one of the run's stages."""
 
-from app.config import RunConfig, ServeConfig
+from dataclasses import replace
+
+from app.config import RunConfig, ServeConfig, StageConfig
 from app.model_checks import ModelFiles, find_model
 from app.run import EXPORT_DIR, Run
 
@@ -53,13 +55,39 @@ def served_source(config: RunConfig, name: str) -> str:
     return (artefact.folder / EXPORT_DIR).uri
 
 
-def served_files(config: RunConfig, name: str) -> ModelFiles:
+def stage_of(config: RunConfig, name: str) -> StageConfig | None:
+    """The recipe's stage whose export a name of `serve.models` is."""
+    model = serve_section(config).models[name].model
+    stages = [] if config.train is None else config.train.stages
+    return next((stage for stage in stages if model == STAGE_PREFIX + stage.name), None)
+
+
+def stage_to_come(config: RunConfig, name: str) -> StageConfig | None:
+    """The same, as long as it has no export."""
+    stage = stage_of(config, name)
+    return None if stage is None or Run(config.run_dir).stage(stage.name).is_complete() else stage
+
+
+def served_files(config: RunConfig, name: str, may_be_to_come: bool = False) -> ModelFiles:
     """The small files of a served model.
+
+    Args:
+        config: The run's settings.
+        name: In `serve.models`.
+        may_be_to_come: For a stage that has no export yet give what it will have: those of the model that it is made
+            from, with its length.
 
     Raises:
         ValueError: there is no such model.
     """
     served = serve_section(config).models[name]
+    if may_be_to_come and (stage := stage_to_come(config, name)) is not None:
+        files = find_model("train.model", *config.trained_model)
+        scaled = ("rope_scaling", "rope_parameters")
+        kept = {key: value for key, value in (files.config or {}).items() if key not in scaled}
+        return replace(
+            files, config=files.config and kept | {"max_position_embeddings": stage.max_seq_tokens}
+        )
     return find_model(f"serve.models.{name}.model", served_source(config, name), served.revision)
 
 

@@ -20,8 +20,12 @@ from app.training.source_checks import check_sources
 from app.training.trackers import check_trackers
 
 
-def check_training(config: RunConfig) -> None:
+def check_training(config: RunConfig, is_dataset_to_come: bool = False) -> None:
     """What the stages need.
+
+    Args:
+        config: The run's settings.
+        is_dataset_to_come: The run's own dataset is made before.
 
     Raises:
         ValueError: they cannot be trained with these settings.
@@ -37,7 +41,7 @@ def check_training(config: RunConfig) -> None:
     # Without its config.json a model's files wait on a hub that is out of reach: the workers will see them.
     if files.config is not None:
         _check_model(train, transformers_config(field, model, files.config))
-    check_sources(config)
+    check_sources(config, is_dataset_to_come)
     check_run_dir(config)
 
 

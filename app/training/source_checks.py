@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from app.config import RunConfig
+from app.config import Config, RunConfig
 from app.corpus.streams import StorageError
 from app.run import SETTINGS_FILE, Artefact, Run
 from app.tokens import Tokenizer
@@ -12,8 +12,12 @@ from app.training.sources import list_training_files, used_sources
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-def check_sources(config: RunConfig) -> None:
+def check_sources(config: RunConfig, is_dataset_to_come: bool = False) -> None:
     """Look for the files of all sources that a stage mixes in, and at whose tokens the run's dataset counts.
+
+    Args:
+        config: The run's settings.
+        is_dataset_to_come: The run's own dataset is made before the training; what is known of it is checked.
 
     Raises:
         ValueError: one line with the field, the value and what would be right.
@@ -29,7 +33,7 @@ def check_sources(config: RunConfig) -> None:
         if config.train.sources[name].path is not None:
             _check_files(config, name)
         else:
-            _check_dataset(config, name, Tokenizer(model, revision))
+            _check_dataset(config, name, Tokenizer(model, revision), is_dataset_to_come)
 
 
 def _check_files(config: RunConfig, name: str) -> None:
@@ -47,10 +51,14 @@ def _check_files(config: RunConfig, name: str) -> None:
         ) from error
 
 
-def _check_dataset(config: RunConfig, name: str, trained: Tokenizer) -> None:
+def _check_dataset(config: RunConfig, name: str, trained: Tokenizer, is_to_come: bool) -> None:
     dataset = Run(config.run_dir).dataset
-    require_dataset(name, dataset)
-    _check_tokenizer(config, dataset, *tokenizer_of(dataset), trained)
+    if is_to_come and isinstance(config, Config) and not dataset.is_complete():
+        measured = config.tokenizer_model, config.tokenizer_revision
+    else:
+        require_dataset(name, dataset)
+        measured = tokenizer_of(dataset)
+    _check_tokenizer(config, dataset, *measured, trained)
 
 
 def require_dataset(name: str, dataset: Artefact) -> None:

@@ -47,24 +47,49 @@ def train(config: RunConfig, run: Run, report: Report) -> None:
         RuntimeError: a stage stopped, with the reason.
     """
     assert config.train is not None
+    prepare_training(config, run, report)
+    for index in range(len(config.train.stages)):
+        train_stage(config, run, index, report)
+    if not config.train.dry_run:
+        report(f"model     {(run.stage(config.train.stages[-1].name).folder / EXPORT_DIR).uri}")
+
+
+def prepare_training(config: RunConfig, run: Run, report: Report) -> None:
+    """Tokenize what the stages are made of, and see that it is enough for all of them.
+
+    Raises:
+        ValueError: the run was made with other settings, or the data cannot fill a stage.
+    """
     prepare_tokens(config, run, report)
     check_mixes(config, run)
-    history: list[dict[str, Any]] = []
-    for index, stage in enumerate(config.train.stages):
-        artefact = run.stage(stage.name)
-        artefact.claim(_identity_of(config, index))
-        if artefact.is_complete():
-            report(f"stage {stage.name}: complete")
-        else:
-            prepare_stage(config, run, stage, report)
-            task = _task(config, run, index)
-            _fit(config.train, _Assignment(task, history, None), run, report)
-            if config.train.dry_run:
-                continue
-            _complete(artefact)
-        history.append(artefact.record())
-    if history:
-        report(f"model     {(run.stage(config.train.stages[-1].name).folder / EXPORT_DIR).uri}")
+
+
+def train_stage(config: RunConfig, run: Run, index: int, report: Report) -> None:
+    """Train one stage and export it; at once if it is complete.
+
+    Args:
+        config: The run's settings.
+        run: Its training is prepared, and the stages before this one are complete.
+        index: Of the stage.
+        report: Takes lines for the person who watches.
+
+    Raises:
+        ValueError: the stage was made with other settings.
+        RuntimeError: it stopped, with the reason.
+    """
+    assert config.train is not None
+    stages = config.train.stages
+    artefact = run.stage(stages[index].name)
+    artefact.claim(_identity_of(config, index))
+    if artefact.is_complete():
+        report(f"stage {stages[index].name}: complete")
+        return
+    prepare_stage(config, run, stages[index], report)
+    is_dry = config.train.dry_run
+    history = [] if is_dry else [run.stage(stage.name).record() for stage in stages[:index]]
+    _fit(config.train, _Assignment(_task(config, run, index), history, None), run, report)
+    if not is_dry:
+        _complete(artefact)
 
 
 def _task(config: RunConfig, run: Run, index: int) -> StageTask:

@@ -20,7 +20,7 @@ MAX_TOKENS = 2048
 CHAT = [{"role": "user", "content": "Say hello."}]
 LONG_CHAT = [{"role": "user", "content": "long " * 3000}]
 JSON_TYPE = {"content-type": "application/json"}
-NUM_REQUESTS, NUM_BEFORE_THE_KILL = 200, 30
+NUM_REQUESTS, NUM_BEFORE_THE_KILL, NUM_LONG = 200, 30, 4
 
 
 @pytest.fixture(scope="module")
@@ -194,9 +194,15 @@ def test_a_client_that_goes_stops_its_request(served, client):
 
 def test_200_requests_and_a_replica_that_is_killed_between_them(served):
     async def ask(client, number) -> str:
-        prompt = [{"role": "user", "content": f"Say {number}."}]
+        # The first ones are still under way when the replica is killed: short ones end together, and between two
+        # batches there is a moment without any.
+        is_long = number < NUM_LONG
+        text = f"Write a long story with {number} chapters." if is_long else f"Say {number}."
+        prompt = [{"role": "user", "content": text}]
         try:
-            reply = await client.chat.completions.create(model="base", messages=prompt, max_tokens=8)
+            reply = await client.chat.completions.create(
+                model="base", messages=prompt, max_tokens=400 if is_long else 8
+            )
         except openai.APIStatusError as error:
             return (
                 f"{error.status_code}" if "message" in (error.body or ()) else f"{error.status_code} unclear"

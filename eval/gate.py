@@ -1,0 +1,166 @@
+"""The gate behind a stage: needles at its new length, short tasks against the base. It is measured once and recorded.
+
+RUN/gates/STAGE.json holds what was asked and the scores; thresholds may change afterwards without a new question.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from app.config import RunConfig, StageConfig, identity
+from app.run import Run
+from app.serving.sources import stage_of
+from eval.evaluation import Evaluation
+from eval.models import model_names
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Of one stage: whom to ask what."""
+
+    stage: StageConfig
+    base: str
+    """Name of the model that short tasks compare with."""
+    model: str
+    """Name of the stage's export."""
+    niah_tokens: int | None
+    """Length of the needle test; None: it is not asked."""
+    has_short: bool
+
+    @property
+    def models(self) -> list[str]:
+        """That must be served."""
+        return [self.base, self.model] if self.has_short else [self.model]
+
+    def asked(self, config: RunConfig) -> dict[str, Any]:
+        """All that the scores depend on, as JSON values."""
+        settings = config.evaluate
+        assert settings is not None
+        niah = identity(settings.niah) | {"lengths_tokens": [self.niah_tokens]}
+        return {
+            "model": self.model,
+            "niah": niah if self.niah_tokens else None,
+            "short": identity(settings.short) | {"base": self.base} if self.has_short else None,
+            "template": settings.template,
+            "api": settings.api,
+            "seed": config.seed,
+        }
+
+
+def gate_of(config: RunConfig, index: int) -> Gate | None:
+    """The gate behind a stage; None: the recipe has no threshold.
+
+    Args:
+        config: With `train`, `serve` and `evaluate`.
+        index: Of the stage.
+
+    Raises:
+        ValueError: the stage is not among the served models, or no needle test has a length of its own for it.
+    """
+    thresholds = config.bootstrap.gate
+    if not thresholds.is_set:
+        return None
+    assert config.train is not None
+    assert config.serve is not None
+    stage = config.train.stages[index]
+    name = next((name for name in config.serve.models if stage_of(config, name) == stage), None)
+    if name is None:
+        raise ValueError(
+            f"serve.models: has none for stage {stage.name}, and bootstrap.gate asks it; add "
+            f"{stage.name}: {{model: 'stage:{stage.name}'}}"
+        )
+    base = model_names(config)[0]
+    has_short = thresholds.max_short_points_lost is not None
+    if has_short and base == name:
+        raise ValueError(
+            f"serve.models: begins with {base}, and bootstrap.gate.max_short_points_lost compares it with the model "
+            f"before the stages; put that one first"
+        )
+    niah_tokens = None if thresholds.min_niah_percent is None else _niah_tokens(config, index)
+    return Gate(stage, base, name, niah_tokens, has_short)
+
+
+def _niah_tokens(config: RunConfig, index: int) -> int:
+    """The longest length of the needle test that a stage reads, beyond what the stage before it does."""
+    assert config.train is not None
+    assert config.evaluate is not None
+    stage = config.train.stages[index]
+    before = config.train.stages[index - 1].max_seq_tokens if index else 0
+    lengths = config.evaluate.niah.lengths_tokens
+    readable = [length for length in lengths if length <= stage.max_seq_tokens]
+    if not readable or max(readable) <= before < stage.max_seq_tokens:
+        raise ValueError(
+            f"evaluate.niah.lengths_tokens: {lengths} has none between {before} and the {stage.max_seq_tokens} of "
+            f"stage {stage.name}, and bootstrap.gate.min_niah_percent asks there; add {stage.max_seq_tokens}"
+        )
+    return max(readable)
+
+
+def read_gate(config: RunConfig, run: Run, gate: Gate) -> dict[str, Any] | None:
+    """Its record, where just this was measured already."""
+    name = f"{gate.stage.name}.json"
+    if not run.gates.exists(name):
+        return None
+    record: dict[str, Any] = run.gates.read_json(name)
+    return record if record["asked"] == gate.asked(config) else None
+
+
+def measure_gate(config: RunConfig, run: Run, gate: Gate, evaluation: Evaluation) -> dict[str, Any]:
+    """Ask the models and record their scores.
+
+    Args:
+        config: The run's settings.
+        run: Takes the record.
+        gate: What to ask.
+        evaluation: Of models that are served, those of the gate among them.
+
+    Returns:
+        `asked`; `niah` with model, length_tokens, percent; `short` with base, model, base_percent, percent. What is not
+        asked is None.
+
+    Raises:
+        ValueError: a request failed for good.
+    """
+    record: dict[str, Any] = {"asked": gate.asked(config), "niah": None, "short": None}
+    if gate.niah_tokens:
+        percent = evaluation.niah_percent(gate.model, gate.niah_tokens)
+        record["niah"] = {"model": gate.model, "length_tokens": gate.niah_tokens, "percent": percent}
+    if gate.has_short:
+        record["short"] = {
+            "base": gate.base,
+            "model": gate.model,
+            "base_percent": evaluation.short_percent(gate.base),
+            "percent": evaluation.short_percent(gate.model),
+        }
+    run.gates.write_json(f"{gate.stage.name}.json", record)
+    return record
+
+
+def describe_gate(stage: str, record: dict[str, Any]) -> str:
+    """The scores in a line."""
+    parts = []
+    if niah := record["niah"]:
+        parts.append(f"needles at {niah['length_tokens']:,} tokens {niah['percent']:.1f} %")
+    if short := record["short"]:
+        lost = short["base_percent"] - short["percent"]
+        parts.append(f"short tasks {short['percent']:.1f} %, {lost:+.1f} points lost")
+    return f"gate {stage}: {'; '.join(parts)}"
+
+
+def refusal_of(config: RunConfig, stage: str, record: dict[str, Any]) -> str | None:
+    """Why the chain must not go on behind this stage; None: it may."""
+    thresholds = config.bootstrap.gate
+    niah, short = record["niah"], record["short"]
+    least, most = thresholds.min_niah_percent, thresholds.max_short_points_lost
+    remedy = "change the threshold and the same command goes on, or the stage in another run_dir"
+    if least is not None and niah and niah["percent"] < least:
+        return (
+            f"bootstrap.gate.min_niah_percent: stage {stage} finds {niah['percent']:.1f} % of the needles at "
+            f"{niah['length_tokens']:,} tokens, less than {least:g}; {remedy}"
+        )
+    if most is not None and short and short["base_percent"] - short["percent"] > most:
+        return (
+            f"bootstrap.gate.max_short_points_lost: stage {stage} loses "
+            f"{short['base_percent'] - short['percent']:.1f} points of short tasks against {short['base']}, more "
+            f"than {most:g}; {remedy}"
+        )
+    return None
