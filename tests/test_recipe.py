@@ -1,8 +1,11 @@
 """Recipes, overrides and the messages for their faults."""
 # ruff: noqa: E501
 
+from itertools import pairwise
+
 import pytest
 
+from app.config import Config
 from app.recipe import RECIPES_DIR, find_recipe, load_config, parse_overrides
 
 
@@ -15,6 +18,34 @@ def message(*overrides: str, recipe: str = "laptop") -> str:
 @pytest.mark.parametrize("path", sorted(RECIPES_DIR.glob("*.yaml")), ids=lambda path: path.name)
 def test_every_recipe_that_ships_is_valid(path):
     load_config(path.name)
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES_DIR.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_recipe_that_ships_is_a_whole_loop(path):
+    config = load_config(path.name)
+    assert isinstance(config, Config)
+    assert config.train is not None
+    assert config.serve is not None
+    assert config.evaluate is not None
+    # Short tasks are compared with the first model: the one that the stages start from.
+    base, *others = config.serve.models.values()
+    assert base.model == config.trained_model[0]
+    assert [served.model for served in others] == [f"stage:{stage.name}" for stage in config.train.stages]
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES_DIR.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_gate_asks_each_stage_beyond_the_stage_before(path):
+    config = load_config(path.name)
+    gate = config.bootstrap.gate
+    assert config.train is not None
+    assert config.evaluate is not None
+    if gate.min_niah_percent is not None:
+        assert "niah" in config.evaluate.suites
+        lengths = [0, *(stage.max_seq_tokens for stage in config.train.stages)]
+        for before, stage in pairwise(lengths):
+            assert any(before < asked <= stage for asked in config.evaluate.niah.lengths_tokens)
+    if gate.max_short_points_lost is not None:
+        assert "short" in config.evaluate.suites
 
 
 def test_a_recipe_is_found_by_name_with_or_without_suffix_and_by_path(tmp_path):
