@@ -72,7 +72,9 @@ def test_nothing_that_is_known_of_a_recipe_does_not_fit(path):
     assert {"corpus", "index", "synthesize"} <= {step.name for step in plan.steps}
 
 
-@pytest.mark.parametrize(("name", "sizes", "bases"), RECIPES, ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("name", "sizes", "bases"), RECIPES, ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_a_recipe_fits_its_machine(name, sizes, bases, tmp_path):
     config = with_sizes(name, sizes, tmp_path)
     plan = make_plan(config)
@@ -85,7 +87,9 @@ def test_a_recipe_fits_its_machine(name, sizes, bases, tmp_path):
     assert sum(served.gpus_per_replica for served in config.serve.models.values()) <= 8
 
 
-@pytest.mark.parametrize(("name", "sizes", "bases"), RECIPES, ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("name", "sizes", "bases"), RECIPES, ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_a_recipes_model_is_trained_with_the_papers_bases(name, sizes, bases, tmp_path):
     train = with_sizes(name, sizes, tmp_path).train
     config = transformers_config("train.model", name, sizes)
