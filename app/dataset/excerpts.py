@@ -1,7 +1,8 @@
-"""A finished dataset's examples, shortened to read: for the card, and for the terminal at a job's end."""
+"""A finished dataset's examples, shortened to read: for the card, the report, and the terminal at a job's end."""
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -24,18 +25,35 @@ def read_examples(dataset: Folder) -> Iterator[dict[str, Any]]:
                 yield from batch.to_pylist()
 
 
-def shorten_example(row: Mapping[str, Any], excerpt_chars: int = EXCERPT_CHARS) -> str:
-    """One example to read, as Markdown: its facts, its instruction, the ends of its context, its answer."""
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """One example, shortened, in plain text."""
+
+    example_id: str
+    facts: list[str]
+    """Its kind of task, its length, what it holds."""
+    parts: dict[str, str]
+    """Instruction, documents of a long input, answer: their ends."""
+
+
+def excerpt_example(row: Mapping[str, Any], excerpt_chars: int = EXCERPT_CHARS) -> Excerpt:
+    """One example to read: its facts, its instruction, the ends of its context, its answer."""
     user, answer = row["messages"][0]["content"], row["messages"][-1]["content"]
-    facts = [f"`{row['example_id']}`", row["task"], f"{row['num_tokens']:,} tokens"]
+    facts = [row["task"], f"{row['num_tokens']:,} tokens"]
+    parts = {"Instruction": row["instruction"]}
     if row["kind"] == "long_input":
         facts += [f"{len(row['document_ids'])} documents", _evidence(row["evidence_depths"])]
-    lines = [" · ".join(facts), f"**Instruction** {_excerpt(row['instruction'], excerpt_chars)}"]
-    if row["kind"] == "long_input":
-        lines.append(
-            f"**Documents** {_excerpt(user.removesuffix(SEPARATOR + row['instruction']), excerpt_chars)}"
-        )
-    lines.append(f"**Answer** {_excerpt(answer, excerpt_chars)}")
+        parts["Documents"] = user.removesuffix(SEPARATOR + row["instruction"])
+    parts["Answer"] = answer
+    shortened = {name: _shorten(text, excerpt_chars) for name, text in parts.items()}
+    return Excerpt(row["example_id"], facts, shortened)
+
+
+def shorten_example(row: Mapping[str, Any]) -> str:
+    """The same as Markdown, with its and HTML's signs made harmless."""
+    excerpt = excerpt_example(row)
+    lines = [" · ".join([f"`{excerpt.example_id}`", *excerpt.facts])]
+    lines += [f"**{name}** {_escape(text)}" for name, text in excerpt.parts.items()]
     return "\n>\n".join(f"> {line}" for line in lines)
 
 
@@ -47,10 +65,14 @@ def _evidence(depths: list[float]) -> str:
     return f"evidence at {', '.join(f'{depth:.0%}' for depth in depths)}"
 
 
-def _excerpt(text: str, num_chars: int) -> str:
-    """The start and the end of a text in one line, with Markdown's and HTML's signs made harmless."""
+def _shorten(text: str, num_chars: int) -> str:
+    """The start and the end of a text, in one line."""
     text = " ".join(text.split())
-    if len(text) > num_chars:
-        head, tail = num_chars * 2 // 3, num_chars // 3
-        text = f"{text[:head].rstrip()} … {text[-tail:].lstrip()}"
+    if len(text) <= num_chars:
+        return text
+    head, tail = num_chars * 2 // 3, num_chars // 3
+    return f"{text[:head].rstrip()} … {text[-tail:].lstrip()}"
+
+
+def _escape(text: str) -> str:
     return re.sub(r"([\\`*_\[\]<>#|~$])", r"\\\1", text)

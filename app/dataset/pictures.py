@@ -26,7 +26,9 @@ LEGEND: dict[str, Any] = {
 
 def draw_lengths(statistics: dict[str, Any]) -> bytes:
     """How many examples have which length, by kind, as a PNG."""
-    figure, axes = _start("Length of the examples", "tokens, chat template and answer included", "examples")
+    figure, axes = start_picture(
+        "Length of the examples", "tokens, chat template and answer included", "examples"
+    )
     edges, counts = statistics["lengths"]["edges_tokens"], statistics["lengths"]["counts"]
     below = [0] * max(len(edges) - 1, 0)
     for kind, colour in COLOURS.items():
@@ -41,14 +43,14 @@ def draw_lengths(statistics: dict[str, Any]) -> bytes:
     axes.set_ylim(0, max([*below, 1]) * 1.22)
     if any(kind in counts for kind in COLOURS):
         axes.legend(ncols=2, **LEGEND)
-    return _finish(figure)
+    return finish_picture(figure)
 
 
 def draw_evidence_depths(statistics: dict[str, Any]) -> bytes:
     """Which share of the evidence passages stands where in its context, as a PNG."""
     counts = statistics["evidence_depths"]["counts"]
     total = sum(counts)
-    figure, axes = _start(
+    figure, axes = start_picture(
         f"Where the evidence stands ({total:,} passages)",
         "depth in the context: 0 % is its first token, 100 % its last",
         "share of the passages (%)",
@@ -61,10 +63,11 @@ def draw_evidence_depths(statistics: dict[str, Any]) -> bytes:
     axes.set_xticks([place - 0.5 for place in range(len(edges))], [f"{100 * edge:.0f}" for edge in edges])
     axes.set_ylim(0, max([*shares, even]) * 1.25)
     axes.legend(**LEGEND)
-    return _finish(figure)
+    return finish_picture(figure)
 
 
-def _start(title: str, x_label: str, y_label: str) -> tuple["Figure", "Axes"]:
+def start_picture(title: str, x_label: str, y_label: str) -> tuple["Figure", "Axes"]:
+    """A figure with one pair of axes, in the looks that all of these pictures have."""
     # Without pyplot there is no state that two jobs in one process share, and no display is looked for.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -89,7 +92,8 @@ def _start(title: str, x_label: str, y_label: str) -> tuple["Figure", "Axes"]:
     return figure, axes
 
 
-def _finish(figure: "Figure") -> bytes:
+def finish_picture(figure: "Figure") -> bytes:
+    """The figure as a PNG."""
     stream = BytesIO()
     figure.savefig(stream, format="png", facecolor="white")
     return stream.getvalue()

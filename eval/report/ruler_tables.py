@@ -40,14 +40,16 @@ def ruler_means_table(
     lengths = ruler_lengths(results)
     weighted = list(dict.fromkeys(name for result in results for name in result.weighted_means))
     rows: list[list[str]] = []
-    emphasized = set()
+    emphasized, explaining = set(), set()
     for result in results:
-        emphasized.add(len(rows))
+        first = len(rows)
+        emphasized.add(first)
         rows.append(_mean_cells(result, lengths, weighted))
         if has_intervals and result.intervals:
             rows.append(["95% interval", *_interval_cells(result, lengths), *[""] * (len(weighted) + 1)])
         if base is not None and result is not base:
             rows.append([AGAINST_BASE, *_change_cells(result, base, lengths, weighted), ""])
+        explaining |= set(range(first + 1, len(rows)))
     caption = ["RULER, mean of the tasks by length, in percent"]
     if base is not None and len(results) > 1:
         caption.append(f"base: {base.model}")
@@ -62,6 +64,7 @@ def ruler_means_table(
         ["model", *length_labels(lengths), *weighted, "effective"],
         rows,
         emphasized,
+        explaining,
     )
 
 
@@ -99,7 +102,8 @@ def _task_table(
     lengths = result.lengths_tokens
     rows = [[task, *(label(score(task, length)) for length in lengths)] for task in result.scores]
     means = ["mean", *(label(mean(length)) for length in lengths)]
-    return Table(caption, ["task", *length_labels(lengths)], [*rows, means], {len(rows)})
+    columns = ["task", *length_labels(lengths)]
+    return Table(caption, columns, [*rows, means], {len(rows)}, has_total=True)
 
 
 def _mean_cells(result: RulerResult, lengths: list[int], weighted: list[str]) -> list[str]:

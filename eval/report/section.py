@@ -1,4 +1,7 @@
-"""`section.html`: the report as a fragment of a page, with all its pictures inside and nothing to be fetched or run."""
+"""`section.html`: the report as a fragment of a page, with all its pictures inside and nothing to be fetched or run.
+
+Rows are grouped so that a page may sort them.
+"""
 
 from base64 import b64encode
 from html import escape
@@ -7,19 +10,45 @@ from eval.report.parts import Part, Picture
 from eval.report.tables import Table
 
 STYLE = """
-.ls-eval { font: 16px/1.5 system-ui, sans-serif; color: #333; max-width: 1000px; }
+.ls-eval {
+  color: var(--ink, #24292f); font: 16px/1.55 system-ui, sans-serif; max-width: 64rem; overflow-wrap: anywhere;
+}
 .ls-eval .ls-pictures { display: flex; flex-wrap: wrap; gap: 16px; margin: 1em 0; }
-.ls-eval .ls-pictures img { width: 100%; max-width: 480px; height: auto; align-self: flex-start; }
-.ls-eval .ls-table { overflow-x: auto; margin: 1.2em 0; }
-.ls-eval table { border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; }
-.ls-eval caption { text-align: left; font-weight: 600; padding: 4px 0; }
-.ls-eval th, .ls-eval td { padding: 3px 9px; text-align: right; white-space: nowrap; }
-.ls-eval thead th { border-bottom: 2px solid #999; }
-.ls-eval tbody tr { border-bottom: 1px solid #ddd; }
-.ls-eval th:first-child { text-align: left; font-weight: normal; }
-.ls-eval tr.ls-main th, .ls-eval tr.ls-main td { font-weight: 700; }
-.ls-eval .ls-remarks { padding-left: 1.2em; }
+.ls-eval .ls-pictures img {
+  width: 100%; max-width: 30.5rem; height: auto; align-self: flex-start; background: #fff; border-radius: 8px;
+}
+.ls-eval .ls-table { overflow-x: auto; margin: 1.1em 0; }
+.ls-eval table {
+  border-collapse: collapse; font-size: .9em; line-height: 1.4; font-variant-numeric: tabular-nums;
+  min-width: min(100%, 26rem); overflow-wrap: normal;
+}
+.ls-eval caption { text-align: left; font-weight: 600; padding: 0 0 .3em; }
+.ls-eval caption span { position: sticky; left: 0; display: inline-block; max-width: min(60rem, calc(100vw - 2rem)); }
+.ls-eval th, .ls-eval td { padding: .25em .7em; text-align: right; white-space: nowrap; }
+.ls-eval thead th {
+  border-bottom: 2px solid var(--strong-line, #8b949e); vertical-align: bottom; font-weight: 600; font-size: .94em;
+  white-space: normal;
+}
+.ls-eval tbody tr, .ls-eval tfoot tr { border-bottom: 1px solid var(--line, #d8dee4); }
+.ls-eval th:first-child { text-align: left; padding-left: .2em; }
+.ls-eval tbody th, .ls-eval tfoot th { font-weight: normal; }
+.ls-eval tr.ls-main th, .ls-eval tr.ls-main td { font-weight: 650; }
+.ls-eval tr.ls-more th { padding-left: 1.2em; }
+.ls-eval tr.ls-more th, .ls-eval tr.ls-more td { color: var(--pale, #5d6670); font-size: .92em; }
+.ls-eval .ls-remarks { padding-left: 1.3em; max-width: 46rem; }
+@media (prefers-color-scheme: dark) { .ls-eval .ls-pictures img { filter: brightness(.92); padding: 2px; } }
+@media print {
+  .ls-eval { font-size: 10pt; }
+  .ls-eval .ls-table { overflow: visible; }
+  .ls-eval table { font-size: 8pt; min-width: 22rem; }
+  .ls-eval th, .ls-eval td { padding: .15em .35em; }
+  .ls-eval tr, .ls-eval img, .ls-eval .ls-table { break-inside: avoid; }
+  .ls-eval tfoot { display: table-row-group; }
+  .ls-eval .ls-pictures img { max-width: 48%; filter: none; padding: 0; }
+  .ls-eval caption span { position: static; max-width: none; }
+}
 """
+"""Colours are the page's, where it has some."""
 
 
 def render_section(title: str, parts: list[Part]) -> str:
@@ -54,15 +83,29 @@ def _picture(picture: Picture) -> str:
 
 def _table(table: Table) -> str:
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in table.columns)
-    rows = "\n".join(_row(row, number in table.emphasized) for number, row in enumerate(table.rows))
+    caption = escape(table.caption)
     return (
-        f'<div class="ls-table"><table>\n<caption>{escape(table.caption)}</caption>\n'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table></div>"
+        f'<div class="ls-table" tabindex="0" role="region" aria-label="{caption}"><table>\n'
+        f"<caption><span>{caption}</span></caption>\n<thead><tr>{head}</tr></thead>\n{_bodies(table)}\n</table></div>"
     )
 
 
-def _row(row: list[str], is_emphasized: bool) -> str:
-    first, *numbers = row
+def _bodies(table: Table) -> str:
+    """Rows that belong together in a `tbody` of their own, where there are such; a total in a `tfoot`."""
+    rows = [_row(table, number) for number in range(len(table.rows))]
+    total = f"\n<tfoot>\n{rows.pop()}\n</tfoot>" if table.has_total else ""
+    groups: list[list[str]] = []
+    for number, row in enumerate(rows):
+        if not groups or (table.explaining and number not in table.explaining):
+            groups.append([])
+        groups[-1].append(row)
+    bodies = ("\n".join(group) for group in groups)
+    return "\n".join(f"<tbody>\n{body}\n</tbody>" for body in bodies) + total
+
+
+def _row(table: Table, number: int) -> str:
+    first, *numbers = table.rows[number]
     cells = "".join(f"<td>{escape(cell)}</td>" for cell in numbers)
-    kind = ' class="ls-main"' if is_emphasized else ""
-    return f'<tr{kind}><th scope="row">{escape(first)}</th>{cells}</tr>'
+    kind = "ls-main" if number in table.emphasized else "ls-more" if number in table.explaining else ""
+    attribute = f' class="{kind}"' if kind else ""
+    return f'<tr{attribute}><th scope="row">{escape(first)}</th>{cells}</tr>'

@@ -24,6 +24,10 @@ class Table:
     rows: list[list[str]]
     emphasized: set[int] = field(default_factory=set)
     """Numbers of the rows that matter most, e.g. means."""
+    explaining: set[int] = field(default_factory=set)
+    """Numbers of the rows that tell more of the one above, and stay with it wherever the table is sorted."""
+    has_total: bool = False
+    """Whether the last row sums up all others, and stays the last."""
 
 
 class _Result(Protocol):
@@ -51,6 +55,7 @@ def niah_table(result: NiahResult) -> Table:
         ["depth", *length_labels(result.lengths_tokens)],
         [*rows, means],
         {len(rows)},
+        has_total=True,
     )
 
 

@@ -10,7 +10,7 @@ from eval.report.ruler_curves import draw_ruler
 from eval.report.section import render_section
 from eval.report.tables import result_of
 
-TITLE = "Evaluation"
+TITLE, SECTION_TITLE = "Evaluation", "How long the context now is"
 REPORT_FILE, SECTION_FILE = "report.md", "section.html"
 
 
@@ -29,7 +29,7 @@ def write_report(folder: Folder, contents: ReportContents) -> list[str]:
         files[RULER_PICTURE] = draw_ruler(contents.ruler, base, contents.published, contents.ruler_threshold)
     parts = make_parts(contents)
     files[REPORT_FILE] = render_markdown(TITLE, parts).encode("utf-8", "replace")
-    files[SECTION_FILE] = render_section(TITLE, parts).encode("utf-8", "replace")
+    files[SECTION_FILE] = render_section(SECTION_TITLE, parts).encode("utf-8", "replace")
     for name, payload in files.items():
         folder.write_bytes(name, payload)
     return list(files)

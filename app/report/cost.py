@@ -1,0 +1,222 @@
+"""The page's section of the bill: what the run took beside what the plan said. What nobody measured stays empty."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from app.attempts import Attempt
+from app.config import Config, OpenAiConfig, RunConfig
+from app.planning.steps import Plan
+from app.report.comparison import HEAD, ComparedStep, compare_steps, total
+from app.report.html import (
+    Cell,
+    Content,
+    Html,
+    bytes_cell,
+    count_cell,
+    details,
+    items,
+    missing,
+    money_cell,
+    seconds_cell,
+    section,
+    table,
+)
+from app.report.reading import EVALUATION_DIR, TOKENS_DIR, RunFacts
+
+TITLE = "What it cost against the plan"
+
+
+def render_cost(config: RunConfig, facts: RunFacts, plan: Plan | str) -> Html:
+    """Time, money, calls, training and storage, planned and measured.
+
+    Args:
+        config: The settings.
+        facts: Of the run.
+        plan: Made with the same settings, or why there is none.
+    """
+    known = plan if isinstance(plan, Plan) else None
+    content: list[Content] = []
+    if isinstance(plan, str):
+        content.append(missing(f"There is no plan beside it: {plan}"))
+    if not facts.attempts:
+        content.append(missing("No start of a step is recorded, so no time is known."))
+    steps = bill(config, facts, known)
+    if steps:
+        content.append(_step_table(steps, known))
+    calls = (facts.statistics or {}).get("calls", {})
+    if calls or (known and known.calls):
+        content.append(_call_table(calls, known))
+    if facts.stages:
+        content.append(_training_table(facts, known))
+    content.append(_storage_table(facts, known))
+    if facts.attempts:
+        content.append(details(f"Every start of a step ({len(facts.attempts)})", _attempt_table(facts)))
+    if known:
+        content.append(details("What the plan counts with", items([*known.faults, *known.notes])))
+    return section("cost", TITLE, *content)
+
+
+def bill(config: RunConfig, facts: RunFacts, plan: Plan | None) -> list[ComparedStep]:
+    """The run's steps, planned and measured."""
+    return compare_steps(plan, facts.attempts, endpoint_money(config, facts), facts.has_own_documents)
+
+
+def endpoint_money(config: RunConfig, facts: RunFacts) -> float | None:
+    """Price of the tokens that an endpoint's generator read and wrote; None where no price or no count is known."""
+    prompt, output = config.plan.price_per_million_prompt_tokens, config.plan.price_per_million_output_tokens
+    is_endpoint = isinstance(config, Config) and isinstance(config.generator, OpenAiConfig)
+    if not is_endpoint or prompt is None or output is None or facts.statistics is None:
+        return None
+    calls = facts.statistics["calls"].values()
+    return (
+        sum(prompt * step["num_prompt_tokens"] + output * step["num_output_tokens"] for step in calls) / 1e6
+    )
+
+
+def total_money(steps: list[ComparedStep], plan: Plan) -> float | None:
+    """What the measured time cost at the plan's prices, with the head's; None where a part of it is not known."""
+    moneys = [step.measured_money for step in steps if step.measured_sec is not None and step.planned]
+    head = next((step.money for step in plan.steps if step.name == HEAD), None)
+    if head is not None and plan.seconds:
+        moneys.append(head / plan.seconds * sum(step.measured_sec or 0.0 for step in steps))
+    return total(moneys)
+
+
+def _step_table(steps: list[ComparedStep], plan: Plan | None) -> Html:
+    has_money = plan is not None and plan.money is not None
+    heads = ["starts", "time planned", "time measured", "measured/planned"]
+    heads += ["money planned", "money at the measured time"] if has_money else []
+    planned_sec, measured_sec = (
+        total([step.planned_sec for step in steps if step.planned]),
+        _measured_sec(steps),
+    )
+    totals: list[Content] = [
+        "all",
+        None,
+        sum(step.num_attempts for step in steps),
+        seconds_cell(planned_sec),
+        seconds_cell(measured_sec),
+        None,
+    ]
+    if has_money:
+        assert plan is not None
+        totals += [money_cell(plan.money), money_cell(total_money(steps, plan))]
+    caption = "Wall time by step; time of starts that failed or were killed counts"
+    return table(
+        caption, ["step", "planned as"], heads, [_step_row(step, has_money) for step in steps], totals
+    )
+
+
+def _step_row(step: ComparedStep, has_money: bool) -> list[Content]:
+    names = [each.name for each in step.planned]
+    ratio = step.measured_sec / step.planned_sec if step.measured_sec and step.planned_sec else None
+    row: list[Content] = [
+        step.name,
+        ", ".join(names) if names != [step.name] else "",
+        step.num_attempts or None,
+        seconds_cell(step.planned_sec),
+        seconds_cell(step.measured_sec),
+        None if ratio is None else Cell(f"{ratio:,.2f}×", ratio),
+    ]
+    return row + [money_cell(step.planned_money), money_cell(step.measured_money)] * has_money
+
+
+def _measured_sec(steps: list[ComparedStep]) -> float | None:
+    known = [step.measured_sec for step in steps if step.measured_sec is not None]
+    return sum(known) if known else None
+
+
+def _call_table(made: dict[str, Any], plan: Plan | None) -> Html:
+    planned = {call["step"]: call for call in plan.calls} if plan else {}
+    names = list(dict.fromkeys([*planned, *made]))
+    columns = (
+        ("num_calls", "num_calls"),
+        ("prompt_tokens", "num_prompt_tokens"),
+        ("output_tokens", "num_output_tokens"),
+    )
+
+    def numbers(names: list[str]) -> list[Content]:
+        cells: list[Content] = []
+        for of_plan, of_run in columns:
+            cells.append(count_cell(_sum(planned, names, of_plan)))
+            cells.append(count_cell(_sum(made, names, of_run)))
+        return [*cells, count_cell(_sum(made, names, "num_cached_tokens"))]
+
+    heads = [
+        "calls planned",
+        "made",
+        "tokens in planned",
+        "read",
+        "tokens out planned",
+        "written",
+        "read from cache",
+    ]
+    return table(
+        "Calls of the generator",
+        ["step"],
+        heads,
+        [[name, *numbers([name])] for name in names],
+        ["all", *numbers(names)],
+    )
+
+
+def _sum(calls: dict[str, Any], names: list[str], field: str) -> float | None:
+    known = [calls[name][field] for name in names if name in calls]
+    return sum(known) if known else None
+
+
+def _training_table(facts: RunFacts, plan: Plan | None) -> Html:
+    memory = {each.name: each for each in plan.memory} if plan else {}
+    rows: list[list[Content]] = []
+    for stage in facts.stages:
+        planned = memory.get(f"train {stage.name}")
+        peaks = [record["peak_memory_bytes"] for record in stage.steps]
+        rows.append(
+            [
+                stage.name,
+                stage.settings.total_steps * stage.settings.batch_tokens,
+                stage.num_tokens,
+                bytes_cell(planned.total_bytes if planned else None),
+                bytes_cell(max(peaks) if peaks else None),
+                bytes_cell(planned.limit_bytes if planned else None),
+            ]
+        )
+    heads = ["tokens planned", "trained on", "peak memory planned", "measured", "of"]
+    return table("Training, memory of one worker", ["stage"], heads, rows)
+
+
+def _storage_table(facts: RunFacts, plan: Plan | None) -> Html:
+    planned = {step.name: step.storage_bytes for step in plan.steps} if plan else {}
+    folders = {"corpus": ["corpus"], "index": ["index"], "synthesize": ["dataset"]}
+    for place, stage in enumerate(facts.stages):
+        # The plan counts the tokenized sources with the first stage.
+        folders[f"train {stage.name}"] = [*([] if place else [TOKENS_DIR]), f"train/{stage.name}"]
+    folders["evaluate"] = [EVALUATION_DIR]
+    rows: list[list[Content]] = []
+    for step, names in folders.items():
+        found = sum(facts.num_bytes.get(name, 0) for name in names)
+        if found or planned.get(step):
+            rows.append([" and ".join(names), bytes_cell(planned.get(step)), bytes_cell(found)])
+    totals = ["all", bytes_cell(sum(planned.values())), bytes_cell(sum(facts.num_bytes.values()))]
+    caption = "Storage: the plan counts the most that there is at one time, the run what was left of it"
+    return table(caption, ["folder"], ["planned", "found"], rows, totals)
+
+
+def _attempt_table(facts: RunFacts) -> Html:
+    rows = [
+        [
+            each.step,
+            f"{datetime.fromtimestamp(each.started_sec, UTC):%Y-%m-%d %H:%M:%S}",
+            _outcome(each, facts.written_sec),
+            each.line,
+            seconds_cell(each.duration_sec),
+        ]
+        for each in facts.attempts
+    ]
+    return table("Starts", ["step", "started (UTC)", "ended", "last line"], ["took"], rows)
+
+
+def _outcome(attempt: Attempt, now_sec: float) -> str:
+    if attempt.outcome == "running" and not attempt.is_alive(now_sec):
+        return "killed"
+    return attempt.outcome

@@ -1,0 +1,80 @@
+"""The page's section of the gates: what each stage reached before the next one was started."""
+
+from typing import Any
+
+from app.config import GateConfig
+from app.report.html import Content, Html, decimal_cell, element, missing, section, table
+from app.report.reading import RunFacts
+
+TITLE = "What each stage reached"
+
+
+def render_gates(gate: GateConfig, facts: RunFacts) -> Html:
+    """Scores and thresholds, stage by stage.
+
+    Args:
+        gate: The thresholds.
+        facts: Of the run.
+    """
+    if not facts.gates:
+        return section("gates", TITLE, missing("No stage has been questioned at its gate."))
+    rows = [_row(stage, measured, gate) for stage, measured in facts.gates.items()]
+    heads = [
+        "needles asked at, tokens",
+        "found",
+        "at least",
+        "short tasks, before",
+        "after",
+        "points lost",
+        "at most",
+    ]
+    return section("gates", TITLE, table("Gates, in percent", ["stage", "gate"], heads, rows))
+
+
+def points_lost(measured: dict[str, Any]) -> float | None:
+    """Of the short tasks' mean, against the model before the training; None where either is not known."""
+    short = measured.get("short")
+    if not short or short["base_percent"] is None or short["percent"] is None:
+        return None
+    return float(short["base_percent"] - short["percent"])
+
+
+def needles_found(measured: dict[str, Any]) -> float | None:
+    """In percent; None where that is not known."""
+    niah = measured.get("niah")
+    return None if not niah or niah["percent"] is None else float(niah["percent"])
+
+
+def is_passed(measured: dict[str, Any], gate: GateConfig) -> bool | None:
+    """Whether a stage reached every threshold; None where there is none, or what it is for was not measured."""
+    verdicts = []
+    if gate.min_niah_percent is not None:
+        found = needles_found(measured)
+        verdicts.append(None if found is None else found >= gate.min_niah_percent)
+    if gate.max_short_points_lost is not None:
+        lost = points_lost(measured)
+        verdicts.append(None if lost is None else lost <= gate.max_short_points_lost)
+    if False in verdicts:
+        return False
+    return None if None in verdicts or not verdicts else True
+
+
+def _row(stage: str, measured: dict[str, Any], gate: GateConfig) -> list[Content]:
+    niah, short = measured.get("niah") or {}, measured.get("short") or {}
+    return [
+        stage,
+        _verdict(is_passed(measured, gate)),
+        niah.get("length_tokens"),
+        decimal_cell(needles_found(measured), ".1f"),
+        decimal_cell(gate.min_niah_percent, "g"),
+        decimal_cell(short.get("base_percent"), ".1f"),
+        decimal_cell(short.get("percent"), ".1f"),
+        decimal_cell(points_lost(measured), ".1f"),
+        decimal_cell(gate.max_short_points_lost, "g"),
+    ]
+
+
+def _verdict(passed: bool | None) -> Html | None:
+    if passed is None:
+        return None
+    return element("span", "passed" if passed else "not passed", class_="good" if passed else "bad")
