@@ -56,6 +56,7 @@ RECIPES: list[tuple[str, dict[str, Any], list[float]]] = [
     ("mistral_7b_256k_node", MISTRAL_7B, [16e6, 64e6]),
 ]
 """Recipe, sizes of its model, and the RoPE bases of its stages by the paper's rule."""
+FOR_GPUS = sorted(path.stem for path in RECIPES_DIR.glob("*.yaml") if path.stem != "laptop")
 
 
 def with_sizes(name: str, sizes: dict[str, Any], folder: Path) -> Any:
@@ -65,14 +66,16 @@ def with_sizes(name: str, sizes: dict[str, Any], folder: Path) -> Any:
     return load_config(name, [text for option in models for text in (option, str(folder))])
 
 
-@pytest.mark.parametrize("path", sorted(RECIPES_DIR.glob("*.yaml")), ids=lambda path: path.stem)
-def test_nothing_that_is_known_of_a_recipe_does_not_fit(path):
-    plan = make_plan(load_config(path.name))
+@pytest.mark.parametrize("name", FOR_GPUS)
+def test_nothing_that_is_known_of_a_recipe_does_not_fit(name):
+    plan = make_plan(load_config(name))
     assert plan.faults == []
     assert {"corpus", "index", "synthesize"} <= {step.name for step in plan.steps}
 
 
-@pytest.mark.parametrize(("name", "sizes", "bases"), RECIPES, ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("name", "sizes", "bases"), RECIPES, ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_a_recipe_fits_its_machine(name, sizes, bases, tmp_path):
     config = with_sizes(name, sizes, tmp_path)
     plan = make_plan(config)
@@ -85,7 +88,9 @@ def test_a_recipe_fits_its_machine(name, sizes, bases, tmp_path):
     assert sum(served.gpus_per_replica for served in config.serve.models.values()) <= 8
 
 
-@pytest.mark.parametrize(("name", "sizes", "bases"), RECIPES, ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("name", "sizes", "bases"), RECIPES, ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_a_recipes_model_is_trained_with_the_papers_bases(name, sizes, bases, tmp_path):
     train = with_sizes(name, sizes, tmp_path).train
     config = transformers_config("train.model", name, sizes)
