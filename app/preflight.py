@@ -126,7 +126,7 @@ def _refuse_targets_above(config: Config, most_tokens: int) -> None:
 
 
 def check_run_dir(config: RunConfig) -> None:
-    """Write and delete a file: checked last, so that a refused start leaves no folder.
+    """Write and delete a file. A refused start leaves no folder: one that was not there goes again.
 
     Raises:
         ValueError: this machine can't write there.
@@ -134,8 +134,11 @@ def check_run_dir(config: RunConfig) -> None:
     name = f".probe.{uuid.uuid4().hex}"
     try:
         folder = Folder(config.run_dir)
+        was_there = folder.exists()
         folder.write_bytes(name, b"")
         folder.filesystem.delete_file(folder.file(name))
+        if not was_there:
+            folder.delete()
     except (OSError, ValueError) as error:
         raise ValueError(
             f"run_dir: {config.run_dir!r} can't be written to ({_in_a_line(error)}); "

@@ -67,8 +67,9 @@ class Run:
             documents_of: Another run, whose corpus and index this one reads; None: it has its own.
         """
         self.folder = Folder(run_dir)
-        self.corpus = documents_of.corpus if documents_of else Artefact(self.folder / "corpus")
-        self.index = documents_of.index if documents_of else Artefact(self.folder / "index")
+        documents = documents_of.folder if documents_of else self.folder
+        self.corpus = Artefact(documents / "corpus")
+        self.index = Artefact(documents / "index")
         self.dataset = Artefact(self.folder / "dataset")
         self.gates = self.folder / "gates"
         self.evaluation = self.folder / "eval"

@@ -121,7 +121,8 @@ class Evaluation:
         if folder.exists(ASKED_FILE):
             folder.filesystem.delete_file(folder.file(ASKED_FILE))
         names = write_report(folder, contents)
-        if not any(result.counts.num_failed for result in (*niah, *ruler, *recall)):
+        counts = [each.counts for results in (niah, ruler, recall) for each in results]
+        if not any(each.num_failed for each in counts):
             folder.write_json(ASKED_FILE, _asked(self._config))
         print_report(contents, Console())
         self._report(f"report    {folder.uri}: {', '.join(names)}")
@@ -178,7 +179,7 @@ class Evaluation:
     def _records(
         self, model: EvaluatedModel, suite: str, lengths_tokens: set[int] | None = None
     ) -> list[Record]:
-        """The records of all samples that the model can read, after all of them were asked; of these lengths, if given."""
+        """The records of all samples that the model can read (of these lengths, if given), after they were asked."""
         maker = MAKERS[suite](self._settings, model.tokenizer, self._config.seed)
         artefact = Artefact(self._model_folder(model) / suite)
         artefact.claim({"model": model.name, "api": self._settings.api, "samples": maker.identity()})

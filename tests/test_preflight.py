@@ -120,9 +120,13 @@ def test_a_model_that_cannot_be_read_is_named(monkeypatch):
         find_model("f", "s3://bucket/m")
 
 
-def test_the_run_dir_is_tried_and_left_empty(config, tmp_path):
+def test_the_run_dir_is_tried_and_left_as_it_was(config, tmp_path):
     check_index(config())
-    assert list((tmp_path / "run").iterdir()) == []
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").touch()
+    check_index(config())
+    assert [file.name for file in (tmp_path / "run").iterdir()] == ["config.json"]
     (tmp_path / "file").touch()
     refused = config("--run_dir", str(tmp_path / "file" / "run"))
     for check in (check_index, check_synthesis):

@@ -44,7 +44,7 @@ def _check_models(config: Config) -> None:
     assert config.evaluate is not None
     if config.evaluate.url is not None:
         raise ValueError(
-            f"evaluate.url: {config.evaluate.url} is not asked by a bootstrap, which serves its stages by itself; leave "
+            f"evaluate.url: {config.evaluate.url} is not asked by a bootstrap, which serves its stages itself; leave "
             f"it out"
         )
     for name in model_names(config):

@@ -52,7 +52,7 @@ def require_run(field: str, run_dir: str) -> Folder:
 
 
 def _later_rounds(folder: Folder) -> list[Folder]:
-    found = []
+    found: list[Folder] = []
     while (later := folder / f"round{len(found) + 2}").exists(CONFIG_FILE):
         found.append(later)
     return found

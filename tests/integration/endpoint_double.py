@@ -33,11 +33,18 @@ class EndpointDouble:
     Args:
         delay_sec: Of every answer.
         hangs: Says for which user messages no answer comes within a call's timeout.
+        is_repeatable: The same question always has the same answer; else each answer is one of its kind.
     """
 
-    def __init__(self, delay_sec: float = 0.0, hangs: Callable[[str], bool] = lambda user: False) -> None:
+    def __init__(
+        self,
+        delay_sec: float = 0.0,
+        hangs: Callable[[str], bool] = lambda user: False,
+        is_repeatable: bool = False,
+    ) -> None:
         self.delay_sec = delay_sec
         self.hangs = hangs
+        self.is_repeatable = is_repeatable
         self.served: list[Served] = []
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -66,7 +73,8 @@ class EndpointDouble:
         with self._lock:
             serial = len(self.served)
             self.served.append(Served(hashlib.sha256(body).hexdigest(), serial, user))
-        text = reply_to(system, user, serial)
+        digest = hashlib.sha256((system + user).encode()).hexdigest()
+        text = reply_to(system, user, int(digest[:6], 16) if self.is_repeatable else serial)
         return {
             "id": str(serial),
             "object": "chat.completion",
@@ -98,7 +106,7 @@ class EndpointDouble:
 
 
 def reply_to(system: str, user: str, serial: int) -> str:
-    """A usable answer to each step; the serial makes each reply one of its kind."""
+    """A usable answer to each step, with a number of its own."""
     opening = re.search(r'Begin with "([^"]+)"', user)
     if opening:
         subject = " ".join(re.findall(r"\w{4,}", user)[:12])
