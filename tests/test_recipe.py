@@ -1,12 +1,11 @@
 """Recipes, overrides and the messages for their faults."""
 # ruff: noqa: E501
 
-from itertools import pairwise
-
 import pytest
 
 from app.config import Config
 from app.recipe import RECIPES_DIR, find_recipe, load_config, parse_overrides
+from eval.gate import gate_of
 
 
 def message(*overrides: str, recipe: str = "laptop") -> str:
@@ -34,18 +33,18 @@ def test_every_recipe_that_ships_is_a_whole_loop(path):
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES_DIR.glob("*.yaml")), ids=lambda path: path.stem)
-def test_a_gate_asks_each_stage_beyond_the_stage_before(path):
+def test_every_recipe_that_ships_has_gates_at_the_lengths_of_its_stages(path):
     config = load_config(path.name)
-    gate = config.bootstrap.gate
     assert config.train is not None
     assert config.evaluate is not None
-    if gate.min_niah_percent is not None:
-        assert "niah" in config.evaluate.suites
-        lengths = [0, *(stage.max_seq_tokens for stage in config.train.stages)]
-        for before, stage in pairwise(lengths):
-            assert any(before < asked <= stage for asked in config.evaluate.niah.lengths_tokens)
-    if gate.max_short_points_lost is not None:
-        assert "short" in config.evaluate.suites
+    assert config.bootstrap.gate.min_niah_percent is not None
+    asked = [gate_of(config, index) for index in range(len(config.train.stages))]
+    assert [gate.niah_tokens for gate in asked if gate] == [
+        stage.max_seq_tokens for stage in config.train.stages
+    ]
+    # What the final evaluation asks is asked where the gates asked.
+    assert "niah" in config.evaluate.suites
+    assert config.bootstrap.gate.max_short_points_lost is None or "short" in config.evaluate.suites
 
 
 def test_a_recipe_is_found_by_name_with_or_without_suffix_and_by_path(tmp_path):

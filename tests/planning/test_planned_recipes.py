@@ -56,6 +56,7 @@ RECIPES: list[tuple[str, dict[str, Any], list[float]]] = [
     ("mistral_7b_256k_node", MISTRAL_7B, [16e6, 64e6]),
 ]
 """Recipe, sizes of its model, and the RoPE bases of its stages by the paper's rule."""
+FOR_GPUS = sorted(path.stem for path in RECIPES_DIR.glob("*.yaml") if path.stem != "laptop")
 
 
 def with_sizes(name: str, sizes: dict[str, Any], folder: Path) -> Any:
@@ -65,9 +66,9 @@ def with_sizes(name: str, sizes: dict[str, Any], folder: Path) -> Any:
     return load_config(name, [text for option in models for text in (option, str(folder))])
 
 
-@pytest.mark.parametrize("path", sorted(RECIPES_DIR.glob("*.yaml")), ids=lambda path: path.stem)
-def test_nothing_that_is_known_of_a_recipe_does_not_fit(path):
-    plan = make_plan(load_config(path.name))
+@pytest.mark.parametrize("name", FOR_GPUS)
+def test_nothing_that_is_known_of_a_recipe_does_not_fit(name):
+    plan = make_plan(load_config(name))
     assert plan.faults == []
     assert {"corpus", "index", "synthesize"} <= {step.name for step in plan.steps}
 
