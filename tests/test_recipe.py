@@ -3,7 +3,9 @@
 
 import pytest
 
+from app.config import Config
 from app.recipe import RECIPES_DIR, find_recipe, load_config, parse_overrides
+from eval.gate import gate_of
 
 
 def message(*overrides: str, recipe: str = "laptop") -> str:
@@ -15,6 +17,34 @@ def message(*overrides: str, recipe: str = "laptop") -> str:
 @pytest.mark.parametrize("path", sorted(RECIPES_DIR.glob("*.yaml")), ids=lambda path: path.name)
 def test_every_recipe_that_ships_is_valid(path):
     load_config(path.name)
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES_DIR.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_recipe_that_ships_is_a_whole_loop(path):
+    config = load_config(path.name)
+    assert isinstance(config, Config)
+    assert config.train is not None
+    assert config.serve is not None
+    assert config.evaluate is not None
+    # Short tasks are compared with the first model: the one that the stages start from.
+    base, *others = config.serve.models.values()
+    assert base.model == config.trained_model[0]
+    assert [served.model for served in others] == [f"stage:{stage.name}" for stage in config.train.stages]
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES_DIR.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_recipe_that_ships_has_gates_at_the_lengths_of_its_stages(path):
+    config = load_config(path.name)
+    assert config.train is not None
+    assert config.evaluate is not None
+    assert config.bootstrap.gate.min_niah_percent is not None
+    asked = [gate_of(config, index) for index in range(len(config.train.stages))]
+    assert [gate.niah_tokens for gate in asked if gate] == [
+        stage.max_seq_tokens for stage in config.train.stages
+    ]
+    # What the final evaluation asks is asked where the gates asked.
+    assert "niah" in config.evaluate.suites
+    assert config.bootstrap.gate.max_short_points_lost is None or "short" in config.evaluate.suites
 
 
 def test_a_recipe_is_found_by_name_with_or_without_suffix_and_by_path(tmp_path):

@@ -5,7 +5,9 @@ Ray, embedder, trainer and server are the real ones; the generator is a double t
 
 import json
 import random
+import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,13 +15,16 @@ import torch
 import yaml
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from app.attempts import read_attempts, seconds_by_step
 from app.models import resolve_model
+from app.storage import Folder
 from tests.integration.endpoint_double import EndpointDouble
 from tests.integration.served_smollm2 import free_port
 from tests.integration.synthesis_runs import (
     dataset_ids,
     driver,
     run_to_end,
+    wait_until,
     write_corpus,
 )
 from tests.integration.synthesis_runs import write_recipe as write_synthesis_recipe
@@ -92,7 +97,7 @@ def write_recipe(folder: Path, name: str, base_url: str) -> Path:
         "bootstrap": {"gate": {"min_niah_percent": 0}},
     }
     recipe["dataset"] |= {"num_long_input_seeds": 10, "num_long_output_seeds": 4}
-    path.write_text(yaml.safe_dump(recipe))
+    path.write_text(yaml.safe_dump(recipe, sort_keys=False))
     return path
 
 
@@ -106,29 +111,50 @@ def records(run: Path) -> list[str]:
     )
 
 
+def draw_moments(run: Path) -> list[tuple[str, float]]:
+    """Moments spread over a whole run's time, as steps and seconds from their beginning."""
+    seconds = seconds_by_step(read_attempts(Folder(str(run))))
+    generator = random.Random(11)
+    found = []
+    for moment in sorted(generator.uniform(0, sum(seconds.values())) for _ in range(NUM_KILLS)):
+        for step, step_sec in seconds.items():
+            if moment < step_sec:
+                found.append((step, moment))
+                break
+            moment -= step_sec
+    return found
+
+
+def has_begun(run: Path, step: str, since_sec: float) -> bool:
+    """Whether a start of the job has come to a step."""
+    return any(
+        each.step == step and each.started_sec >= since_sec for each in read_attempts(Folder(str(run)))
+    )
+
+
 @pytest.mark.timeout(1500)
 def test_killed_at_ten_random_moments_it_ends_with_the_same_data_and_losses(tmp_path):
     write_corpus(tmp_path / "corpus.jsonl", num_documents=16)
     write_model(tmp_path / "model")
+    expected, found = tmp_path / "undisturbed", tmp_path / "killed"
     with EndpointDouble(is_repeatable=True) as endpoint:
-        started = time.monotonic()
         text = run_to_end(
             "bootstrap", write_recipe(tmp_path, "undisturbed", endpoint.base_url), timeout_sec=600
         )
-        whole_sec = time.monotonic() - started
-        assert f"open      {tmp_path}/undisturbed/report.html" in text
+        assert f"open      {expected}/report.html" in text
 
         recipe = write_recipe(tmp_path, "killed", endpoint.base_url)
-        moments = random.Random(11)
-        for _ in range(NUM_KILLS):
+        moments = draw_moments(expected)
+        assert len({step for step, _ in moments}) >= 3
+        for step, after_sec in moments:
+            since_sec = time.time()
             with driver("bootstrap", recipe) as process:
-                # A start takes a tenth of the whole; ten such stretches reach about to its end.
-                time.sleep(whole_sec * moments.uniform(0.08, 0.25))
+                wait_until(partial(has_begun, found, step, since_sec), process)
+                time.sleep(after_sec)
                 process.kill()
-                assert process.wait() in (-9, 0), process.log.read_text()
+                assert process.wait() in (-signal.SIGKILL, 0), process.log.read_text()
         text = run_to_end("bootstrap", recipe, timeout_sec=600)
 
-    expected, found = tmp_path / "undisturbed", tmp_path / "killed"
     examples, rejects = dataset_ids(expected)
     assert len(examples) + len(rejects) == 14
     assert dataset_ids(found) == (examples, rejects)

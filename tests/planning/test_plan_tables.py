@@ -18,7 +18,10 @@ def plan():
 
 def test_every_step_is_planned_and_adds_up(plan):
     names = [step.name for step in plan.steps]
-    assert names == ["corpus", "index", "synthesize", "train 256k", "train 512k", "train 1m", "head"]
+    assert names == [
+        *("corpus", "index", "synthesize", "train 256k", "train 512k", "train 1m"),
+        *("evaluate base", "evaluate 256k", "evaluate 512k", "evaluate 1m", "head"),
+    ]
     record = plan.record()
     assert json.loads(json.dumps(record)) == record
     assert record["total"]["seconds"] == pytest.approx(sum(step["seconds"] or 0 for step in record["steps"]))

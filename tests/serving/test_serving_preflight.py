@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from app.jobs import JOBS
-from app.recipe import load_config
+from app.recipe import RECIPES_DIR, load_config
 from app.run import Run
 from app.serving import preflight
 from app.serving.preflight import check_models, check_serving
@@ -134,9 +134,9 @@ def test_a_plan_needs_neither_the_machine_nor_the_key(tmp_path, served, monkeypa
     assert "1 GPUs" in text
 
 
-@pytest.mark.parametrize("name", ["laptop", "llama3_8b_1m"])
-def test_the_recipes_serve_what_they_train(name):
-    config = load_config(name)
+@pytest.mark.parametrize("path", sorted(RECIPES_DIR.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_recipes_serve_what_they_train(path):
+    config = load_config(path.name)
     assert config.serve is not None
     assert config.train is not None
     stages = {f"stage:{stage.name}" for stage in config.train.stages}
