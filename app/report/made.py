@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from app.config import Config, RunConfig
 from app.dataset.excerpts import Excerpt
 from app.dataset.pictures import DEPTHS_PICTURE, LENGTHS_PICTURE
 from app.report.html import (
@@ -28,8 +29,10 @@ PICTURE_TEXTS = {
 }
 
 
-def render_made(facts: RunFacts) -> Html:
+def render_made(config: RunConfig, facts: RunFacts) -> Html:
     """Everything between the documents and the training."""
+    if not isinstance(config, Config):
+        return section("made", TITLE, missing("Nothing: the stages train on data that was there already."))
     return section(
         "made",
         TITLE,

@@ -69,7 +69,7 @@ def render_page(config: RunConfig, facts: RunFacts, plan: Plan | str) -> str:
     """
     sections = [
         render_asked(config),
-        render_made(facts),
+        render_made(config, facts),
         render_trained(facts),
         render_gates(config.bootstrap.gate, facts),
         _context(facts),

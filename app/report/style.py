@@ -47,7 +47,7 @@ nav a:hover, nav a:focus-visible { border-color: var(--accent); }
 dl { margin: .8rem 0; }
 dd { margin: 0; }
 .headlines {
-  display: grid; grid-template-columns: repeat(auto-fill, minmax(10.5rem, 1fr)); gap: .7rem; margin: 1.2rem 0;
+  display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: .7rem; margin: 1.2rem 0;
 }
 .headlines div { background: var(--card); border-radius: 10px; padding: .7rem .9rem; }
 .headlines dt { color: var(--pale); font-size: .82rem; line-height: 1.3; }
@@ -125,7 +125,6 @@ footer { margin-top: 3rem; color: var(--pale); font-size: .85rem; }
   tfoot { display: table-row-group; }
   thead button::after, th[aria-sort] button::after { content: ""; }
   .pictures img { max-width: 48%; filter: none; padding: 0; }
-  .headlines { grid-template-columns: repeat(3, 1fr); }
   details::details-content { content-visibility: visible; display: block; }
   pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: 7pt; columns: 2; }
   pre.command { columns: auto; font-size: 8.5pt; }

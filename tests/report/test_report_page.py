@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import pytest
 from report_runs import ATTACK, gate_record, make_config, make_run
 
+from app.config import RunConfig
 from app.report.page import CONTENTS, write_report
 from app.run import Run
 
@@ -146,6 +147,17 @@ def test_a_run_that_has_hardly_begun_has_a_report(tmp_path):
         "The run has no config.json",
     ):
         assert part in text
+
+
+def test_a_run_that_only_trains_has_a_report(tmp_path):
+    config, run = make_run(tmp_path)
+    train = config.train.model_copy(update={"model": "meta-llama/Llama-3.2-1B-Instruct"})
+    alone = RunConfig(run_dir=config.run_dir, train=train, plan=config.plan)
+    text = words(read_page(alone, run))
+    assert "Nothing: the stages train on data that was there already." in text
+    assert "Llama-3.2-1B-Instruct → 256k" in text
+    assert "longstrap train --config recipe.yaml" in text
+    assert "Not there yet: stage 512k." in text
 
 
 def test_a_half_written_dataset_is_not_read(tmp_path):
