@@ -9,6 +9,7 @@ from typing import Any
 
 from app.config import Config, DedupConfig
 from app.corpus.repeats import DOCUMENTS_PER_TASK, plan_edge_tasks
+from app.corpus.steps import PASSAGE_GROUP_ROWS
 from app.planning.calls import long_output_lengths
 from app.planning.corpus import plan_corpus
 from app.planning.data import dataset_tokens
@@ -16,9 +17,11 @@ from app.planning.lengths import of_ranges
 from app.planning.plan import make_plan
 from app.planning.steps import Plan, PlannedStep
 from app.recipe import load_config
+from app.retrieval.passages import NUM_CACHED_FOOTERS
 from app.training.memory_estimate import GIB
 from benchmarks.scale import RESULT, read_slopes
 from benchmarks.scale_corpus import SHARES
+from benchmarks.scale_passages import NUM_ROWS_READ
 from benchmarks.scale_slopes import Slope, Slopes
 
 RECIPE = "llama3_8b_1m"
@@ -81,9 +84,20 @@ class Measured:
         files = self.per_unit("repeats.column_of_files") * num_documents / documents_per_shard
         return num_columns * (num_shares * (read * num_documents + files) + (whole - read) * num_documents)
 
-    def query_sec(self, kind: str, num_passages: float) -> float:
-        """CPU seconds of one seed's query, its passages' texts included."""
-        return self.at(f"{kind}.query", num_passages) + self.at("passages.read_passages", num_passages)
+    def value(self, name: str, size: float) -> float:
+        """What was measured at one of the sizes."""
+        found = self.slope(name)
+        return found.values[found.sizes.index(size)]
+
+    def scattered_sec(self, num_passages: float, passages_per_part: float) -> float:
+        """CPU seconds to read a context's passages, each out of a row group that nobody has read before.
+
+        In a corpus of more parts than a retriever remembers footers, it reads some of these, too.
+        """
+        one = self.value("passages.one_of_group", PASSAGE_GROUP_ROWS)
+        footer = self.value("passages.first_of_part", PASSAGE_GROUP_ROWS) - one
+        unknown = max(0.0, 1 - NUM_CACHED_FOOTERS * passages_per_part / num_passages)
+        return NUM_ROWS_READ * (one + unknown * max(footer, 0.0))
 
 
 @dataclass(frozen=True)

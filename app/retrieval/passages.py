@@ -48,7 +48,7 @@ ROW_FILES = (
 # a round trip, and a long context takes passages from hundreds.
 _NUM_CACHED_ROW_GROUPS = 256
 _NUM_READERS = 16
-_NUM_CACHED_FOOTERS = 1024
+NUM_CACHED_FOOTERS = 1024
 
 
 def write_row_files(corpus: Folder, target: Folder) -> int:
@@ -135,7 +135,7 @@ class PassageStore:
         self._corpus = corpus
         self._groups: OrderedDict[int, pa.Table] = OrderedDict()
         self._lock = threading.Lock()
-        self._footer = lru_cache(_NUM_CACHED_FOOTERS)(lambda part: _read_footer(corpus, self._parts[part]))
+        self._footer = lru_cache(NUM_CACHED_FOOTERS)(lambda part: _read_footer(corpus, self._parts[part]))
 
     @property
     def num_rows(self) -> int:
