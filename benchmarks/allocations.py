@@ -114,5 +114,10 @@ def data_bytes() -> int:
     return _status_bytes("VmData")
 
 
+def anonymous_bytes() -> int:
+    """Resident memory that no file backs: what other processes cannot share."""
+    return _status_bytes("RssAnon")
+
+
 def _status_bytes(name: str) -> int:
     return int(_STATUS.read_text("utf-8").partition(f"{name}:")[2].split()[0]) * 1024

@@ -89,22 +89,28 @@ def job_arguments(run_dir: Path, corpus: Path, embedder: Path, base_url: str, ra
     return arguments
 
 
-def write_corpus(folder: Path, num_documents: int) -> None:
+def write_corpus(folder: Path, num_documents: int, num_words: int = WORDS_PER_DOCUMENT) -> None:
     """Documents of words drawn from real ones: no two are alike, and all split into usual tokens."""
-    sample = resources.files("app.bundled") / "data" / "public_domain_sample.jsonl.gz"
-    lines = gzip.decompress(sample.read_bytes()).splitlines()[:20]
-    words = sorted({word for line in lines for word in re.findall(r"[a-z]{2,}", json.loads(line)["text"])})
+    words = sample_words()
     folder.mkdir()
     for first in range(0, num_documents, DOCUMENTS_PER_FILE):
         numbers = range(first, min(first + DOCUMENTS_PER_FILE, num_documents))
         rows = [
-            json.dumps({"title": f"Document {number}", "text": _text(words, number)}) for number in numbers
+            json.dumps({"title": f"Document {number}", "text": _text(words, number, num_words)})
+            for number in numbers
         ]
         (folder / f"{first:08d}.jsonl").write_text("\n".join(rows), "utf-8")
 
 
-def _text(words: Sequence[str], number: int) -> str:
-    drawn = random.Random(number).choices(words, k=WORDS_PER_DOCUMENT)
+def sample_words() -> list[str]:
+    """Words of real documents, each once."""
+    sample = resources.files("app.bundled") / "data" / "public_domain_sample.jsonl.gz"
+    lines = gzip.decompress(sample.read_bytes()).splitlines()[:20]
+    return sorted({word for line in lines for word in re.findall(r"[a-z]{2,}", json.loads(line)["text"])})
+
+
+def _text(words: Sequence[str], number: int, num_words: int) -> str:
+    drawn = random.Random(number).choices(words, k=num_words)
     sentences = [" ".join(drawn[first : first + 15]).capitalize() for first in range(0, len(drawn), 15)]
     return ". ".join(sentences) + "."
 

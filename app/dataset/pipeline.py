@@ -1,6 +1,5 @@
 """The synthesis job on Ray: seeds → agent actors → results → dataset. One seed in, one row out."""
 
-import heapq
 import math
 from collections import defaultdict
 from functools import partial
@@ -19,7 +18,16 @@ from app.dataset.card import CARD_FILE
 from app.dataset.excerpts import read_examples, shorten_example
 from app.dataset.finishing import finish_dataset
 from app.dataset.publish import publish_dataset
-from app.dataset.seeds import PASSAGES, Candidate, draw_seeds, fill_part, scan_part
+from app.dataset.seeds import (
+    NO_BOUND,
+    PASSAGES,
+    Candidate,
+    LowestCandidates,
+    draw_seeds,
+    fill_part,
+    priority_bound,
+    scan_part,
+)
 from app.dataset.shards import EXAMPLES_DIR
 from app.dataset.statistics import REJECTS_DIR
 from app.indexing.tasks import Report, run_tasks
@@ -64,14 +72,11 @@ def write_seeds(config: Config, run: Run, report: Report) -> int:
     seeds = Artefact(run.dataset.folder / SEEDS)
     if not seeds.is_complete():
         corpus = run.corpus.folder
-        parts = (corpus / PASSAGES).list_names(".parquet")
-        dataset, interval_sec = config.dataset, config.progress.log_interval_sec
-        long_inputs: list[Candidate] = []
-        long_outputs: list[Candidate] = []
-        scan = partial(scan_part, corpus, config)
-        for inputs, outputs in run_tasks(parts, scan, "seeds drawn from parts", report, interval_sec):
-            long_inputs = heapq.nsmallest(dataset.num_long_input_seeds, long_inputs + inputs)
-            long_outputs = heapq.nsmallest(dataset.num_long_output_seeds, long_outputs + outputs)
+        num_passages, interval_sec = run.corpus.record()["num_passages"], config.progress.log_interval_sec
+        bound = priority_bound(config.dataset.num_long_input_seeds, num_passages)
+        long_inputs, long_outputs = _draw_candidates(config, corpus, bound, report)
+        if len(long_inputs) < min(config.dataset.num_long_input_seeds, num_passages):
+            long_inputs, long_outputs = _draw_candidates(config, corpus, NO_BOUND, report)
         by_part: dict[str, list[Seed]] = defaultdict(list)
         for drawn in draw_seeds(config, long_inputs, long_outputs):
             by_part[drawn.part].append(drawn.seed)
@@ -81,6 +86,21 @@ def write_seeds(config: Config, run: Run, report: Report) -> int:
         )
         seeds.complete({"num_seeds": num_seeds})
     return int(seeds.record()["num_seeds"])
+
+
+def _draw_candidates(
+    config: Config, corpus: Folder, bound: int, report: Report
+) -> tuple[list[Candidate], list[Candidate]]:
+    """The whole corpus's candidates for long inputs, those below `bound`, and for long outputs, by priority."""
+    parts = (corpus / PASSAGES).list_names(".parquet")
+    long_inputs = LowestCandidates(config.dataset.num_long_input_seeds)
+    long_outputs = LowestCandidates(config.dataset.num_long_output_seeds)
+    scan = partial(scan_part, corpus, config, bound=bound)
+    interval_sec = config.progress.log_interval_sec
+    for inputs, outputs in run_tasks(parts, scan, "seeds drawn from parts", report, interval_sec):
+        long_inputs.add(inputs)
+        long_outputs.add(outputs)
+    return long_inputs.lowest(), long_outputs.lowest()
 
 
 def make_results(config: Config, run: Run, num_seeds: int, report: Report) -> None:

@@ -6,6 +6,7 @@ itself, in any order, and whoever looks needs memory for the drawn ones only.
 
 import hashlib
 import heapq
+import math
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
@@ -21,6 +22,9 @@ from app.schema import SEED_SCHEMA, Kind, Seed, document_id_of, hash_text
 from app.storage import Folder
 
 DOCUMENTS, PASSAGES = "documents", "passages"
+
+NO_BOUND = 2**64
+"""Above every priority."""
 
 
 class Candidate(NamedTuple):
@@ -39,18 +43,57 @@ class DrawnSeed(NamedTuple):
     part: str
 
 
+class LowestCandidates:
+    """The `count` candidates that come first of all that are added; memory holds about twice as many."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._candidates: list[Candidate] = []
+
+    def add(self, candidates: list[Candidate]) -> None:
+        self._candidates += candidates
+        # Not each time: what is sorted must not be all that is kept for each part of the corpus.
+        if len(self._candidates) > 2 * self._count:
+            self._candidates = heapq.nsmallest(self._count, self._candidates)
+
+    def lowest(self) -> list[Candidate]:
+        """By priority; fewer than `count` if fewer were added."""
+        return heapq.nsmallest(self._count, self._candidates)
+
+
+def priority_bound(count: int, num_rows: int) -> int:
+    """Priority below which at least `count` of `num_rows` rows lie, and hardly more.
+
+    Priorities are hashes: the number below a bound is binomial. Its mean is put eight standard deviations too high, so
+    that fewer are met by one draw in 10^15.
+    """
+    mean = count + 8 * math.sqrt(count) + 64
+    return NO_BOUND if mean >= num_rows else int(NO_BOUND * (mean / num_rows))
+
+
 def lowest_candidates(
-    rows: Iterable[tuple[str, int]], part: str, run_seed: int, kind: Kind, count: int
+    rows: Iterable[tuple[str, int]], part: str, run_seed: int, kind: Kind, count: int, bound: int = NO_BOUND
 ) -> list[Candidate]:
-    """The `count` rows `(id, num_tokens)` of a part that come first in the draw."""
+    """The `count` rows `(id, num_tokens)` of a part that come first in the draw, of those below `bound`."""
     candidates = (
-        Candidate(_priority(run_seed, kind, row_id), row_id, part, num_tokens) for row_id, num_tokens in rows
+        Candidate(priority, row_id, part, num_tokens)
+        for row_id, num_tokens in rows
+        if (priority := _priority(run_seed, kind, row_id)) < bound
     )
     return heapq.nsmallest(count, candidates)
 
 
-def scan_part(corpus: Folder, config: Config, part: str) -> tuple[list[Candidate], list[Candidate]]:
-    """Candidates of one part of the corpus for long inputs and for long outputs; reads no text."""
+def scan_part(
+    corpus: Folder, config: Config, part: str, bound: int = NO_BOUND
+) -> tuple[list[Candidate], list[Candidate]]:
+    """Candidates of one part of the corpus for long inputs and for long outputs; reads no text.
+
+    Args:
+        corpus: The whole corpus's folder.
+        config: How many seeds are wanted.
+        part: File name.
+        bound: Of long inputs, those with a lower priority only: `priority_bound` of the whole corpus.
+    """
     dataset, wanted = config.dataset, config.dataset.long_output_tokens
     passages = (corpus / PASSAGES).read_table(part, columns=["passage_id", "num_tokens"])
     documents = (corpus / DOCUMENTS).read_table(part, columns=["document_id", "num_tokens"])
@@ -58,7 +101,9 @@ def scan_part(corpus: Folder, config: Config, part: str) -> tuple[list[Candidate
         (pc.field("num_tokens") >= wanted.min_tokens) & (pc.field("num_tokens") <= wanted.max_tokens)
     )
     return (
-        lowest_candidates(_pairs(passages), part, config.seed, "long_input", dataset.num_long_input_seeds),
+        lowest_candidates(
+            _pairs(passages), part, config.seed, "long_input", dataset.num_long_input_seeds, bound
+        ),
         lowest_candidates(_pairs(fitting), part, config.seed, "long_output", dataset.num_long_output_seeds),
     )
 

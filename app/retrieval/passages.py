@@ -44,11 +44,11 @@ ROW_FILES = (
     PARTS_FILE,
 )
 
-# Row groups hold about a thousand passages, 1-3 MB of text. They are read side by side: on object storage each costs
+# Row groups hold 256 passages, about half a megabyte of text. They are read side by side: on object storage each costs
 # a round trip, and a long context takes passages from hundreds.
-_NUM_CACHED_ROW_GROUPS = 64
+_NUM_CACHED_ROW_GROUPS = 256
 _NUM_READERS = 16
-_NUM_CACHED_FOOTERS = 1024
+NUM_CACHED_FOOTERS = 1024
 
 
 def write_row_files(corpus: Folder, target: Folder) -> int:
@@ -58,6 +58,7 @@ def write_row_files(corpus: Folder, target: Folder) -> int:
     ordinals: list[npt.NDArray[np.int32]] = []
     document_starts: list[Rows] = []
     titles: list[bytes] = []
+    title_bytes: list[Rows] = []
     group_starts: list[int] = []
     group_parts: list[int] = []
     num_rows = num_documents = 0
@@ -73,7 +74,10 @@ def write_row_files(corpus: Folder, target: Folder) -> int:
         num_tokens.append(table["num_tokens"].to_numpy().astype(np.int32))
         ordinals.append((num_documents + np.cumsum(is_first) - 1).astype(np.int32))
         document_starts.append(num_rows + np.flatnonzero(is_first).astype(np.int64))
-        titles += _titles(corpus, name, ids[is_first])
+        part_titles = _titles(corpus, name, ids[is_first])
+        # Joined, as an object a title would take several times its bytes.
+        titles.append(b"".join(part_titles))
+        title_bytes.append(np.fromiter(map(len, part_titles), dtype=np.int64, count=len(part_titles)))
         num_rows += len(ids)
         num_documents += int(is_first.sum())
     _save(target, NUM_TOKENS_FILE, np.concatenate(num_tokens))
@@ -81,7 +85,7 @@ def write_row_files(corpus: Folder, target: Folder) -> int:
     _save(
         target, DOCUMENT_STARTS_FILE, np.concatenate([*document_starts, np.array([num_rows], dtype=np.int64)])
     )
-    _save(target, TITLE_STARTS_FILE, np.cumsum([0, *map(len, titles)], dtype=np.int64))
+    _save(target, TITLE_STARTS_FILE, np.cumsum(np.concatenate([np.zeros(1, np.int64), *title_bytes])))
     # One byte more, as nothing can't be mapped.
     _save(target, TITLES_FILE, np.frombuffer(b"".join(titles) + b"\0", dtype=np.uint8))
     _save(target, GROUP_STARTS_FILE, np.array(group_starts, dtype=np.int64))
@@ -131,7 +135,7 @@ class PassageStore:
         self._corpus = corpus
         self._groups: OrderedDict[int, pa.Table] = OrderedDict()
         self._lock = threading.Lock()
-        self._footer = lru_cache(_NUM_CACHED_FOOTERS)(lambda part: _read_footer(corpus, self._parts[part]))
+        self._footer = lru_cache(NUM_CACHED_FOOTERS)(lambda part: _read_footer(corpus, self._parts[part]))
 
     @property
     def num_rows(self) -> int:

@@ -45,6 +45,10 @@ class RecallSample:
             block_rows = np.arange(first_row, first_row + len(block))
             block_scores = vectors @ block.T
             block_scores[rows[:, None] == block_rows] = -np.inf
+            if 0 < num_kept == scores.shape[1]:
+                # Of most blocks next to nothing is left: sorting whole ones takes far longer than comparing them.
+                is_better = (block_scores > scores[:, -1:]).any(axis=0)
+                block_scores, block_rows = block_scores[:, is_better], block_rows[is_better]
             scores = np.concatenate([scores, block_scores], axis=1)
             neighbours = np.concatenate([neighbours, np.broadcast_to(block_rows, block_scores.shape)], axis=1)
             best = np.lexsort((neighbours, -scores), axis=1)[:, :num_kept]

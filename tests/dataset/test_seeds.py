@@ -5,7 +5,17 @@ import pyarrow as pa
 import pytest
 
 from app.config import LengthRange
-from app.dataset.seeds import draw_length, draw_seeds, fill_part, lowest_candidates, scan_part
+from app.dataset.seeds import (
+    NO_BOUND,
+    Candidate,
+    LowestCandidates,
+    draw_length,
+    draw_seeds,
+    fill_part,
+    lowest_candidates,
+    priority_bound,
+    scan_part,
+)
 from app.recipe import load_config
 from app.schema import DOCUMENT_SCHEMA, PASSAGE_SCHEMA
 from app.storage import Folder
@@ -118,3 +128,33 @@ def test_lowest_candidates_are_those_of_the_whole():
         rows[100:], "p", 1, "long_input", 20
     )
     assert sorted(halves)[:20] == whole
+
+
+def test_gathered_candidates_are_the_lowest_of_all_however_they_come():
+    candidates = [Candidate(priority * 7919 % 1009, f"id-{priority}", "p", 1) for priority in range(1000)]
+    gathered = LowestCandidates(30)
+    for first in range(0, 1000, 40):
+        gathered.add(candidates[first : first + 40])
+        assert len(gathered._candidates) <= 60
+    assert gathered.lowest() == sorted(candidates)[:30]
+
+
+@pytest.mark.parametrize("count", [1, 20, 300])
+def test_below_the_bound_lie_as_many_as_are_wanted_and_hardly_more(count):
+    rows = [(f"id-{number}", 1) for number in range(20_000)]
+    bound = priority_bound(count, len(rows))
+    below = lowest_candidates(rows, "p", 1, "long_input", len(rows), bound)
+    assert count <= len(below) <= count + 16 * count**0.5 + 128
+    assert below[:count] == lowest_candidates(rows, "p", 1, "long_input", count)
+
+
+def test_a_small_corpus_has_no_bound():
+    assert priority_bound(100, 200) == NO_BOUND
+
+
+def test_only_long_inputs_are_bound(corpus, config):
+    inputs, outputs = scan_part(corpus, config, "part-0.parquet", bound=NO_BOUND // 2)
+    every, same_outputs = scan_part(corpus, config, "part-0.parquet")
+    assert inputs == [each for each in every if each.priority < NO_BOUND // 2]
+    assert 0 < len(inputs) < len(every)
+    assert outputs == same_outputs

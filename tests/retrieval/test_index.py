@@ -115,6 +115,18 @@ def test_recall_falls_when_rows_are_mixed_up(tmp_path, settings):
     assert RecallSample.search_exactly(shards, 50, seed=0).recall(SearchIndex(wrong, 1)) < 0.1
 
 
+@pytest.mark.parametrize("num_rows", [1, 20, 1050])
+def test_true_neighbours_are_those_of_brute_force_in_their_order(tmp_path, num_rows):
+    # Each vector stands twice, in shards far apart: equal scores come in row order.
+    vectors = np.tile(clustered(max(num_rows // 2, 1)), (2, 1))[:num_rows]
+    sample = RecallSample.search_exactly(write_shards(tmp_path, vectors), 10, seed=0)
+    scores = vectors[sample.rows] @ vectors.T
+    scores[np.arange(len(sample.rows)), sample.rows] = -np.inf
+    best = np.argsort(-scores.round(6), axis=1, kind="stable")[:, : min(32, num_rows - 1)]
+    np.testing.assert_array_equal(sample.neighbours, best)
+    np.testing.assert_allclose(sample.scores, np.take_along_axis(scores, best, axis=1), atol=1e-6)
+
+
 def test_the_recall_sample_can_be_kept(tmp_path, settings):
     index, shards = make(tmp_path, settings(index_factory="IVF16,Flat", nprobe=1), clustered(1000))
     sample = RecallSample.search_exactly(shards, 50, seed=0)

@@ -1,0 +1,219 @@
+"""The tables of docs/scale.md: what grows how, the files of a run, and what ends where."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.config import CorpusConfig, DatasetConfig, DedupConfig
+from app.corpus.repeats import DOCUMENTS_PER_TASK, plan_edge_tasks
+from app.indexing.embedding import MAX_SHARD_ROWS
+from app.planning.tables import size
+from app.progress_view import duration, short
+from app.training.stage_shards import SHARD_TOKENS
+from benchmarks.scale_sizes import Measured, RunSize, Sizes
+
+HOURS_PER_DAY = 24
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measured quantity in a table."""
+
+    label: str
+    name: str
+    """`group.name` of the slope."""
+    runs_in: str
+    sizes: tuple[float, ...]
+    """At which it is told."""
+    scale: float = 1.0
+    """Of the value: as often is it paid for."""
+
+
+def table(header: str, rows: Sequence[Sequence[str]]) -> str:
+    """Markdown; the columns of the header that begin with `>` hold numbers."""
+    names = header.split("|")
+    marks = ["---:" if name.startswith(">") else "---" for name in names]
+    lines = [[name.removeprefix(">") for name in names], marks, *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def growth_rows(measured: Measured, rows: Sequence[Row]) -> list[list[str]]:
+    """Label, sizes, exponent, a unit's cost, and what larger sizes take."""
+    return [
+        [
+            row.label,
+            row.runs_in,
+            " / ".join(number(each) for each in measured.slope(row.name).sizes),
+            f"{measured.slope(row.name).exponent:.2f}",
+            *(quantity(row.scale * measured.at(row.name, each), measured.slope(row.name).unit) for each in row.sizes),
+        ]
+        for row in rows
+    ]
+
+
+def quantity(value: float, unit: str) -> str:
+    """`3.1 GB`, `2h 05m`, `1.4 ms`."""
+    if unit == "bytes":
+        return size(value)
+    return seconds(value) if unit == "sec" else number(value)
+
+
+def seconds(value: float) -> str:
+    """CPU time, or a wait."""
+    if value < 0.1:
+        return f"{value * 1e3:.2g} ms"
+    if value < 60:
+        return f"{value:.2g} s"
+    return duration(value) if value < 2 * 86_400 else f"{value / 86_400:,.0f} days"
+
+
+def number(value: float) -> str:
+    """`812`, `14.2k`, `3.1M`, `1B`."""
+    return short(round(value)).replace(".0", "").replace("G", "B")
+
+
+def corpus_table(measured: Measured, sizes: Sizes) -> str:
+    """Documents, passages, vectors: told for ten million documents and for a billion passages."""
+    documents = (float(sizes.paper.num_documents), float(sizes.billion.num_documents))
+    passages = (float(sizes.paper.num_passages), float(sizes.billion.num_passages))
+    share = (float(DOCUMENTS_PER_TASK), float(DOCUMENTS_PER_TASK))
+    rows = [
+        Row("read documents, sketch them", "corpus.read", "tasks", documents),
+        Row("cut into passages, write", "corpus.cut", "tasks", documents),
+        Row("corpus on storage", "corpus.corpus", "", documents),
+        Row("sketches, until it is done", "corpus.sketches", "", documents),
+        Row("memory of one search for repeats", "repeats.column_memory", "a task", share),
+        Row("repeats resolved", "repeats.resolve", "**one task**", documents),
+        Row("its memory", "repeats.resolve_memory", "**one task**", documents),
+        Row("input files planned, if each holds one document", "files.plan_files", "**driver**", documents),
+        Row("its memory", "files.plan_files_memory", "**driver**", documents),
+        Row("index `IVF…,PQ64np` built", "IVF,PQ64np.build", "**one task**", passages),
+        Row("index `Flat`", "Flat.file", "a node, shared", passages),
+        Row("index `IVF…,Flat`", "IVF,Flat.file", "a node, shared", passages),
+        Row("index `IVF…,PQ64np`", "IVF,PQ64np.file", "a node, shared", passages),
+        Row("true neighbours of 50 passages", "exact.recall_sample", "**one task**", passages),
+        Row("row files written", "passages.row_files", "**one task**", passages),
+        Row("its memory", "passages.row_files_memory", "**one task**", passages),
+        Row("row files", "passages.row_files_size", "a node, shared", passages),
+        Row("a query, `Flat`", "Flat.query", "a retriever", passages),
+        Row("a query, `IVF…,Flat`", "IVF,Flat.query", "a retriever", passages),
+        Row("a query, `IVF…,PQ64np`", "IVF,PQ64np.query", "a retriever", passages),
+        Row("passages scanned for seeds", "passages.scan_for_seeds", "tasks", passages),
+    ]
+    found = growth_rows(measured, rows)
+    num_columns = len(plan_edge_tasks(1, DedupConfig()))
+    repeats = [
+        f"search for repeats, all {num_columns} hash columns",
+        "tasks",
+        " / ".join(number(each) for each in measured.slope("repeats.one_column").sizes),
+        f"{measured.slope('repeats.one_column').exponent:.2f}",
+        *(seconds(measured.repeats_sec(each, CorpusConfig.model_fields["documents_per_shard"].default)) for each in documents),
+    ]
+    names = (_run_name(sizes.paper), _run_name(sizes.billion))
+    return table(f"step or artefact|runs in|measured at|>n^|>{names[0]}|>{names[1]}", [*found[:4], repeats, *found[4:]])
+
+
+def dataset_table(measured: Measured, sizes: Sizes) -> str:
+    """Seeds, examples, calls, packed tokens: told for the paper's dataset and for a million examples."""
+    examples = (float(sizes.num_examples), 1e6)
+    one = (sizes.dataset_tokens / sizes.num_examples, 1_048_576.0)
+    tokens = (8.3e9, 1e11)
+    calls_per_row = sizes.num_calls / sizes.num_examples
+    of_calls = calls_per_row / _calls_measured(measured)
+    rows = [
+        Row("seeds drawn", "seeds.draw_seeds", "**driver**", examples),
+        Row("its memory", "seeds.seeds_memory", "**driver**", examples),
+        Row("journal of calls written", "journal.journal", "agent actors", examples, of_calls),
+        Row("journal, files", "journal.journal_files", "", examples, of_calls),
+        Row("journal, bytes", "journal.journal_size", "", examples, of_calls),
+        Row("a row's journal read", "journal.journal_of_a_row", "agent actors", examples, of_calls),
+        Row("journal deleted", "journal.delete_journal", "**driver**", examples, of_calls),
+        Row("similar instructions", "finishing.similar_instructions", "**one task**", examples),
+        Row("its memory", "finishing.similar_instructions_memory", "**one task**", examples),
+        Row("dataset finished, texts left out", "finishing.finishing", "**one task**", examples),
+    ]
+    length = [
+        Row("one example put together", "assembly.assembly", "agent actors", one),
+        Row("its memory", "assembly.assembly_memory", "agent actors", one),
+    ]
+    packing = [
+        Row("sequences of a stage planned", "packing.packing", "**driver**", tokens),
+        Row("its memory", "packing.packing_memory", "**driver**", tokens),
+    ]
+    head = "step or artefact|runs in|measured at|>n^|>"
+    return "\n\n".join(
+        [
+            table(f"{head}{sizes.num_examples:,} examples|>1M examples", growth_rows(measured, rows)),
+            table(f"{head}{number(one[0])} tokens (the mean)|>1M tokens", growth_rows(measured, length)),
+            table(f"{head}8.3B tokens|>100B tokens", growth_rows(measured, packing)),
+        ]
+    )
+
+
+def files_table(sizes: Sizes) -> str:
+    """How many files there are; every listing names them all."""
+    shard = CorpusConfig.model_fields["documents_per_shard"].default
+    rows_per_shard = DatasetConfig.model_fields["rows_per_shard"].default
+    batch = sizes.config.pipeline.rows_per_batch
+    runs = (sizes.paper, sizes.billion)
+    columns = len(plan_edge_tasks(1, DedupConfig()))
+    found: list[list[str]] = [
+        [
+            "`corpus/documents`, `passages`, `rejects`",
+            f"{shard:,} documents, each",
+            *(number(run.num_documents / shard) for run in runs),
+        ],
+        [
+            "`corpus/_scan`, until it is done",
+            f"{shard:,} documents: text, sketch, record; searches",
+            *(
+                number(3 * run.num_documents / shard + columns * -(-run.num_documents // DOCUMENTS_PER_TASK))
+                for run in runs
+            ),
+        ],
+        [
+            "`index/_vectors`, until it is done",
+            f"{MAX_SHARD_ROWS:,} passages",
+            *(number(run.num_passages / MAX_SHARD_ROWS) for run in runs),
+        ],
+        ["`index`", "fixed", "12", "12"],
+        ["`dataset/seeds`", "a part of the corpus that has one", *(number(run.num_documents / shard) for run in runs)],
+        [
+            "`dataset/_results`, `_checkpoint`, until it is done",
+            f"{batch} seeds (`pipeline.rows_per_batch`), each",
+            *[number(sizes.num_examples / batch)] * 2,
+        ],
+        ["`dataset/_calls`, until it is done", "**a call of the generator**", *[number(sizes.num_calls)] * 2],
+        ["`dataset/examples`", f"{rows_per_shard:,} examples", *[number(sizes.num_examples / rows_per_shard)] * 2],
+        ["`train/STAGE/data`", f"{number(SHARD_TOKENS)} tokens: 3", *[number(3 * 4e9 / SHARD_TOKENS)] * 2],
+    ]
+    return table(f"folder|a file for|>{_run_name(runs[0])}|>{_run_name(runs[1])}", found)
+
+
+def cost_table(sizes: Sizes) -> str:
+    """What the plan says of time and money."""
+    rows = []
+    for run in (sizes.paper, sizes.billion):
+        for name in ("corpus", "index", "synthesize"):
+            step = run.step(name)
+            assert step.machines is not None
+            assert step.seconds is not None
+            rows.append(
+                [
+                    run.name,
+                    name,
+                    step.machines.describe(),
+                    duration(step.seconds) if step.seconds < 2 * 86_400 else f"{step.seconds / 86_400:.1f} days",
+                    f"{step.gpu_hours:,.0f}" if step.gpu_hours else "",
+                    size(step.storage_bytes),
+                    f"{step.money:,.0f}" if step.money is not None else "",
+                ]
+            )
+    return table("run|step|on|>time|>GPU-hours|>storage|>money", rows)
+
+
+def _run_name(run: RunSize) -> str:
+    return f"{number(run.num_documents)} documents, {number(run.num_passages)} passages"
+
+
+def _calls_measured(measured: Measured) -> float:
+    return measured.per_unit("journal.journal_files")
