@@ -13,9 +13,9 @@ STYLE = """
   }
 }
 * { box-sizing: border-box; }
-html { -webkit-text-size-adjust: 100%; scroll-behavior: smooth; }
+html { -webkit-text-size-adjust: 100%; }
 body {
-  margin: 0 auto; padding: 1.5rem max(1rem, env(safe-area-inset-left)) 4rem; max-width: 64rem;
+  margin: 0 auto; padding: 1.5rem max(1rem, env(safe-area-inset-left)) 4rem; max-width: 74rem;
   background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, sans-serif; overflow-wrap: anywhere;
 }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .3rem; }
@@ -64,15 +64,16 @@ table {
 caption { text-align: left; font-weight: 600; padding: 0 0 .3rem; }
 caption span { position: sticky; left: 0; display: inline-block; max-width: min(60rem, calc(100vw - 2rem)); }
 th, td { padding: .25rem .7rem; text-align: left; vertical-align: top; }
-td { min-width: 3.5rem; }
+.table td { min-width: 3.5rem; }
 th { font-weight: 400; }
-th:first-child { padding-left: .2rem; }
+/* The row's name stays while the numbers are pushed along below it. */
+th:first-child { padding-left: .2rem; position: sticky; left: 0; background: var(--paper); }
 thead th { border-bottom: 2px solid var(--strong-line); vertical-align: bottom; font-weight: 600; font-size: .94em; }
 tbody tr, tfoot tr { border-bottom: 1px solid var(--line); }
 tfoot th, tfoot td { font-weight: 650; }
 .number { text-align: right; white-space: nowrap; }
 thead .number { white-space: normal; }
-td:not(.number) { min-width: 8rem; }
+.table td:not(.number) { min-width: 8rem; }
 thead button {
   all: unset; cursor: pointer; font: inherit; text-align: inherit; border-radius: 3px;
 }
@@ -85,11 +86,11 @@ thead button:focus-visible, summary:focus-visible, a:focus-visible, .table:focus
 
 .pictures { display: flex; flex-wrap: wrap; gap: 1rem; margin: 1rem 0; }
 .pictures img {
-  width: 100%; max-width: 30.5rem; height: auto; align-self: flex-start; background: #fff; border-radius: 8px;
+  width: calc(50% - .5rem); height: auto; align-self: flex-start; background: #fff; border-radius: 8px;
 }
 details { margin: .8rem 0; }
 summary { cursor: pointer; color: var(--accent); padding: .15rem 0; }
-article { background: var(--card); border-radius: 10px; padding: .9rem 1.1rem; margin: 1rem 0; }
+article { background: var(--card); border-radius: 10px; padding: .9rem 1.1rem; margin: 1rem 0; max-width: 60rem; }
 article h3 { margin: 0 0 .1rem; }
 article p { margin: .35rem 0; max-width: none; }
 footer { margin-top: 3rem; color: var(--pale); font-size: .85rem; }
@@ -102,8 +103,8 @@ footer { margin-top: 3rem; color: var(--pale); font-size: .85rem; }
   h1 { font-size: 1.4rem; }
   .headlines { grid-template-columns: repeat(2, minmax(0, 1fr)); }
   .pairs div { grid-template-columns: 1fr; gap: 0; }
-  /* The row's name stays while the numbers are pushed along below it. */
-  .table th:first-child { position: sticky; left: 0; background: var(--paper); min-width: 5.5rem; }
+  .table th:first-child { min-width: 5.5rem; }
+  .pictures img { width: 100%; }
 }
 @media print {
   :root {
@@ -118,13 +119,13 @@ footer { margin-top: 3rem; color: var(--pale); font-size: .85rem; }
   tr, img, article, dl, .table { break-inside: avoid; }
   .table { overflow: visible; }
   table { font-size: 8pt; min-width: 22rem; }
-  td, td:not(.number) { min-width: 0; }
+  .table td, .table td:not(.number) { min-width: 0; }
   th, td { padding: .15rem .35rem; }
   caption span { position: static; max-width: none; }
   thead { display: table-header-group; }
   tfoot { display: table-row-group; }
   thead button::after, th[aria-sort] button::after { content: ""; }
-  .pictures img { max-width: 48%; filter: none; padding: 0; }
+  .pictures img { width: 48%; filter: none; padding: 0; }
   details::details-content { content-visibility: visible; display: block; }
   pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: 7pt; columns: 2; }
   pre.command { columns: auto; font-size: 8.5pt; }

@@ -11,11 +11,11 @@ from eval.report.tables import Table
 
 STYLE = """
 .ls-eval {
-  color: var(--ink, #24292f); font: 16px/1.55 system-ui, sans-serif; max-width: 64rem; overflow-wrap: anywhere;
+  color: var(--ink, #24292f); font: 16px/1.55 system-ui, sans-serif; max-width: 74rem; overflow-wrap: anywhere;
 }
 .ls-eval .ls-pictures { display: flex; flex-wrap: wrap; gap: 16px; margin: 1em 0; }
 .ls-eval .ls-pictures img {
-  width: 100%; max-width: 30.5rem; height: auto; align-self: flex-start; background: #fff; border-radius: 8px;
+  width: calc(50% - 8px); height: auto; align-self: flex-start; background: #fff; border-radius: 8px;
 }
 .ls-eval .ls-table { overflow-x: auto; margin: 1.1em 0; }
 .ls-eval table {
@@ -24,21 +24,24 @@ STYLE = """
 }
 .ls-eval caption { text-align: left; font-weight: 600; padding: 0 0 .3em; }
 .ls-eval caption span { position: sticky; left: 0; display: inline-block; max-width: min(60rem, calc(100vw - 2rem)); }
-.ls-eval th, .ls-eval td { padding: .25em .7em; text-align: right; white-space: nowrap; }
+.ls-eval th, .ls-eval td { padding: .25em .5em; text-align: right; white-space: nowrap; }
 .ls-eval thead th {
   border-bottom: 2px solid var(--strong-line, #8b949e); vertical-align: bottom; font-weight: 600; font-size: .94em;
   white-space: normal;
 }
 .ls-eval tbody tr, .ls-eval tfoot tr { border-bottom: 1px solid var(--line, #d8dee4); }
-.ls-eval th:first-child { text-align: left; padding-left: .2em; }
+/* The row's name stays while the numbers are pushed along below it. */
+.ls-eval th:first-child {
+  text-align: left; padding-left: .2em; position: sticky; left: 0; background: var(--paper, #fff);
+}
 .ls-eval tbody th, .ls-eval tfoot th { font-weight: normal; }
 .ls-eval tr.ls-main th, .ls-eval tr.ls-main td { font-weight: 650; }
 .ls-eval tr.ls-more th { padding-left: 1.2em; }
-.ls-eval tr.ls-more th, .ls-eval tr.ls-more td { color: var(--pale, #5d6670); font-size: .92em; }
+.ls-eval tr.ls-more th, .ls-eval tr.ls-more td { color: var(--pale, #5d6670); font-size: .84em; }
 .ls-eval .ls-remarks { padding-left: 1.3em; max-width: 46rem; }
 @media (max-width: 40rem) {
-  /* The row's name stays while the numbers are pushed along below it. */
-  .ls-eval .ls-table th:first-child { position: sticky; left: 0; background: var(--paper, #fff); min-width: 6.5rem; }
+  .ls-eval .ls-pictures img { width: 100%; }
+  .ls-eval .ls-table th:first-child { min-width: 6.5rem; }
   .ls-eval tbody th, .ls-eval tfoot th { white-space: normal; overflow-wrap: anywhere; }
 }
 @media (prefers-color-scheme: dark) { .ls-eval .ls-pictures img { filter: brightness(.92); padding: 2px; } }
@@ -49,7 +52,7 @@ STYLE = """
   .ls-eval th, .ls-eval td { padding: .15em .35em; }
   .ls-eval tr, .ls-eval img, .ls-eval .ls-table { break-inside: avoid; }
   .ls-eval tfoot { display: table-row-group; }
-  .ls-eval .ls-pictures img { max-width: 48%; filter: none; padding: 0; }
+  .ls-eval .ls-pictures img { width: 48%; filter: none; padding: 0; }
   .ls-eval caption span { position: static; max-width: none; }
 }
 """
