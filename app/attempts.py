@@ -79,7 +79,7 @@ def attempt(run: Folder, step: str, interval_sec: float, report: Report) -> Iter
         nonlocal now
         if lines := [each.strip() for each in line.splitlines() if each.strip()]:
             with lock:
-                now = replace(now, line=lines[-1][:MAX_LINE_CHARS])
+                now = replace(now, line=_writable(lines[-1]))
         report(line)
 
     write()
@@ -91,11 +91,16 @@ def attempt(run: Folder, step: str, interval_sec: float, report: Report) -> Iter
         ended.set()
         thread.join()
         reason = " ".join(str(error).split()) or type(error).__name__
-        write(outcome="failed", line=reason[:MAX_LINE_CHARS])
+        write(outcome="failed", line=_writable(reason))
         raise
     ended.set()
     thread.join()
     write(outcome="done")
+
+
+def _writable(line: str) -> str:
+    """Shortened, and without what UTF-8 has no bytes for, such as half of a file name that is none."""
+    return line[:MAX_LINE_CHARS].encode("utf-8", "replace").decode("utf-8")
 
 
 def read_attempts(run: Folder) -> list[Attempt]:

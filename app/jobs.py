@@ -200,7 +200,22 @@ def _check_report(config: "RunConfig") -> None:
 def _report(config: "RunConfig", run: "Run", report: Report) -> None:
     from app.report.page import write_report
 
-    report(f"open      {write_report(config, run)}")
+    for each_config, each_run in reversed(_started_rounds(config, run)):
+        report(f"open      {write_report(each_config, each_run)}")
+
+
+def _started_rounds(config: "RunConfig", run: "Run") -> list[tuple["RunConfig", "Run"]]:
+    """All rounds of a bootstrap that were begun; any other run is one."""
+    from app.bootstrap.rounds import rounds_of
+    from app.config import Config
+
+    if not isinstance(config, Config):
+        return [(config, run)]
+    return [
+        (each.config, each.run)
+        for each in rounds_of(config, run)
+        if each.number == 1 or each.run.folder.exists("config.json")
+    ]
 
 
 def _check_plan(config: "RunConfig") -> None:

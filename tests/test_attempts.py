@@ -30,6 +30,12 @@ def test_a_failed_attempt_keeps_the_reason_and_fails(run):
     assert (found.outcome, found.line) == ("failed", "field: value; remedy")
 
 
+def test_a_line_that_has_no_bytes_is_kept_as_far_as_it_has(run):
+    with attempt(run, "index", 60.0, lambda line: None) as report:
+        report("file \udcff.txt")
+    assert read_attempts(run)[0].line == "file ?.txt"
+
+
 def test_one_that_works_gives_signs_of_life(run):
     with attempt(run, "index", 0.02, print) as report:
         report("half way")

@@ -45,7 +45,12 @@ def bootstrap(config: Config, run: Run, report: Report) -> None:
         if each.number > 1:
             report(f"round {each.number} of {config.bootstrap.rounds}")
             each.run.write_config(each.config)
-        _Loop(each, report).run()
+        try:
+            _Loop(each, report).run()
+        finally:
+            if each.number > 1:
+                # The first page links to all rounds.
+                write_report(config, run)
 
 
 class _Loop:

@@ -108,3 +108,18 @@ def test_the_command_takes_one_folder(arguments, capsys):
 def test_a_folder_without_a_run(tmp_path, capsys):
     assert main(["status", str(tmp_path)]) == 2
     assert capsys.readouterr().err == f"longstrap: status: {tmp_path} holds no run; give the folder of one\n"
+
+
+def test_a_report_of_no_run(tmp_path, capsys):
+    assert main(["report", "--config", "laptop", "--run_dir", str(tmp_path / "none")]) == 2
+    assert capsys.readouterr().err.startswith(f"longstrap: run_dir: {tmp_path}/none holds no run")
+
+
+def test_a_report_of_each_round_that_was_begun_the_newest_first(tmp_path, capsys):
+    rounds = ("--bootstrap.rounds", "3")
+    Run(f"{tmp_path}/run").write_config(loop_config(tmp_path, *rounds))
+    Run(f"{tmp_path}/run/round2").write_config(loop_config(tmp_path, *rounds))
+    assert main(["report", "--config", "laptop", "--run_dir", f"{tmp_path}/run", *rounds]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [f"open      {tmp_path}/run/round2/report.html", f"open      {tmp_path}/run/report.html"]
+    assert "round2/report.html" in (tmp_path / "run" / "report.html").read_text()
