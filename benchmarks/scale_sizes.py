@@ -33,6 +33,11 @@ MEMORY_SHARE = 0.8
 """Of a machine's memory that one thing may take."""
 
 
+def num_hash_columns() -> int:
+    """Of a document's sketch, in each of which repeats are searched for."""
+    return len(plan_edge_tasks(1, DedupConfig()))
+
+
 @dataclass(frozen=True)
 class RunSize:
     """A run that is planned."""
@@ -40,6 +45,7 @@ class RunSize:
     name: str
     num_documents: int
     num_passages: int
+    config: Config
     plan: Plan
 
     def step(self, name: str) -> PlannedStep:
@@ -77,12 +83,13 @@ class Measured:
 
         Each task reads its column of all sketches, and looks at its share of what it has read.
         """
-        num_columns = len(plan_edge_tasks(1, DedupConfig()))
         num_shares = math.ceil(num_documents / DOCUMENTS_PER_TASK)
         whole = self.per_unit("repeats.one_column")
         read = max(0.0, (SHARES * self.per_unit("repeats.eighth_of_column") - whole) / (SHARES - 1))
         files = self.per_unit("repeats.column_of_files") * num_documents / documents_per_shard
-        return num_columns * (num_shares * (read * num_documents + files) + (whole - read) * num_documents)
+        return num_hash_columns() * (
+            num_shares * (read * num_documents + files) + (whole - read) * num_documents
+        )
 
     def value(self, name: str, size: float) -> float:
         """What was measured at one of the sizes."""
@@ -101,13 +108,13 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Sizes:
+class Runs:
     """The runs that the page speaks of."""
 
     config: Config
 
     @classmethod
-    def of_recipe(cls) -> "Sizes":
+    def of_recipe(cls) -> "Runs":
         config = load_config(RECIPE)
         assert isinstance(config, Config)
         return cls(config)
@@ -133,7 +140,11 @@ class Sizes:
         overrides += ["--retrieval.index_factory", factory]
         config = load_config(RECIPE, overrides)
         assert isinstance(config, Config)
-        return RunSize(name, num_documents, plan_corpus(config).num_passages, make_plan(config))
+        return RunSize(name, num_documents, plan_corpus(config).num_passages, config, make_plan(config))
+
+    @property
+    def documents_per_shard(self) -> int:
+        return self.config.corpus.documents_per_shard
 
     @property
     def num_examples(self) -> int:
