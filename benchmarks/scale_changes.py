@@ -1,4 +1,4 @@
-"""Where the design changes, and where it ends: sizes at which a measured cost meets a machine's limit."""
+"""Where the design changes, and where it ends: sizes at which a measured cost meets a machine's limit; and money."""
 
 import math
 
@@ -14,6 +14,7 @@ from benchmarks.scale_tables import number, seconds, table
 ENGINES = (1, 8, 32, 128)
 PASSAGES = 1e9
 HNSW_FROM = 1e8
+MILLION = 1_048_576
 
 
 def changes_table(measured: Measured, runs: Runs) -> str:
@@ -42,12 +43,13 @@ def engines_table(runs: Runs) -> str:
 
 def _whole_to_inverted(measured: Measured, runs: Runs) -> list[str]:
     rate, passages = runs.queries_per_sec, runs.paper.num_passages
+    times = [seconds(measured.query_sec(kind, passages)) for kind in ("Flat", "IVF,Flat", "IVF,PQ64np")]
     return [
-        "`Flat` → `IVF…,Flat`",
-        f"{number(1 / (rate * measured.per_unit('Flat.query')))} passages",
+        "`Flat` → `IVF…`",
+        f"{number(measured.most('Flat.query', 1 / rate))} passages",
         f"a core is busy with the {rate:.1f} queries a second of {runs.config.pipeline.max_actors} engines; at "
-        f"{number(passages)} passages a query takes {seconds(measured.at('Flat.query', passages))}, with `IVF…,Flat` "
-        f"{seconds(measured.at('IVF,Flat.query', passages))}",
+        f"{number(passages)} passages a query takes {times[0]}, with `IVF…,Flat` {times[1]}, with `IVF…,PQ64np` "
+        f"{times[2]}",
     ]
 
 
@@ -79,13 +81,13 @@ def _one_node(measured: Measured, runs: Runs) -> list[str]:
 
 
 def _list_search(measured: Measured, runs: Runs) -> list[str]:
-    build, cores = measured.slope("IVF,PQ64np.build"), runs.config.plan.nodes.cpu.num_cpus
+    fill, cores = measured.slope("IVF,Flat.fill"), runs.config.plan.nodes.cpu.num_cpus
+    times = [seconds(fill.at(vectors) / cores) for vectors in (HNSW_FROM, PASSAGES)]
     return [
-        "lists found by comparing with all → `_HNSW32`, or a GPU",
-        f"about {number(HNSW_FROM)} passages",
-        f"the build grows with n^{build.exponent:.2f}: on all {cores} cores of a node "
-        f"{seconds(build.at(HNSW_FROM) / cores)} at {number(HNSW_FROM)}, {seconds(build.at(PASSAGES) / cores)} at 1B. "
-        f"`IVF131072_HNSW32,PQ64np`; with `faiss-gpu` lists are found on GPUs",
+        "lists found by comparing with all → `_HNSW32`, or GPUs",
+        f"{number(HNSW_FROM)} passages",
+        f"filling grows with n^{fill.exponent:.2f}, as there are 4 √n lists: on all {cores} cores of a node {times[0]} "
+        f"at {number(HNSW_FROM)}, {times[1]} at 1B. `IVF131072_HNSW32,PQ64np`; with `faiss-gpu` GPUs find them",
     ]
 
 
@@ -120,6 +122,30 @@ def _object_store(measured: Measured, runs: Runs) -> list[str]:
         f"what jobs hand on lies in the run's folder, which every node must see. {number(runs.num_calls)} of its files "
         f"are calls of the journal, of {call_bytes:,.0f} bytes",
     ]
+
+
+def cost_table(runs: Runs) -> str:
+    """What the plan says of time and money."""
+    rows = []
+    for run in (runs.paper, runs.billion):
+        for name in ("corpus", "index", "synthesize"):
+            step = run.step(name)
+            assert step.machines is not None
+            assert step.seconds is not None
+            rows.append(
+                [
+                    run.name,
+                    name,
+                    step.machines.describe(),
+                    duration(step.seconds)
+                    if step.seconds < 2 * 86_400
+                    else f"{step.seconds / 86_400:.1f} days",
+                    f"{step.gpu_hours:,.0f}" if step.gpu_hours else "",
+                    size(step.storage_bytes),
+                    f"{step.money:,.0f}" if step.money is not None else "",
+                ]
+            )
+    return table("run|step|on|>time|>GPU-hours|>storage|>money", rows)
 
 
 def limits(measured: Measured, runs: Runs) -> str:
@@ -159,6 +185,9 @@ What lies in one process ends where its memory does, told for {MEMORY_SHARE:.0%}
 - **A passage costs its row group**: {PASSAGE_GROUP_ROWS} passages, {size(group)},
   {seconds(measured.value("passages.one_of_group", PASSAGE_GROUP_ROWS))} are read for each one of a context. With row
   groups of 1,024 it was {seconds(measured.value("passages.one_of_group", 1024))}.
+- **A long example takes memory while it is put together**: {size(measured.at("assembly.assembly_memory", MILLION))}
+  for {MILLION:,} tokens, {size(measured.at("assembly.assembly_memory", 65_536))} for 65,536, and an agent actor may put
+  several together at once.
 - FAISS trains `PQ64` for a search that Longstrap does not use, minutes of CPU whatever the size; `PQ64np` leaves that
   out."""
 
@@ -166,4 +195,4 @@ What lies in one process ends where its memory does, told for {MEMORY_SHARE:.0%}
 def _query_sec(measured: Measured, runs: Runs, run: RunSize) -> float:
     passages_per_part = runs.documents_per_shard * run.num_passages / run.num_documents
     reading = measured.scattered_sec(run.num_passages, passages_per_part)
-    return measured.at("IVF,PQ64np.query", run.num_passages) + reading
+    return measured.query_sec("IVF,PQ64np", run.num_passages) + reading

@@ -11,10 +11,10 @@ from pathlib import Path
 from app.planning.tables import size
 from benchmarks.record import ROOT
 from benchmarks.scale import RESULT
-from benchmarks.scale_changes import changes_table, engines_table, limits
+from benchmarks.scale_changes import changes_table, cost_table, engines_table, limits
 from benchmarks.scale_index import DIM, NUM_RESULTS, WANTED_RECALL, num_lists
 from benchmarks.scale_sizes import DATASET_TOKENS, RECIPE, Measured, Runs
-from benchmarks.scale_tables import corpus_table, cost_table, dataset_table, files_table, number, seconds
+from benchmarks.scale_tables import corpus_table, dataset_table, files_table, number, seconds
 
 PAGE = ROOT / "docs" / "scale.md"
 
@@ -38,8 +38,8 @@ def render_page(result: Path = RESULT) -> str:
 What Longstrap itself does was measured on one core ({machine["cpu"]}, {measured.result["date"]}):
 `python -m benchmarks.scale` runs the project's own functions at several sizes and fits how they grow. *n^* is the
 exponent of that fit: 0 is constant, 1 linear. Seconds are CPU seconds of one process, on a local disk. The two last
-columns are **calculated** from the fit (a line; a power law where it grows faster), not measured. What GPUs do is
-planned by formulas: [plan.md](plan.md).
+columns are **calculated**, not measured: by the line through the two largest sizes; by the power law where lists are
+trained, filled and visited. What GPUs do is planned by formulas: [plan.md](plan.md).
 
 The sizes are those of `{RECIPE}.yaml`, the paper's recipe: documents of 1,034 tokens with
 {paper.num_passages / paper.num_documents:.1f} passages each, {runs.num_examples:,} examples, {number(runs.num_calls)}
@@ -51,7 +51,8 @@ calls of the generator.
 
 Vectors of {DIM} dimensions. A query asks for {NUM_RESULTS} passages, as a context of 65,536 tokens does first. Inverted
 files have about 4 √n lists; a query visits as many as recall@10 ≥ {WANTED_RECALL} takes with whole vectors:
-{_lists_visited(measured)}.
+{_lists_visited(measured)}, so about n^{measured.slope("IVF,Flat.nprobe").exponent:.2f}. Larger ones are told by the
+vectors in the visited lists.
 
 {corpus_table(measured, runs)}
 

@@ -21,6 +21,7 @@ from app.retrieval.passages import NUM_CACHED_FOOTERS
 from app.training.memory_estimate import GIB
 from benchmarks.scale import RESULT, read_slopes
 from benchmarks.scale_corpus import SHARES
+from benchmarks.scale_index import num_lists
 from benchmarks.scale_passages import NUM_ROWS_READ
 from benchmarks.scale_slopes import Slope, Slopes
 
@@ -71,12 +72,32 @@ class Measured:
 
     def per_unit(self, name: str) -> float:
         """Of one more."""
-        return self.slope(name).line[1]
+        return self.slope(name).per_unit
 
     def most(self, name: str, limit: float) -> float:
-        """Largest size at which no more than `limit` is taken: of memory, by its line."""
-        constant, per_unit = self.slope(name).line
-        return (limit - constant) / per_unit
+        """Size at which a quantity that grows by a line reaches a limit."""
+        found = self.slope(name)
+        assert found.law == "line"
+        return found.sizes[-1] + (limit - found.values[-1]) / found.per_unit
+
+    def query_sec(self, kind: str, num_vectors: float) -> float:
+        """CPU seconds of one search, at the recall of the measured ones.
+
+        An inverted file is told by the vectors of the lists that a query visits.
+        """
+        if kind == "Flat":
+            return self.at("Flat.query", num_vectors)
+        measured, lists = self.slope(f"{kind}.query"), self.slope(f"{kind}.nprobe")
+        visited = [
+            vectors * nprobe / num_lists(vectors)
+            for vectors, nprobe in zip(lists.sizes, lists.values, strict=True)
+        ]
+        by_visited = Slope("vectors visited", "sec", tuple(visited), measured.values)
+        return by_visited.at(num_vectors * self.nprobe(kind, num_vectors) / num_lists(num_vectors))
+
+    def nprobe(self, kind: str, num_vectors: float) -> float:
+        """Lists that a query visits for the recall of the measured ones."""
+        return self.at(f"{kind}.nprobe", num_vectors)
 
     def repeats_sec(self, num_documents: float, documents_per_shard: int) -> float:
         """CPU seconds of the search for repeats, all tasks together.

@@ -8,7 +8,7 @@ from app.indexing.embedding import MAX_SHARD_ROWS
 from app.planning.tables import size
 from app.progress_view import duration, short
 from app.training.stage_shards import SHARD_TOKENS
-from benchmarks.scale_index import NUM_QUERIES
+from benchmarks.scale_index import KINDS, NUM_QUERIES
 from benchmarks.scale_sizes import Measured, Runs, RunSize, num_hash_columns
 
 
@@ -87,7 +87,9 @@ def corpus_table(measured: Measured, runs: Runs) -> str:
         Row("its memory", "repeats.resolve_memory", "**one task**", documents),
         Row("input files planned, if each holds one document", "files.plan_files", "**driver**", documents),
         Row("its memory", "files.plan_files_memory", "**driver**", documents),
-        Row("index `IVF…,PQ64np` built", "IVF,PQ64np.build", "**one task**", passages),
+        Row("lists of `IVF…` trained", "IVF,Flat.train", "**one task**", passages),
+        Row("`IVF…,Flat` filled", "IVF,Flat.fill", "**one task**", passages),
+        Row("`IVF…,PQ64np` filled", "IVF,PQ64np.fill", "**one task**", passages),
         Row("index `Flat`", "Flat.file", "a node, shared", passages),
         Row("index `IVF…,Flat`", "IVF,Flat.file", "a node, shared", passages),
         Row("index `IVF…,PQ64np`", "IVF,PQ64np.file", "a node, shared", passages),
@@ -101,9 +103,6 @@ def corpus_table(measured: Measured, runs: Runs) -> str:
         Row("row files written", "passages.row_files", "**one task**", passages),
         Row("its memory", "passages.row_files_memory", "**one task**", passages),
         Row("row files", "passages.row_files_size", "a node, shared", passages),
-        Row("a query, `Flat`", "Flat.query", "a retriever", passages),
-        Row("a query, `IVF…,Flat`", "IVF,Flat.query", "a retriever", passages),
-        Row("a query, `IVF…,PQ64np`", "IVF,PQ64np.query", "a retriever", passages),
         Row("passages scanned for seeds", "passages.scan_for_seeds", "tasks", passages),
     ]
     found = growth_rows(measured, rows)
@@ -114,10 +113,23 @@ def corpus_table(measured: Measured, runs: Runs) -> str:
         f"{measured.slope('repeats.one_column').exponent:.2f}",
         *(seconds(measured.repeats_sec(each, runs.documents_per_shard)) for each in documents),
     ]
+    queries = [_query_row(measured, kind, passages) for kind in KINDS]
     names = (_run_name(runs.paper), _run_name(runs.billion))
     return table(
-        f"step or artefact|runs in|measured at|>n^|>{names[0]}|>{names[1]}", [*found[:4], repeats, *found[4:]]
+        f"step or artefact|runs in|measured at|>n^|>{names[0]}|>{names[1]}",
+        [*found[:4], repeats, *found[4:], *queries],
     )
+
+
+def _query_row(measured: Measured, kind: str, passages: tuple[float, ...]) -> list[str]:
+    slope = measured.slope(f"{kind}.query")
+    return [
+        f"a query, `{kind.replace(',', '…,')}`",
+        "a retriever",
+        " / ".join(number(each) for each in slope.sizes),
+        f"{slope.exponent:.2f}",
+        *(seconds(measured.query_sec(kind, each)) for each in passages),
+    ]
 
 
 def dataset_table(measured: Measured, runs: Runs) -> str:
@@ -205,30 +217,6 @@ def files_table(runs: Runs) -> str:
         ["`train/STAGE/data`", f"{number(SHARD_TOKENS)} tokens: 3", *[number(3 * 4e9 / SHARD_TOKENS)] * 2],
     ]
     return table(f"folder|a file for|>{_run_name(both[0])}|>{_run_name(both[1])}", found)
-
-
-def cost_table(runs: Runs) -> str:
-    """What the plan says of time and money."""
-    rows = []
-    for run in (runs.paper, runs.billion):
-        for name in ("corpus", "index", "synthesize"):
-            step = run.step(name)
-            assert step.machines is not None
-            assert step.seconds is not None
-            rows.append(
-                [
-                    run.name,
-                    name,
-                    step.machines.describe(),
-                    duration(step.seconds)
-                    if step.seconds < 2 * 86_400
-                    else f"{step.seconds / 86_400:.1f} days",
-                    f"{step.gpu_hours:,.0f}" if step.gpu_hours else "",
-                    size(step.storage_bytes),
-                    f"{step.money:,.0f}" if step.money is not None else "",
-                ]
-            )
-    return table("run|step|on|>time|>GPU-hours|>storage|>money", rows)
 
 
 def _run_name(run: RunSize) -> str:
