@@ -1,6 +1,6 @@
 """How all that the project itself does grows: seconds, bytes and files at several sizes, and the fitted exponents.
 
-python -m benchmarks.scale [--out FILE]
+python -m benchmarks.scale [--out FILE] [--again PART ...]
 
 Each part runs in a process of its own, on one thread, over the project's own functions and a local disk. What GPUs do
 is not measured: `longstrap plan` calculates it. `python -m benchmarks.scale_page` turns the result into docs/scale.md.
@@ -8,6 +8,7 @@ is not measured: `longstrap plan` calculates it. `python -m benchmarks.scale_pag
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,14 +108,14 @@ def figures_of(slopes: dict[str, Slopes]) -> dict[str, float]:
         return slopes[group][name]
 
     def per_unit(group: str, name: str) -> float:
-        return slope(group, name).line[1]
+        return slope(group, name).per_unit
 
     corpus = [slope("corpus", name) for name in ("read", "find_repeats", "cut")]
     return {
-        "corpus_documents_per_cpu_sec": 1 / sum(each.line[1] for each in corpus),
-        "corpus_tokens_per_cpu_sec": per_unit("corpus", "tokens") / sum(each.line[1] for each in corpus),
+        "corpus_documents_per_cpu_sec": 1 / sum(each.per_unit for each in corpus),
+        "corpus_tokens_per_cpu_sec": per_unit("corpus", "tokens") / sum(each.per_unit for each in corpus),
         "flat_query_sec_per_million_vectors": 1e6 * per_unit("Flat", "query"),
-        "ivf_query_exponent": slope("IVF,Flat", "query").exponent,
+        "inverted_query_exponent": slope("IVF,Flat", "query").exponent,
         "pq64_bytes_per_vector": per_unit("IVF,PQ64np", "file"),
         "read_passages_sec": slope("passages", "read_passages").values[-1],
         "assembly_sec_per_million_tokens": 1e6 * per_unit("assembly", "assembly"),
@@ -126,19 +127,23 @@ def figures_of(slopes: dict[str, Slopes]) -> dict[str, float]:
     }
 
 
-def measure(out: Path, sizes: Sizes) -> None:
-    """Measure all parts, one after the other, and write the result."""
+def measure(out: Path, parts: Sequence[str], kept: dict[str, Slopes]) -> None:
+    """Measure some parts, one after the other, and write the result.
+
+    Args:
+        out: The JSON file.
+        parts: Of `PARTS`.
+        kept: Slopes of an earlier result that are not measured again.
+    """
     machine = describe_machine()
-    slopes: dict[str, Slopes] = {}
+    slopes = dict(kept)
     with scratch_folder("lsscale") as folder:
-        for part in PARTS:
+        for part in parts:
             file = folder / f"{part}.json"
-            seconds = run_measured(
-                "benchmarks.scale", ["--part", part, "--out", str(file)], folder / f"{part}.log", _ONE_THREAD
-            )
+            arguments = ["--part", part, "--out", str(file)]
+            seconds = run_measured("benchmarks.scale", arguments, folder / f"{part}.log", _ONE_THREAD)
             slopes |= read_slopes(json.loads(file.read_text("utf-8")))
             say(f"{part}: {seconds:.0f} s")
-    noise = slopes.pop("noise")["packing"]
     figures = figures_of(slopes)
     write_result(
         out,
@@ -147,7 +152,7 @@ def measure(out: Path, sizes: Sizes) -> None:
         {"threads": 1, "seconds": "of CPU", "storage": "local disk"},
         records_of(slopes),
         {"what": "distance of the lowest from the highest of three, as a share of their mean"}
-        | {"packing": spread(noise.values)},
+        | {"packing": spread(slopes["noise"]["packing"].values)},
     )
     for name, value in figures.items():
         say(f"{name}: {value:.4g}")
@@ -171,10 +176,17 @@ def main() -> None:
     """Parse the command line and measure."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
     parser.add_argument("--out", type=Path, default=RESULT)
+    parser.add_argument("--again", nargs="+", choices=PARTS, help="parts to measure; FILE has all others")
     parser.add_argument("--part", choices=PARTS, help="measure this alone, and write its slopes alone")
     arguments = parser.parse_args()
     if arguments.part is None:
-        measure(arguments.out, Sizes())
+        parts, kept = PARTS, {}
+        if arguments.again:
+            parts, kept = (
+                arguments.again,
+                read_slopes(json.loads(arguments.out.read_text("utf-8"))["measured"]),
+            )
+        measure(arguments.out, parts, kept)
         return
     with scratch_folder("lspart") as folder:
         found = measure_part(arguments.part, folder, Sizes())

@@ -21,6 +21,7 @@ from app.retrieval.passages import NUM_CACHED_FOOTERS
 from app.training.memory_estimate import GIB
 from benchmarks.scale import RESULT, read_slopes
 from benchmarks.scale_corpus import SHARES
+from benchmarks.scale_index import num_lists
 from benchmarks.scale_passages import NUM_ROWS_READ
 from benchmarks.scale_slopes import Slope, Slopes
 
@@ -33,6 +34,11 @@ MEMORY_SHARE = 0.8
 """Of a machine's memory that one thing may take."""
 
 
+def num_hash_columns() -> int:
+    """Of a document's sketch, in each of which repeats are searched for."""
+    return len(plan_edge_tasks(1, DedupConfig()))
+
+
 @dataclass(frozen=True)
 class RunSize:
     """A run that is planned."""
@@ -40,6 +46,7 @@ class RunSize:
     name: str
     num_documents: int
     num_passages: int
+    config: Config
     plan: Plan
 
     def step(self, name: str) -> PlannedStep:
@@ -65,24 +72,45 @@ class Measured:
 
     def per_unit(self, name: str) -> float:
         """Of one more."""
-        return self.slope(name).line[1]
+        return self.slope(name).per_unit
 
     def most(self, name: str, limit: float) -> float:
-        """Largest size at which no more than `limit` is taken: of memory, by its line."""
-        constant, per_unit = self.slope(name).line
-        return (limit - constant) / per_unit
+        """Size at which a quantity that grows by a line reaches a limit."""
+        found = self.slope(name)
+        assert found.law == "line"
+        return found.sizes[-1] + (limit - found.values[-1]) / found.per_unit
+
+    def query_sec(self, kind: str, num_vectors: float) -> float:
+        """CPU seconds of one search, at the recall of the measured ones.
+
+        An inverted file is told by the vectors of the lists that a query visits.
+        """
+        if kind == "Flat":
+            return self.at("Flat.query", num_vectors)
+        measured, lists = self.slope(f"{kind}.query"), self.slope(f"{kind}.nprobe")
+        visited = [
+            vectors * nprobe / num_lists(vectors)
+            for vectors, nprobe in zip(lists.sizes, lists.values, strict=True)
+        ]
+        by_visited = Slope("vectors visited", "sec", tuple(visited), measured.values)
+        return by_visited.at(num_vectors * self.nprobe(kind, num_vectors) / num_lists(num_vectors))
+
+    def nprobe(self, kind: str, num_vectors: float) -> float:
+        """Lists that a query visits for the recall of the measured ones."""
+        return self.at(f"{kind}.nprobe", num_vectors)
 
     def repeats_sec(self, num_documents: float, documents_per_shard: int) -> float:
         """CPU seconds of the search for repeats, all tasks together.
 
         Each task reads its column of all sketches, and looks at its share of what it has read.
         """
-        num_columns = len(plan_edge_tasks(1, DedupConfig()))
         num_shares = math.ceil(num_documents / DOCUMENTS_PER_TASK)
         whole = self.per_unit("repeats.one_column")
         read = max(0.0, (SHARES * self.per_unit("repeats.eighth_of_column") - whole) / (SHARES - 1))
         files = self.per_unit("repeats.column_of_files") * num_documents / documents_per_shard
-        return num_columns * (num_shares * (read * num_documents + files) + (whole - read) * num_documents)
+        return num_hash_columns() * (
+            num_shares * (read * num_documents + files) + (whole - read) * num_documents
+        )
 
     def value(self, name: str, size: float) -> float:
         """What was measured at one of the sizes."""
@@ -101,13 +129,13 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Sizes:
+class Runs:
     """The runs that the page speaks of."""
 
     config: Config
 
     @classmethod
-    def of_recipe(cls) -> "Sizes":
+    def of_recipe(cls) -> "Runs":
         config = load_config(RECIPE)
         assert isinstance(config, Config)
         return cls(config)
@@ -133,7 +161,11 @@ class Sizes:
         overrides += ["--retrieval.index_factory", factory]
         config = load_config(RECIPE, overrides)
         assert isinstance(config, Config)
-        return RunSize(name, num_documents, plan_corpus(config).num_passages, make_plan(config))
+        return RunSize(name, num_documents, plan_corpus(config).num_passages, config, make_plan(config))
+
+    @property
+    def documents_per_shard(self) -> int:
+        return self.config.corpus.documents_per_shard
 
     @property
     def num_examples(self) -> int:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +12,10 @@ Words = npt.NDArray[np.str_]
 """That texts are drawn from."""
 
 _LEAST = {"sec": 1e-7, "share": 1e-3, "bytes": 4096}
-FASTER_THAN_LINEAR = 1.1
-"""Exponent from which a straight line would tell too little of larger sizes: the noise of measured ones is below."""
 CONSTANT = 0.1
 """Exponent up to which nothing grows, but for noise: a line would make much of that."""
+Law = Literal["line", "power"]
+"""What the algorithm is: a start and so much for each one more, or work that grows otherwise."""
 
 
 @dataclass(frozen=True)
@@ -28,43 +28,34 @@ class Slope:
     """Of the values: `sec` (of CPU, one process), `bytes`, `files`."""
     sizes: tuple[float, ...]
     values: tuple[float, ...]
+    law: Law = "line"
 
     @property
     def exponent(self) -> float:
-        """Of the power law that fits best: 0 is constant, 1 linear; 0 of one size, which tells nothing."""
-        sizes, values = self._told
+        """Of the power law that fits best: 0 is constant, 1 linear; 0 of one size, which tells nothing.
+
+        Of bytes by the two largest sizes: little ones fit into memory that was free.
+        """
+        first = -2 if self.unit == "bytes" else 0
+        sizes, values = np.array(self.sizes[first:]), np.array(self.values[first:])
         if sizes.min() == sizes.max():
             return 0.0
         return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
 
     @property
-    def line(self) -> tuple[float, float]:
-        """Constant part, and part per unit of size, of the line whose relative errors are the smallest.
-
-        Neither is negative.
-        """
-        sizes, values = self._told
-        weighted = np.column_stack([1 / values, sizes / values])
-        constant, per_unit = np.linalg.lstsq(weighted, np.ones(len(sizes)), rcond=None)[0]
-        if per_unit < 0 or self.exponent <= CONSTANT:
-            return float(values.mean()), 0.0
-        if constant < 0:
-            shares = sizes / values
-            return 0.0, float(shares.sum() / (shares @ shares))
-        return float(constant), float(per_unit)
-
-    @property
-    def _told(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Sizes and values that tell of larger ones. Of memory the two largest: little ones fit into what was free."""
-        first = -2 if self.unit == "bytes" else 0
-        return np.array(self.sizes[first:], np.float64), np.array(self.values[first:], np.float64)
+    def per_unit(self) -> float:
+        """Of one more, between the two largest sizes: what smaller ones owe to caches and starts is left out."""
+        if self.exponent <= CONSTANT:
+            return 0.0
+        return (self.values[-1] - self.values[-2]) / (self.sizes[-1] - self.sizes[-2])
 
     def at(self, size: float) -> float:
-        """At a larger size: by the line, or by the power law where that grows faster."""
-        if self.exponent > FASTER_THAN_LINEAR:
+        """At a larger size, by the law; the mean where nothing grows."""
+        if self.exponent <= CONSTANT:
+            return float(np.mean(self.values))
+        if self.law == "power":
             return float(self.values[-1] * (size / self.sizes[-1]) ** self.exponent)
-        constant, per_unit = self.line
-        return constant + per_unit * size
+        return self.values[-1] + self.per_unit * (size - self.sizes[-1])
 
     def record(self) -> dict[str, Any]:
         """JSON values, the fit with them."""
@@ -73,14 +64,16 @@ class Slope:
             "unit": self.unit,
             "sizes": list(self.sizes),
             "values": list(self.values),
+            "law": self.law,
             "exponent": self.exponent,
-            "per_unit": self.line[1],
+            "per_unit": self.per_unit,
         }
 
     @classmethod
     def of_record(cls, record: dict[str, Any]) -> "Slope":
         """What `record` gave."""
-        return cls(record["of"], record["unit"], tuple(record["sizes"]), tuple(record["values"]))
+        sizes, values = tuple(record["sizes"]), tuple(record["values"])
+        return cls(record["of"], record["unit"], sizes, values, record["law"])
 
 
 Slopes = dict[str, Slope]
@@ -91,18 +84,19 @@ class SlopeSet:
 
     def __init__(self, of: str) -> None:
         self._of = of
-        self._points: dict[tuple[str, str], list[tuple[float, float]]] = {}
+        self._points: dict[tuple[str, str, Law], list[tuple[float, float]]] = {}
 
-    def add(self, name: str, unit: str, size: float, value: float) -> None:
+    def add(self, name: str, unit: str, size: float, value: float, law: Law = "line") -> None:
         """Add one point; nothing counts as the least that can be told from it."""
-        self._points.setdefault((name, unit), []).append((size, max(value, _LEAST.get(unit, 1))))
+        points = self._points.setdefault((name, unit, law), [])
+        points.append((size, max(value, _LEAST.get(unit, 1))))
 
     def slopes(self) -> Slopes:
         """Name → slope."""
         found = {}
-        for (name, unit), points in self._points.items():
+        for (name, unit, law), points in self._points.items():
             sizes, values = zip(*points, strict=True)
-            found[name] = Slope(self._of, unit, sizes, values)
+            found[name] = Slope(self._of, unit, sizes, values, law)
         return found
 
 

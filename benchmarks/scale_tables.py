@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.config import CorpusConfig, DatasetConfig, DedupConfig
-from app.corpus.repeats import DOCUMENTS_PER_TASK, plan_edge_tasks
+from app.corpus.repeats import DOCUMENTS_PER_TASK
 from app.indexing.embedding import MAX_SHARD_ROWS
 from app.planning.tables import size
 from app.progress_view import duration, short
 from app.training.stage_shards import SHARD_TOKENS
-from benchmarks.scale_sizes import Measured, RunSize, Sizes
-
-HOURS_PER_DAY = 24
+from benchmarks.scale_index import KINDS, NUM_QUERIES
+from benchmarks.scale_sizes import Measured, Runs, RunSize, num_hash_columns
 
 
 @dataclass(frozen=True)
@@ -25,7 +23,7 @@ class Row:
     sizes: tuple[float, ...]
     """At which it is told."""
     scale: float = 1.0
-    """Of the value: as often is it paid for."""
+    """Of the value: how often it is paid for."""
 
 
 def table(header: str, rows: Sequence[Sequence[str]]) -> str:
@@ -44,7 +42,10 @@ def growth_rows(measured: Measured, rows: Sequence[Row]) -> list[list[str]]:
             row.runs_in,
             " / ".join(number(each) for each in measured.slope(row.name).sizes),
             f"{measured.slope(row.name).exponent:.2f}",
-            *(quantity(row.scale * measured.at(row.name, each), measured.slope(row.name).unit) for each in row.sizes),
+            *(
+                quantity(row.scale * measured.at(row.name, each), measured.slope(row.name).unit)
+                for each in row.sizes
+            ),
         ]
         for row in rows
     ]
@@ -71,10 +72,10 @@ def number(value: float) -> str:
     return short(round(value)).replace(".0", "").replace("G", "B")
 
 
-def corpus_table(measured: Measured, sizes: Sizes) -> str:
+def corpus_table(measured: Measured, runs: Runs) -> str:
     """Documents, passages, vectors: told for ten million documents and for a billion passages."""
-    documents = (float(sizes.paper.num_documents), float(sizes.billion.num_documents))
-    passages = (float(sizes.paper.num_passages), float(sizes.billion.num_passages))
+    documents = (float(runs.paper.num_documents), float(runs.billion.num_documents))
+    passages = (float(runs.paper.num_passages), float(runs.billion.num_passages))
     share = (float(DOCUMENTS_PER_TASK), float(DOCUMENTS_PER_TASK))
     rows = [
         Row("read documents, sketch them", "corpus.read", "tasks", documents),
@@ -86,38 +87,57 @@ def corpus_table(measured: Measured, sizes: Sizes) -> str:
         Row("its memory", "repeats.resolve_memory", "**one task**", documents),
         Row("input files planned, if each holds one document", "files.plan_files", "**driver**", documents),
         Row("its memory", "files.plan_files_memory", "**driver**", documents),
-        Row("index `IVF…,PQ64np` built", "IVF,PQ64np.build", "**one task**", passages),
+        Row("lists of `IVF…` trained", "IVF,Flat.train", "**one task**", passages),
+        Row("`IVF…,Flat` filled", "IVF,Flat.fill", "**one task**", passages),
+        Row("`IVF…,PQ64np` filled", "IVF,PQ64np.fill", "**one task**", passages),
         Row("index `Flat`", "Flat.file", "a node, shared", passages),
         Row("index `IVF…,Flat`", "IVF,Flat.file", "a node, shared", passages),
         Row("index `IVF…,PQ64np`", "IVF,PQ64np.file", "a node, shared", passages),
-        Row("true neighbours of 50 passages", "exact.recall_sample", "**one task**", passages),
+        Row(
+            "true neighbours of 200 passages",
+            "exact.recall_sample",
+            "**one task**",
+            passages,
+            200 / NUM_QUERIES,
+        ),
         Row("row files written", "passages.row_files", "**one task**", passages),
         Row("its memory", "passages.row_files_memory", "**one task**", passages),
         Row("row files", "passages.row_files_size", "a node, shared", passages),
-        Row("a query, `Flat`", "Flat.query", "a retriever", passages),
-        Row("a query, `IVF…,Flat`", "IVF,Flat.query", "a retriever", passages),
-        Row("a query, `IVF…,PQ64np`", "IVF,PQ64np.query", "a retriever", passages),
         Row("passages scanned for seeds", "passages.scan_for_seeds", "tasks", passages),
     ]
     found = growth_rows(measured, rows)
-    num_columns = len(plan_edge_tasks(1, DedupConfig()))
     repeats = [
-        f"search for repeats, all {num_columns} hash columns",
+        f"search for repeats, all {num_hash_columns()} hash columns",
         "tasks",
         " / ".join(number(each) for each in measured.slope("repeats.one_column").sizes),
         f"{measured.slope('repeats.one_column').exponent:.2f}",
-        *(seconds(measured.repeats_sec(each, CorpusConfig.model_fields["documents_per_shard"].default)) for each in documents),
+        *(seconds(measured.repeats_sec(each, runs.documents_per_shard)) for each in documents),
     ]
-    names = (_run_name(sizes.paper), _run_name(sizes.billion))
-    return table(f"step or artefact|runs in|measured at|>n^|>{names[0]}|>{names[1]}", [*found[:4], repeats, *found[4:]])
+    queries = [_query_row(measured, kind, passages) for kind in KINDS]
+    names = (_run_name(runs.paper), _run_name(runs.billion))
+    return table(
+        f"step or artefact|runs in|measured at|>n^|>{names[0]}|>{names[1]}",
+        [*found[:4], repeats, *found[4:], *queries],
+    )
 
 
-def dataset_table(measured: Measured, sizes: Sizes) -> str:
+def _query_row(measured: Measured, kind: str, passages: tuple[float, ...]) -> list[str]:
+    slope = measured.slope(f"{kind}.query")
+    return [
+        f"a query, `{kind.replace(',', '…,')}`",
+        "a retriever",
+        " / ".join(number(each) for each in slope.sizes),
+        f"{slope.exponent:.2f}",
+        *(seconds(measured.query_sec(kind, each)) for each in passages),
+    ]
+
+
+def dataset_table(measured: Measured, runs: Runs) -> str:
     """Seeds, examples, calls, packed tokens: told for the paper's dataset and for a million examples."""
-    examples = (float(sizes.num_examples), 1e6)
-    one = (sizes.dataset_tokens / sizes.num_examples, 1_048_576.0)
+    examples = (float(runs.num_examples), 1e6)
+    one = (runs.dataset_tokens / runs.num_examples, 1_048_576.0)
     tokens = (8.3e9, 1e11)
-    calls_per_row = sizes.num_calls / sizes.num_examples
+    calls_per_row = runs.num_calls / runs.num_examples
     of_calls = calls_per_row / _calls_measured(measured)
     rows = [
         Row("seeds drawn", "seeds.draw_seeds", "**driver**", examples),
@@ -142,73 +162,61 @@ def dataset_table(measured: Measured, sizes: Sizes) -> str:
     head = "step or artefact|runs in|measured at|>n^|>"
     return "\n\n".join(
         [
-            table(f"{head}{sizes.num_examples:,} examples|>1M examples", growth_rows(measured, rows)),
+            table(f"{head}{runs.num_examples:,} examples|>1M examples", growth_rows(measured, rows)),
             table(f"{head}{number(one[0])} tokens (the mean)|>1M tokens", growth_rows(measured, length)),
             table(f"{head}8.3B tokens|>100B tokens", growth_rows(measured, packing)),
         ]
     )
 
 
-def files_table(sizes: Sizes) -> str:
+def files_table(runs: Runs) -> str:
     """How many files there are; every listing names them all."""
-    shard = CorpusConfig.model_fields["documents_per_shard"].default
-    rows_per_shard = DatasetConfig.model_fields["rows_per_shard"].default
-    batch = sizes.config.pipeline.rows_per_batch
-    runs = (sizes.paper, sizes.billion)
-    columns = len(plan_edge_tasks(1, DedupConfig()))
+    shard = runs.documents_per_shard
+    rows_per_shard = runs.config.dataset.rows_per_shard
+    batch = runs.config.pipeline.rows_per_batch
+    both = (runs.paper, runs.billion)
     found: list[list[str]] = [
         [
             "`corpus/documents`, `passages`, `rejects`",
             f"{shard:,} documents, each",
-            *(number(run.num_documents / shard) for run in runs),
+            *(number(run.num_documents / shard) for run in both),
         ],
         [
             "`corpus/_scan`, until it is done",
             f"{shard:,} documents: text, sketch, record; searches",
             *(
-                number(3 * run.num_documents / shard + columns * -(-run.num_documents // DOCUMENTS_PER_TASK))
-                for run in runs
+                number(
+                    3 * run.num_documents / shard
+                    + num_hash_columns() * -(-run.num_documents // DOCUMENTS_PER_TASK)
+                )
+                for run in both
             ),
         ],
         [
             "`index/_vectors`, until it is done",
             f"{MAX_SHARD_ROWS:,} passages",
-            *(number(run.num_passages / MAX_SHARD_ROWS) for run in runs),
+            *(number(run.num_passages / MAX_SHARD_ROWS) for run in both),
         ],
         ["`index`", "fixed", "12", "12"],
-        ["`dataset/seeds`", "a part of the corpus that has one", *(number(run.num_documents / shard) for run in runs)],
+        [
+            "`dataset/seeds`",
+            "a part of the corpus that has one",
+            *(number(run.num_documents / shard) for run in both),
+        ],
         [
             "`dataset/_results`, `_checkpoint`, until it is done",
             f"{batch} seeds (`pipeline.rows_per_batch`), each",
-            *[number(sizes.num_examples / batch)] * 2,
+            *[number(runs.num_examples / batch)] * 2,
         ],
-        ["`dataset/_calls`, until it is done", "**a call of the generator**", *[number(sizes.num_calls)] * 2],
-        ["`dataset/examples`", f"{rows_per_shard:,} examples", *[number(sizes.num_examples / rows_per_shard)] * 2],
+        ["`dataset/_calls`, until it is done", "**a call of the generator**", *[number(runs.num_calls)] * 2],
+        [
+            "`dataset/examples`",
+            f"{rows_per_shard:,} examples",
+            *[number(runs.num_examples / rows_per_shard)] * 2,
+        ],
         ["`train/STAGE/data`", f"{number(SHARD_TOKENS)} tokens: 3", *[number(3 * 4e9 / SHARD_TOKENS)] * 2],
     ]
-    return table(f"folder|a file for|>{_run_name(runs[0])}|>{_run_name(runs[1])}", found)
-
-
-def cost_table(sizes: Sizes) -> str:
-    """What the plan says of time and money."""
-    rows = []
-    for run in (sizes.paper, sizes.billion):
-        for name in ("corpus", "index", "synthesize"):
-            step = run.step(name)
-            assert step.machines is not None
-            assert step.seconds is not None
-            rows.append(
-                [
-                    run.name,
-                    name,
-                    step.machines.describe(),
-                    duration(step.seconds) if step.seconds < 2 * 86_400 else f"{step.seconds / 86_400:.1f} days",
-                    f"{step.gpu_hours:,.0f}" if step.gpu_hours else "",
-                    size(step.storage_bytes),
-                    f"{step.money:,.0f}" if step.money is not None else "",
-                ]
-            )
-    return table("run|step|on|>time|>GPU-hours|>storage|>money", rows)
+    return table(f"folder|a file for|>{_run_name(both[0])}|>{_run_name(both[1])}", found)
 
 
 def _run_name(run: RunSize) -> str:
