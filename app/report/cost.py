@@ -188,7 +188,7 @@ def _training_table(facts: RunFacts, plan: Plan | None) -> Html:
                 bytes_cell(planned.limit_bytes if planned else None),
             ]
         )
-    heads = ["tokens planned", "trained on", "peak memory planned", "measured", "of"]
+    heads = ["tokens planned", "trained on", "peak memory planned", "measured", "the plan's limit"]
     return table("Training, memory of one worker", ["stage"], heads, rows)
 
 
