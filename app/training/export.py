@@ -21,7 +21,12 @@ from app.training.export_files import (
     write_tokenizer,
     write_weights,
 )
-from app.training.export_probe import Probe, logits_of_trained, logits_of_transformers
+from app.training.export_probe import (
+    Probe,
+    difference_of_logits,
+    logits_of_trained,
+    logits_of_transformers,
+)
 from app.training.leader import ask_leader, run_on_leader
 from app.training.model import LanguageModel
 from app.training.process_groups import Workers
@@ -93,8 +98,7 @@ def verify_export(model: LanguageModel, workers: Workers, folder: Folder, tolera
         model: The trained model, sharded.
         workers: All that train.
         folder: Of `export_model`.
-        tolerance: Norm of the logits' difference that is let pass, over the norm of the logits. Rounding to bfloat16
-            makes it 0.01 to 0.02; the largest logit alone may be off by ten times that.
+        tolerance: `difference_of_logits` that is let pass. Rounding to bfloat16 makes it about 0.01.
 
     Returns:
         That difference.
@@ -121,7 +125,7 @@ def verify_export(model: LanguageModel, workers: Workers, folder: Folder, tolera
         if not _same_angles(model.decoder, loaded):
             raise RuntimeError(f"{folder.uri}: its RoPE in transformers is not the one that was trained")
         expected = logits_of_transformers(loaded, probe)
-        difference = float((found - expected).norm() / expected.norm())
+        difference = difference_of_logits(found, expected)
         if not difference <= tolerance:
             raise RuntimeError(
                 f"{folder.uri}: its logits in transformers are off from the trained model's by {difference:.1e} "

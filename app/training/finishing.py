@@ -12,8 +12,8 @@ from app.training.metrics import read_records
 from app.versions import installed_versions
 
 EXPORT_TOLERANCE = {"float32": 1e-3, "bfloat16": 0.05}
-"""Norm of the difference of the export's logits from the trained model's, over the logits' norm, by the coarser of the
-two types; the weights must be the same to the bit."""
+"""How far the export's logits may be off from the trained model's (`difference_of_logits`), by the coarser of the two
+types; the weights must be the same to the bit."""
 
 
 def finish_stage(trainer: StageTrainer, history: list[dict[str, Any]]) -> dict[str, Any]:
