@@ -41,7 +41,7 @@ CODE_TRAINING = 10_000
 class Built(NamedTuple):
     """An index that is measured."""
 
-    index: SearchIndex
+    search: SearchIndex
     nprobe: int
     recall: float
 
@@ -90,7 +90,7 @@ def _measure_kind(
     found.add("own_memory", "bytes", size, anonymous_bytes() - before)
     found.add("nprobe", "lists", size, built.nprobe, "power")
     found.add("recall_at_10", "share", size, built.recall)
-    times = [cpu_sec(built.index.search, query[None], NUM_RESULTS) for query in sample.vectors]
+    times = [cpu_sec(built.search.search, query[None], NUM_RESULTS) for query in sample.vectors]
     found.add("query", "sec", size, float(np.median(times)))
     return built.nprobe
 
