@@ -49,6 +49,8 @@ class Sizes:
     input_files: tuple[int, ...] = (1_000, 4_000, 16_000)
     vectors: tuple[int, ...] = (10_000, 40_000, 160_000)
     passages: tuple[int, ...] = (8_000, 32_000, 128_000)
+    rows: tuple[int, ...] = (40_000, 160_000, 640_000)
+    """Passages without text."""
     row_groups: tuple[int, ...] = (64, 128, 256, 512, 1_024)
     part_passages: int = 56_000
     """Of a part that is read with each of `row_groups`: 20,000 documents of FineWeb-Edu."""
@@ -83,6 +85,7 @@ def measure_part(part: str, folder: Path, sizes: Sizes) -> dict[str, Slopes]:
             return scale_index.measure_indexes(folder, sizes.vectors)
         case "passages":
             found = scale_passages.measure_passages(folder, sizes.passages, words)
+            found |= scale_passages.measure_row_files(folder, sizes.rows, words)
             found |= scale_passages.measure_row_groups(folder, sizes.part_passages, words, sizes.row_groups)
         case "seeds":
             found = scale_passages.measure_seeds(sizes.seeds)

@@ -6,6 +6,8 @@ Calculates only; takes seconds. `python -m benchmarks.scale` measures.
 """
 
 import json
+import re
+import textwrap
 from pathlib import Path
 
 from app.planning.tables import size
@@ -17,6 +19,7 @@ from benchmarks.scale_sizes import DATASET_TOKENS, RECIPE, Measured, Runs
 from benchmarks.scale_tables import corpus_table, dataset_table, files_table, number, seconds
 
 PAGE = ROOT / "docs" / "scale.md"
+WIDTH = 118
 
 
 def main() -> None:
@@ -30,7 +33,7 @@ def render_page(result: Path = RESULT) -> str:
     paper, billion = runs.paper, runs.billion
     machine, figures = measured.result["machine"], measured.result["figures"]
     mean_tokens = runs.dataset_tokens / runs.num_examples
-    return f"""\
+    return wrap(f"""\
 <!-- Written by `python -m benchmarks.scale_page` out of benchmarks/results/scale.json; a test compares it. -->
 
 # From a laptop to ten million documents and a billion passages
@@ -38,8 +41,8 @@ def render_page(result: Path = RESULT) -> str:
 What Longstrap itself does was measured on one core ({machine["cpu"]}, {measured.result["date"]}):
 `python -m benchmarks.scale` runs the project's own functions at several sizes and fits how they grow. *n^* is the
 exponent of that fit: 0 is constant, 1 linear. Seconds are CPU seconds of one process, on a local disk. The two last
-columns are **calculated**, not measured: by the line through the two largest sizes; by the power law where lists are
-trained, filled and visited. What GPUs do is planned by formulas: [plan.md](plan.md).
+columns are **calculated**, not measured: by the line through the two largest sizes; by n √n where vectors are
+compared with √n lists. What GPUs do is planned by formulas: [plan.md](plan.md).
 
 The sizes are those of `{RECIPE}.yaml`, the paper's recipe: documents of 1,034 tokens with
 {paper.num_passages / paper.num_documents:.1f} passages each, {runs.num_examples:,} examples, {number(runs.num_calls)}
@@ -67,7 +70,7 @@ job took {_driver_memory()} with a corpus of {_driver_documents()} documents
 {dataset_table(measured, runs)}
 
 A mean example of {mean_tokens:,.0f} tokens is put together in {seconds(measured.at("assembly.assembly", mean_tokens))},
-beside the minutes that an engine writes for it.
+beside {seconds(runs.engine_sec)} of an engine's time.
 
 ### Files of a run
 
@@ -87,8 +90,8 @@ GPU of the recipe's `generate_gpu` nodes):
 
 ## What it costs
 
-By the plan, at the recipe's example prices. Index of 1B passages: `{billion.config.retrieval.index_factory}`. Training
-does not depend on the corpus: {_training(runs)}.
+By the plan, at the recipe's example prices (USD). Index of 1B passages:
+`{billion.config.retrieval.index_factory}`. Training does not depend on the corpus: {_training(runs)}.
 
 {cost_table(runs)}
 
@@ -109,7 +112,28 @@ on words drawn at random; the plan counts with {number(runs.config.plan.corpus_t
   `index/index.json`) and refuses one below `retrieval.min_recall`.
 - Ray's own work with many tasks: a job has as many as its corpus has parts,
   {number(billion.num_documents / runs.documents_per_shard)} at a billion passages.
-"""
+""")
+
+
+def wrap(page: str) -> str:
+    """Paragraphs and points of a Markdown page in lines of equal length; numbers have other widths than their names."""
+    blocks = []
+    for block in page.strip().split("\n\n"):
+        if block.startswith(("|", "#", "<")):
+            blocks.append(block)
+            continue
+        points = re.split(r"\n(?=- )", block)
+        blocks.append("\n".join(_fill(point, "  " if point.startswith("- ") else "") for point in points))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _fill(text: str, indent: str) -> str:
+    # What is code stays on one line.
+    words = re.sub(r"`[^`]+`", lambda code: code[0].replace(" ", "\0"), " ".join(text.split()))
+    filled = textwrap.fill(
+        words, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+    return filled.replace("\0", " ")
 
 
 def _lists_visited(measured: Measured) -> str:

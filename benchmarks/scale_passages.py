@@ -29,8 +29,7 @@ from benchmarks.scale_slopes import Slopes, SlopeSet, Words, cpu_sec
 PASSAGE_CHARS = 2_100
 """Of 512 tokens."""
 PASSAGES_PER_DOCUMENT = 4
-DOCUMENTS_PER_PART = 20_000
-"""As `corpus.documents_per_shard` has it."""
+DOCUMENTS_PER_PART = 2_000
 POOL_CHARS = 4_000_000
 NUM_ROWS_READ = 128
 """Passages of a context of 65,536 tokens."""
@@ -39,21 +38,30 @@ NUM_GROUPS_READ = 32
 
 
 def measure_passages(folder: Path, sizes: Sequence[int], words: Words) -> Slopes:
-    """Row files, the store that reads passages through them, and the scan for seeds, by the number of passages."""
+    """Passages out of the store, and the scan for seeds, by the number of passages."""
     found = SlopeSet("passages")
     for size in sizes:
         corpus, target = Folder(str(folder / f"passages-{size}")), Folder(str(folder / f"rows-{size}"))
         write_passages(corpus, size, words, PASSAGE_GROUP_ROWS)
-        before = reset_resident_peak()
-        found.add("row_files", "sec", size, cpu_sec(write_row_files, corpus, target))
-        found.add("row_files_memory", "bytes", size, resident_peak_bytes() - before)
-        found.add(
-            "row_files_size", "bytes", size, sum(Path(target.file(name)).stat().st_size for name in ROW_FILES)
-        )
+        write_row_files(corpus, target)
         found.add("read_passages", "sec", size, read_sec(corpus, target))
         config = _config_of_seeds(size // 10)
         bound = priority_bound(config.dataset.num_long_input_seeds, size)
         found.add("scan_for_seeds", "sec", size, cpu_sec(_scan, corpus, config, bound))
+    return found.slopes()
+
+
+def measure_row_files(folder: Path, sizes: Sequence[int], words: Words) -> Slopes:
+    """The arrays beside an index, of passages whose text is left out: it is not read for them."""
+    found = SlopeSet("passages")
+    for size in sizes:
+        corpus, target = Folder(str(folder / f"bare-{size}")), Folder(str(folder / f"bare-rows-{size}"))
+        write_passages(corpus, size, words, PASSAGE_GROUP_ROWS, passage_chars=0)
+        before = reset_resident_peak()
+        found.add("row_files", "sec", size, cpu_sec(write_row_files, corpus, target))
+        found.add("row_files_memory", "bytes", size, resident_peak_bytes() - before)
+        files_bytes = sum(Path(target.file(name)).stat().st_size for name in ROW_FILES)
+        found.add("row_files_size", "bytes", size, files_bytes)
     return found.slopes()
 
 
@@ -62,7 +70,7 @@ def measure_row_groups(folder: Path, num_passages: int, words: Words, sizes: Seq
     found = SlopeSet("passages of a row group")
     for size in sizes:
         corpus, target = Folder(str(folder / f"groups-{size}")), Folder(str(folder / f"group-rows-{size}"))
-        write_passages(corpus, num_passages, words, size)
+        write_passages(corpus, num_passages, words, size, documents_per_part=num_passages)
         write_row_files(corpus, target)
         first, others = [], []
         for _ in range(NUM_READS):
@@ -88,28 +96,35 @@ def measure_seeds(sizes: Sequence[int]) -> Slopes:
     return found.slopes()
 
 
-def write_passages(corpus: Folder, num_passages: int, words: Words, row_group_rows: int) -> None:
+def write_passages(
+    corpus: Folder,
+    num_passages: int,
+    words: Words,
+    row_group_rows: int,
+    documents_per_part: int = DOCUMENTS_PER_PART,
+    passage_chars: int = PASSAGE_CHARS,
+) -> None:
     """Documents of a few passages each, cut out of a pool of words."""
     random = np.random.default_rng(0)
     pool = " ".join(random.choice(words, POOL_CHARS // 8).tolist())
     num_documents = num_passages // PASSAGES_PER_DOCUMENT
-    for first in range(0, num_documents, DOCUMENTS_PER_PART):
+    for first in range(0, num_documents, documents_per_part):
         part = f"part-{first:09d}.parquet"
         with (
             open_shard(corpus / DOCUMENTS, part, DOCUMENT_SCHEMA, DOCUMENT_GROUP_ROWS) as documents,
             open_shard(corpus / PASSAGES, part, PASSAGE_SCHEMA, row_group_rows) as passages,
         ):
-            for number in range(first, min(first + DOCUMENTS_PER_PART, num_documents)):
+            for number in range(first, min(first + documents_per_part, num_documents)):
                 document_id = f"{number:016x}"
                 # A document's own text is not read here.
                 documents.add(
                     document_id, "", f"Document number {number} of a collection", "file", number, 2048
                 )
                 for index, start in enumerate(
-                    random.integers(len(pool) - PASSAGE_CHARS, size=PASSAGES_PER_DOCUMENT)
+                    random.integers(len(pool) - passage_chars, size=PASSAGES_PER_DOCUMENT)
                 ):
-                    span = (index * PASSAGE_CHARS, (index + 1) * PASSAGE_CHARS, 512)
-                    text = pool[start : start + PASSAGE_CHARS]
+                    span = (index * passage_chars, (index + 1) * passage_chars, 512)
+                    text = pool[start : start + passage_chars]
                     passages.add(passage_id_of(document_id, index), document_id, *span, text)
 
 

@@ -168,6 +168,12 @@ class Runs:
         return self.config.corpus.documents_per_shard
 
     @property
+    def stage_tokens(self) -> list[int]:
+        """Of each stage of the training."""
+        assert self.config.train is not None
+        return [stage.total_steps * stage.batch_tokens for stage in self.config.train.stages]
+
+    @property
     def num_examples(self) -> int:
         dataset = self.config.dataset
         return dataset.num_long_input_seeds + dataset.num_long_output_seeds
@@ -194,11 +200,17 @@ class Runs:
         return self.num_examples / seconds
 
     @property
-    def engine_days(self) -> float:
-        """Days of one engine for as many tokens as the paper's long data has."""
+    def engine_sec(self) -> float:
+        """Of one engine for a mean example."""
         seconds = self.paper.step("synthesize").seconds
         assert seconds
-        return self.config.pipeline.max_actors * seconds / 86_400 * DATASET_TOKENS / self.dataset_tokens
+        return self.config.pipeline.max_actors * seconds / self.num_examples
+
+    @property
+    def engine_days(self) -> float:
+        """Of one engine for as many tokens as the paper's long data has."""
+        examples = DATASET_TOKENS / self.dataset_tokens * self.num_examples
+        return examples * self.engine_sec / 86_400
 
     def node_bytes(self, node_type: str) -> float:
         """What one thing may take of a machine of a type."""

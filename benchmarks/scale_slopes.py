@@ -14,8 +14,8 @@ Words = npt.NDArray[np.str_]
 _LEAST = {"sec": 1e-7, "share": 1e-3, "bytes": 4096}
 CONSTANT = 0.1
 """Exponent up to which nothing grows, but for noise: a line would make much of that."""
-Law = Literal["line", "power"]
-"""What the algorithm is: a start and so much for each one more, or work that grows otherwise."""
+Law = Literal["line", "n√n", "power"]
+"""What the algorithm is: a start and so much for each one more; each compared with √n others; or as it was measured."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,14 @@ class Slope:
         return (self.values[-1] - self.values[-2]) / (self.sizes[-1] - self.sizes[-2])
 
     def at(self, size: float) -> float:
-        """At a larger size, by the law; the mean where nothing grows."""
+        """Between the measured sizes, or at a larger one by the law; the mean where nothing grows."""
+        if size <= self.sizes[-1]:
+            return float(np.interp(size, self.sizes, self.values))
         if self.exponent <= CONSTANT:
             return float(np.mean(self.values))
-        if self.law == "power":
-            return float(self.values[-1] * (size / self.sizes[-1]) ** self.exponent)
+        if self.law != "line":
+            exponent = 1.5 if self.law == "n√n" else self.exponent
+            return float(self.values[-1] * (size / self.sizes[-1]) ** exponent)
         return self.values[-1] + self.per_unit * (size - self.sizes[-1])
 
     def record(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from app.corpus.repeats import DOCUMENTS_PER_TASK
 from app.indexing.embedding import MAX_SHARD_ROWS
 from app.planning.tables import size
 from app.progress_view import duration, short
+from app.retrieval.passages import ROW_FILES
 from app.training.stage_shards import SHARD_TOKENS
 from benchmarks.scale_index import KINDS, NUM_QUERIES
 from benchmarks.scale_sizes import Measured, Runs, RunSize, num_hash_columns
@@ -87,9 +88,8 @@ def corpus_table(measured: Measured, runs: Runs) -> str:
         Row("its memory", "repeats.resolve_memory", "**one task**", documents),
         Row("input files planned, if each holds one document", "files.plan_files", "**driver**", documents),
         Row("its memory", "files.plan_files_memory", "**driver**", documents),
-        Row("lists of `IVF…` trained", "IVF,Flat.train", "**one task**", passages),
-        Row("`IVF…,Flat` filled", "IVF,Flat.fill", "**one task**", passages),
-        Row("`IVF…,PQ64np` filled", "IVF,PQ64np.fill", "**one task**", passages),
+        Row("lists of `IVF…` trained, 39 vectors each", "IVF,Flat.train", "**one task**", passages),
+        Row("`IVF…,Flat` filled: each vector's list found", "IVF,Flat.fill", "**one task**", passages),
         Row("index `Flat`", "Flat.file", "a node, shared", passages),
         Row("index `IVF…,Flat`", "IVF,Flat.file", "a node, shared", passages),
         Row("index `IVF…,PQ64np`", "IVF,PQ64np.file", "a node, shared", passages),
@@ -136,7 +136,7 @@ def dataset_table(measured: Measured, runs: Runs) -> str:
     """Seeds, examples, calls, packed tokens: told for the paper's dataset and for a million examples."""
     examples = (float(runs.num_examples), 1e6)
     one = (runs.dataset_tokens / runs.num_examples, 1_048_576.0)
-    tokens = (8.3e9, 1e11)
+    tokens = (float(sum(runs.stage_tokens)), 1e11)
     calls_per_row = runs.num_calls / runs.num_examples
     of_calls = calls_per_row / _calls_measured(measured)
     rows = [
@@ -164,7 +164,7 @@ def dataset_table(measured: Measured, runs: Runs) -> str:
         [
             table(f"{head}{runs.num_examples:,} examples|>1M examples", growth_rows(measured, rows)),
             table(f"{head}{number(one[0])} tokens (the mean)|>1M tokens", growth_rows(measured, length)),
-            table(f"{head}8.3B tokens|>100B tokens", growth_rows(measured, packing)),
+            table(f"{head}{number(tokens[0])} tokens|>100B tokens", growth_rows(measured, packing)),
         ]
     )
 
@@ -174,7 +174,7 @@ def files_table(runs: Runs) -> str:
     shard = runs.documents_per_shard
     rows_per_shard = runs.config.dataset.rows_per_shard
     batch = runs.config.pipeline.rows_per_batch
-    both = (runs.paper, runs.billion)
+    both, stage_tokens = (runs.paper, runs.billion), runs.stage_tokens
     found: list[list[str]] = [
         [
             "`corpus/documents`, `passages`, `rejects`",
@@ -197,7 +197,7 @@ def files_table(runs: Runs) -> str:
             f"{MAX_SHARD_ROWS:,} passages",
             *(number(run.num_passages / MAX_SHARD_ROWS) for run in both),
         ],
-        ["`index`", "fixed", "12", "12"],
+        ["`index`", "itself, rows, records", *[str(len(ROW_FILES) + 4)] * 2],
         [
             "`dataset/seeds`",
             "a part of the corpus that has one",
@@ -214,7 +214,11 @@ def files_table(runs: Runs) -> str:
             f"{rows_per_shard:,} examples",
             *[number(runs.num_examples / rows_per_shard)] * 2,
         ],
-        ["`train/STAGE/data`", f"{number(SHARD_TOKENS)} tokens: 3", *[number(3 * 4e9 / SHARD_TOKENS)] * 2],
+        [
+            "`train/STAGE/data`",
+            f"{number(SHARD_TOKENS)} tokens: 3",
+            *[number(3 * stage_tokens[0] / SHARD_TOKENS)] * 2,
+        ],
     ]
     return table(f"folder|a file for|>{_run_name(both[0])}|>{_run_name(both[1])}", found)
 

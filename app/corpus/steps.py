@@ -29,7 +29,7 @@ DOCUMENT_GROUP_ROWS = 128
 """Small, so that a single document can be fetched without reading many."""
 PASSAGE_GROUP_ROWS = 256
 """A retriever reads a row group for each passage of a context, as a large corpus has hardly two of one query together:
-of 1,024 rows it takes four times as long, of 64 the part a fifth more bytes and its footer longer (docs/scale.md)."""
+of 1,024 rows it takes more than twice as long; of 64 a part has a fifth more bytes, and a footer that takes longer."""
 _REJECT_GROUP_ROWS = 16_384
 
 

@@ -14,6 +14,7 @@ TINY = Sizes(
     input_files=(4, 8),
     vectors=(600, 1_200),
     passages=(64, 128),
+    rows=(64, 128),
     row_groups=(8, 32),
     part_passages=64,
     seeds=(20, 40),
