@@ -64,7 +64,8 @@ def test_a_groups_first_sample_is_answered_before_the_others_are_asked(tmp_path)
         else:
             assert 0 in answered
         answered.append(body["prompt"][0])
-        return Answer()
+        # Long enough for the others to come meanwhile.
+        return Answer(delay_sec=0.3)
 
     with CompletionsDouble(script) as endpoint:
         ask_all(endpoint, Folder(str(tmp_path)), samples(8, group="g"), num_concurrent=4)
