@@ -47,12 +47,12 @@ def run_job(verb: str, config: "RunConfig") -> None:
         return
 
     # Slow imports wait until the settings have passed.
-    from app.run import Run
+    from app.run import CONFIG_FILE, Run
 
     run = Run(config.run_dir)
     with _connected(config) if job.needs_ray(config) else nullcontext():
         # What the run was started with, until the settings are known to be accepted: a refused start changes nothing.
-        if not run.folder.exists("config.json"):
+        if not run.folder.exists(CONFIG_FILE):
             run.write_config(config)
         with _recorded(verb, config, run) as report:
             job.work(config, run, report)
@@ -208,13 +208,14 @@ def _started_rounds(config: "RunConfig", run: "Run") -> list[tuple["RunConfig", 
     """All rounds of a bootstrap that were begun; any other run is one."""
     from app.bootstrap.rounds import rounds_of
     from app.config import Config
+    from app.run import CONFIG_FILE
 
     if not isinstance(config, Config):
         return [(config, run)]
     return [
         (each.config, each.run)
         for each in rounds_of(config, run)
-        if each.number == 1 or each.run.folder.exists("config.json")
+        if each.number == 1 or each.run.folder.exists(CONFIG_FILE)
     ]
 
 

@@ -12,6 +12,7 @@ from app.config import RunConfig
 from app.storage import Folder
 from app.versions import installed_versions
 
+CONFIG_FILE, REPORT_FILE = "config.json", "report.html"
 SETTINGS_FILE = "settings.json"
 COMPLETE_FILE = "_complete.json"
 EXPORT_DIR = "export"
@@ -81,9 +82,20 @@ class Run:
 
     def write_config(self, config: RunConfig) -> None:
         """Record what this job was started with."""
-        self.folder.write_json(
-            "config.json", {"config": config.model_dump(), "versions": installed_versions()}
-        )
+        self.folder.write_json(CONFIG_FILE, {"config": config.model_dump(), "versions": installed_versions()})
+
+
+def round_folder(loop: Folder, number: int) -> Folder:
+    """Folder of a round of a bootstrap, counted from 1: the first is the loop's own."""
+    return loop if number == 1 else loop / f"round{number}"
+
+
+def later_rounds(loop: Folder) -> list[Folder]:
+    """Folders of the rounds after the first that were begun."""
+    found: list[Folder] = []
+    while (folder := round_folder(loop, len(found) + 2)).exists(CONFIG_FILE):
+        found.append(folder)
+    return found
 
 
 def differences(was: Any, now: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:

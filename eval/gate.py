@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.config import RunConfig, StageConfig, identity
+from app.gate_scores import points_lost, verdicts
 from app.run import Run
 from app.serving.sources import stage_of
 from eval.evaluation import Evaluation
@@ -141,26 +142,23 @@ def describe_gate(stage: str, record: dict[str, Any]) -> str:
     if niah := record["niah"]:
         parts.append(f"needles at {niah['length_tokens']:,} tokens {niah['percent']:.1f} %")
     if short := record["short"]:
-        lost = short["base_percent"] - short["percent"]
-        parts.append(f"short tasks {short['percent']:.1f} %, {lost:+.1f} points lost")
+        parts.append(f"short tasks {short['percent']:.1f} %, {points_lost(record):+.1f} points lost")
     return f"gate {stage}: {'; '.join(parts)}"
 
 
 def refusal_of(config: RunConfig, stage: str, record: dict[str, Any]) -> str | None:
     """Why the chain must not go on behind this stage; None: it may."""
-    thresholds = config.bootstrap.gate
-    niah, short = record["niah"], record["short"]
-    least, most = thresholds.min_niah_percent, thresholds.max_short_points_lost
+    gate, niah, short = config.bootstrap.gate, record["niah"], record["short"]
+    kept = verdicts(gate, record)
     remedy = "change the threshold and the same command goes on, or the stage in another run_dir"
-    if least is not None and niah and niah["percent"] < least:
+    if kept.get("min_niah_percent") is False:
         return (
             f"bootstrap.gate.min_niah_percent: stage {stage} finds {niah['percent']:.1f} % of the needles at "
-            f"{niah['length_tokens']:,} tokens, less than {least:g}; {remedy}"
+            f"{niah['length_tokens']:,} tokens, less than {gate.min_niah_percent:g}; {remedy}"
         )
-    if most is not None and short and short["base_percent"] - short["percent"] > most:
+    if kept.get("max_short_points_lost") is False:
         return (
-            f"bootstrap.gate.max_short_points_lost: stage {stage} loses "
-            f"{short['base_percent'] - short['percent']:.1f} points of short tasks against {short['base']}, more "
-            f"than {most:g}; {remedy}"
+            f"bootstrap.gate.max_short_points_lost: stage {stage} loses {points_lost(record):.1f} points of short "
+            f"tasks against {short['base']}, more than {gate.max_short_points_lost:g}; {remedy}"
         )
     return None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from app.config import Config, VllmConfig
 from app.recipe import with_settings
-from app.run import EXPORT_DIR, Run
+from app.run import EXPORT_DIR, Run, round_folder
 from app.storage import Folder
 
 SHARED_SECTIONS = ("corpus", "retrieval")
@@ -76,7 +76,7 @@ def later_config(config: Config, folder: Folder, number: int, before: Run) -> Co
     model, revision = config.trained_model
     export = before.stage(config.train.stages[-1].name).folder / EXPORT_DIR
     own = {
-        "run_dir": (folder / f"round{number}").uri,
+        "run_dir": round_folder(folder, number).uri,
         "train.model": model,
         "train.revision": revision,
         "generator.model": export.uri,

@@ -4,10 +4,9 @@ from typing import Any
 
 from app.attempts import Attempt, read_attempts
 from app.progress_view import duration
-from app.run import ASKED_FILE, Run
+from app.run import ASKED_FILE, CONFIG_FILE, REPORT_FILE, Run, later_rounds
 from app.storage import Folder
 
-REPORT_FILE, CONFIG_FILE = "report.html", "config.json"
 NAME_CHARS = 14
 
 
@@ -22,7 +21,7 @@ def describe_status(run_dir: str, now_sec: float) -> str:
         ValueError: there is no run.
     """
     folder = require_run("status", run_dir)
-    rounds = [folder, *_later_rounds(folder)]
+    rounds = [folder, *later_rounds(folder)]
     blocks = []
     for number, each in enumerate(rounds, 1):
         title = f"{each.uri}" if len(rounds) == 1 else f"{each.uri}, round {number}"
@@ -49,13 +48,6 @@ def require_run(field: str, run_dir: str) -> Folder:
     if not is_run:
         raise ValueError(f"{field}: {folder.uri} holds no run; give the folder of one")
     return folder
-
-
-def _later_rounds(folder: Folder) -> list[Folder]:
-    found: list[Folder] = []
-    while (later := folder / f"round{len(found) + 2}").exists(CONFIG_FILE):
-        found.append(later)
-    return found
 
 
 def _steps(folder: Folder, now_sec: float, is_first: bool) -> list[str]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from app.config import GateConfig
+from app.gate_scores import needles_found, points_lost, verdicts
 from app.report.html import Content, Html, decimal_cell, element, missing, section, table
 from app.report.reading import RunFacts
 
@@ -31,32 +32,12 @@ def render_gates(gate: GateConfig, facts: RunFacts) -> Html:
     return section("gates", TITLE, table("Gates, in percent", ["stage", "gate"], heads, rows))
 
 
-def points_lost(measured: dict[str, Any]) -> float | None:
-    """Of the short tasks' mean, against the model before the training; None where either is not known."""
-    short = measured.get("short")
-    if not short or short["base_percent"] is None or short["percent"] is None:
-        return None
-    return float(short["base_percent"] - short["percent"])
-
-
-def needles_found(measured: dict[str, Any]) -> float | None:
-    """In percent; None where that is not known."""
-    niah = measured.get("niah")
-    return None if not niah or niah["percent"] is None else float(niah["percent"])
-
-
 def is_passed(measured: dict[str, Any], gate: GateConfig) -> bool | None:
     """Whether a stage reached every threshold; None where there is none, or what it is for was not measured."""
-    verdicts = []
-    if gate.min_niah_percent is not None:
-        found = needles_found(measured)
-        verdicts.append(None if found is None else found >= gate.min_niah_percent)
-    if gate.max_short_points_lost is not None:
-        lost = points_lost(measured)
-        verdicts.append(None if lost is None else lost <= gate.max_short_points_lost)
-    if False in verdicts:
+    found = list(verdicts(gate, measured).values())
+    if False in found:
         return False
-    return None if None in verdicts or not verdicts else True
+    return None if None in found or not found else True
 
 
 def _row(stage: str, measured: dict[str, Any], gate: GateConfig) -> list[Content]:

@@ -14,7 +14,7 @@ from app.report.gates import render_gates
 from app.report.html import Html, element, joined, missing, section
 from app.report.made import TITLE as MADE
 from app.report.made import render_made
-from app.report.reading import REPORT_FILE, RunFacts, read_facts
+from app.report.reading import RunFacts, read_facts
 from app.report.repeat import TITLE as REPEAT
 from app.report.repeat import render_repeat
 from app.report.script import SCRIPT, script_source
@@ -22,7 +22,7 @@ from app.report.style import STYLE
 from app.report.summary import render_summary
 from app.report.trained import TITLE as TRAINED
 from app.report.trained import render_trained
-from app.run import Run
+from app.run import REPORT_FILE, Run
 
 CONTEXT = "How long the context now is"
 CONTENTS = {

@@ -15,12 +15,10 @@ from app.dataset.excerpts import Excerpt, excerpt_example, read_examples
 from app.dataset.pictures import DEPTHS_PICTURE, LENGTHS_PICTURE
 from app.dataset.statistics import REJECTS_DIR, STATISTICS_FILE
 from app.planning.models import find_max_tokens
-from app.run import COMPLETE_FILE, Artefact, Run
+from app.run import COMPLETE_FILE, CONFIG_FILE, REPORT_FILE, Artefact, Run, later_rounds
 from app.storage import Folder
 from app.training.metrics import read_records
 
-REPORT_FILE = "report.html"
-CONFIG_FILE = "config.json"
 TOKENS_DIR = "train/_tokens"
 EVALUATION_DIR = "eval"
 EVALUATION_SECTION = "section.html"
@@ -111,7 +109,9 @@ def read_facts(config: RunConfig, run: Run) -> RunFacts:
         num_bytes=_sizes(folder, stages),
         fingerprints=dict(_fingerprints(run, stages)),
         versions=recorded.get("versions", {}),
-        later_rounds=_later_rounds(folder),
+        later_rounds={
+            each.path.rpartition("/")[2]: each.exists(REPORT_FILE) for each in later_rounds(folder)
+        },
     )
 
 
@@ -197,10 +197,3 @@ def _fingerprints(run: Run, stages: list[TrainedStage]) -> Iterator[tuple[str, s
     for stage in stages:
         if plan := _read_json(run.stage(stage.name).folder / "data", "plan.json"):
             yield f"train/{stage.name}/data/plan.json", plan["fingerprint"]
-
-
-def _later_rounds(run: Folder) -> dict[str, bool]:
-    found: dict[str, bool] = {}
-    while run.exists(name := f"round{len(found) + 2}"):
-        found[name] = (run / name).exists(REPORT_FILE)
-    return found

@@ -3,7 +3,6 @@
 import csv
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from io import StringIO
 
 import pytest
@@ -19,28 +18,7 @@ from eval.report.section import render_section
 from eval.report.tables import Table
 from eval.report.terminal import print_report
 from eval.report.writing import write_report
-
-VOID = ("img",)
-
-
-class Reader(HTMLParser):
-    """Checks that tags close as they open, and keeps attributes and text."""
-
-    def __init__(self):
-        super().__init__()
-        self.open, self.seen, self.attributes, self.text = [], [], [], ""
-
-    def handle_starttag(self, tag, attrs):
-        self.seen.append(tag)
-        self.attributes += attrs
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
+from tests.html_reader import Reader
 
 
 def read_html(text):

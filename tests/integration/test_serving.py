@@ -182,11 +182,13 @@ def test_metrics_need_the_key_and_count_requests_and_engines(served):
 def test_a_client_that_goes_stops_its_request(served, client):
     stream = client.completions.create(model="base", prompt="Once", max_tokens=1500, stream=True)
     next(iter(stream))
+    in_flight = 'longstrap_requests_in_flight{model="base"} '
+    assert f"{in_flight}1.0" in served.get("/metrics", headers=served.headers).text
     stream.close()
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         text = served.get("/metrics", headers=served.headers).text
-        if 'longstrap_requests_in_flight{model="base"} 0.0' in text:
+        if f"{in_flight}0.0" in text:
             return
         time.sleep(0.5)
     raise AssertionError("the request goes on without its client")

@@ -2,7 +2,8 @@ import pytest
 from report_runs import gate_record
 
 from app.config import GateConfig
-from app.report.gates import is_passed, needles_found, points_lost, render_gates
+from app.gate_scores import needles_found, points_lost
+from app.report.gates import is_passed, render_gates
 from app.report.reading import RunFacts
 
 

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import json
 import re
-from html.parser import HTMLParser
 
 import pytest
 from report_runs import ATTACK, gate_record, make_config, make_run
@@ -12,31 +11,7 @@ from report_runs import ATTACK, gate_record, make_config, make_run
 from app.config import RunConfig
 from app.report.page import CONTENTS, write_report
 from app.run import Run
-
-VOID = ("img", "meta", "link")
-
-
-class Reader(HTMLParser):
-    """Checks that tags close as they open, and keeps tags, attributes and text."""
-
-    def __init__(self):
-        super().__init__()
-        self.open, self.seen, self.attributes, self.text, self.scripts = [], [], [], "", []
-
-    def handle_starttag(self, tag, attrs):
-        self.seen.append(tag)
-        self.attributes += attrs
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open[-1:] == ["script"]:
-            self.scripts.append(data)
-        elif self.open[-1:] != ["style"]:
-            self.text += data
+from tests.html_reader import Reader
 
 
 def read_page(config, run):
@@ -192,8 +167,9 @@ def test_halves_of_surrogate_pairs_do_not_stop_it(tmp_path):
 
 def test_later_rounds_are_linked_to(tmp_path):
     config, run = make_run(tmp_path)
+    for name in ("round2", "round3"):
+        (run.folder / name).write_bytes("config.json", b"{}")
     (run.folder / "round2").write_bytes("report.html", b"x")
-    (run.folder / "round3").write_bytes("config.json", b"{}")
     page = read_page(config, run)
     links = [value for name, value in page.attributes if name == "href"]
     assert "round2/report.html" in links
