@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from app.agent.llm import Generator, LlmCall, LlmError, LlmReply
+from app.agent.llm import FIRST_PRIORITY, Generator, LlmCall, LlmError, LlmReply
 from app.agent.parsing import MalformedReplyError
 
 Parsed = TypeVar("Parsed")
@@ -25,14 +25,18 @@ class StepFailedError(Exception):
 async def ask(
     generate: Generator, call: LlmCall, parse: Callable[[LlmReply], Parsed], max_attempts: int
 ) -> Parsed:
-    """Answer of one call, parsed; each further attempt samples with another seed.
+    """Answer of one call, parsed; each further attempt samples with another seed, and before calls asked first.
 
     Raises:
         StepFailedError: no attempt gave a usable reply; carries the last one's reason.
     """
     failure = StepFailedError(call.step, "no attempt")
     for attempt in range(max_attempts):
-        attempted = replace(call, random_seed=(call.random_seed + attempt * _SEED_STRIDE) % _SEED_LIMIT)
+        attempted = replace(
+            call,
+            random_seed=(call.random_seed + attempt * _SEED_STRIDE) % _SEED_LIMIT,
+            priority=FIRST_PRIORITY if attempt else call.priority,
+        )
         try:
             reply = await generate(attempted)
         except LlmError as error:

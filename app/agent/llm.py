@@ -7,6 +7,10 @@ from typing import Any, Protocol
 
 from app.schema import Message
 
+FIRST_PRIORITY, FILLING_PRIORITY = 0, 1
+"""Calls that a row waits for alone, and those that it asks side by side with many others. The latter are most of the
+work and fill the engine meanwhile; put last, they leave few chains of calls for the end of a run."""
+
 
 @dataclass(frozen=True, slots=True)
 class LlmCall:
@@ -22,11 +26,14 @@ class LlmCall:
     """First words of the reply, given to the model as already said; the reply's text holds them too."""
     json_schema: dict[str, Any] | None = None
     """When given, the text is JSON of this schema."""
+    priority: int = FIRST_PRIORITY
+    """The lower, the sooner; changes nothing about the answer."""
 
     @property
     def key(self) -> str:
         """Content hash: two calls with one key have the same answer."""
-        text = json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+        asked = {name: value for name, value in asdict(self).items() if name != "priority"}
+        text = json.dumps(asked, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import openai
 
 from app.agent.llm import EngineDeadError, LlmCall, LlmError, LlmReply
+from app.agent.slots import PrioritySlots
 from app.config import OpenAiConfig, read_secret
 
 
@@ -21,7 +22,7 @@ class OpenAiGenerator:
                 f"with any value where the endpoint asks for none"
             )
         self._config = config
-        self._slots = asyncio.Semaphore(config.max_concurrent_calls)
+        self._slots = PrioritySlots(config.max_concurrent_calls)
         self._client = openai.AsyncOpenAI(
             base_url=config.base_url,
             api_key=key,
@@ -49,7 +50,7 @@ class OpenAiGenerator:
             last = messages[-1]
             ask = f'{last["content"]}\n\nBegin with "{call.opening}".'
             messages[-1] = {"role": last["role"], "content": ask}
-        async with self._slots:
+        async with self._slots.hold(call.priority):
             try:
                 # The limit holds for a try with all its retries: the client alone would wait for it in each of them.
                 completion = await asyncio.wait_for(

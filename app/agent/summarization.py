@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 
 from app.agent.asking import StepFailedError, ask
-from app.agent.llm import Generator, LlmCall, LlmReply
+from app.agent.llm import FILLING_PRIORITY, FIRST_PRIORITY, Generator, LlmCall, LlmReply
 from app.agent.parsing import content_words, parse_summary
 from app.agent.prompts import number_notes, summary_messages
 from app.config import AgentConfig, GeneratorSection
@@ -39,18 +39,22 @@ async def summarize(
         StepFailedError: nothing was relevant, or the notes do not fit after `agent.max_summary_rounds`.
     """
 
-    async def note_on(excerpt: str, index: int) -> str | None:
+    async def note_on(excerpt: str, index: int, priority: int) -> str | None:
         call = LlmCall(
             step="summary",
             messages=summary_messages(instruction, excerpt),
             max_output_tokens=agent.summary_tokens,
             random_seed=(random_seed + index) % 2**31,
+            priority=priority,
         )
         return await ask(generate, call, _parse, generator.max_attempts)
 
     chunks = [chunk for document in documents for chunk in split_chunks(document, agent.chunk_tokens)]
     texts = await asyncio.gather(
-        *(note_on("".join(passage.text for passage in chunk), index) for index, chunk in enumerate(chunks))
+        *(
+            note_on("".join(passage.text for passage in chunk), index, FILLING_PRIORITY)
+            for index, chunk in enumerate(chunks)
+        )
     )
     notes = [
         Note(text, supporting_passages(text, chunk))
@@ -64,7 +68,7 @@ async def summarize(
         bundles = bundle_notes(notes, tokenizer, agent.chunk_tokens)
         texts = await asyncio.gather(
             *(
-                note_on("\n\n".join(note.text for note in bundle), num_calls + index)
+                note_on("\n\n".join(note.text for note in bundle), num_calls + index, FIRST_PRIORITY)
                 for index, bundle in enumerate(bundles)
             )
         )

@@ -6,13 +6,9 @@ import uuid
 from typing import Any
 
 from app.agent.llm import EngineDeadError, LlmCall, LlmError, LlmReply
+from app.agent.slots import PrioritySlots
 from app.config import VllmConfig
 from app.models import resolve_model
-
-FIRST_PRIORITY, FILLING_PRIORITY = 0, 1
-FILLING_STEP = "summary"
-"""Summaries are most of the work, short and side by side. All other calls go before them: each row's chain of steps,
-retries included, is under way while there are summaries to fill the engine with, and few calls are left for the end."""
 
 
 class VllmGenerator:
@@ -20,7 +16,7 @@ class VllmGenerator:
 
     def __init__(self, config: VllmConfig) -> None:
         self._config = config
-        self._slots = asyncio.Semaphore(config.max_concurrent_calls)
+        self._slots = PrioritySlots(config.max_concurrent_calls)
         self._starting = asyncio.Lock()
         self._engine: Any = None
         self._num_deaths = 0
@@ -42,7 +38,7 @@ class VllmGenerator:
         from vllm.v1.engine.exceptions import EngineDeadError as VllmEngineDeadError
         from vllm.v1.engine.exceptions import EngineGenerateError
 
-        async with self._slots:
+        async with self._slots.hold(call.priority):
             while True:
                 engine = await self._running_engine()
                 try:
@@ -105,9 +101,8 @@ class VllmGenerator:
             add_special_tokens=False,
         )
         final = None
-        priority = FILLING_PRIORITY if call.step == FILLING_STEP else FIRST_PRIORITY
         async for output in engine.generate(
-            {"prompt_token_ids": prompt}, params, uuid.uuid4().hex, priority=priority
+            {"prompt_token_ids": prompt}, params, uuid.uuid4().hex, priority=call.priority
         ):
             final = output
         assert final is not None

@@ -1,9 +1,10 @@
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from app.agent.asking import StepFailedError, ask
-from app.agent.llm import LlmCall, LlmError
+from app.agent.llm import FILLING_PRIORITY, FIRST_PRIORITY, LlmCall, LlmError
 from app.agent.parsing import MalformedReplyError
 
 CALL = LlmCall("answer", ({"role": "user", "content": "hi"},), max_output_tokens=8, random_seed=2**31 - 1)
@@ -35,3 +36,10 @@ def test_other_errors_are_nobodys_to_swallow(scripted):
     generate = scripted({"answer": [RuntimeError("engine gone")]})
     with pytest.raises(RuntimeError, match="engine gone"):
         asyncio.run(ask(generate, CALL, parse, max_attempts=3))
+
+
+def test_what_is_asked_again_goes_before_what_fills_the_engine(scripted):
+    generate = scripted({"answer": ["bad", "good"]})
+    asyncio.run(ask(generate, replace(CALL, priority=FILLING_PRIORITY), parse, max_attempts=2))
+    assert [call.priority for call in generate.calls] == [FILLING_PRIORITY, FIRST_PRIORITY]
+    assert generate.calls[0].key == CALL.key

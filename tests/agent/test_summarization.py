@@ -3,6 +3,7 @@ import asyncio
 import pytest
 
 from app.agent.asking import StepFailedError
+from app.agent.llm import FILLING_PRIORITY, FIRST_PRIORITY
 from app.agent.summarization import Note, bundle_notes, split_chunks, summarize, supporting_passages
 from app.config import AgentConfig, VllmConfig
 
@@ -47,6 +48,7 @@ def test_summaries_that_do_not_fit_are_summarised_again(scripted, documents, tok
     notes = run(generate, documents, tokenizer, max_notes_tokens=10)
     assert [note.text for note in notes] == ["All in one.", "All in one."]
     assert len(generate.calls) == 5
+    assert [call.priority for call in generate.calls] == [FILLING_PRIORITY] * 3 + [FIRST_PRIORITY] * 2
     sources = {name.split(":")[0] for note in notes for name in note.passage_ids}
     assert sources == {"whales", "ports", "sqlite"}, "a merged note rests on all that its parts rested on"
 
