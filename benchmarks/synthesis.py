@@ -7,8 +7,8 @@ through a bare engine all at once, through chained `ray.data.llm` processors, an
 from the moment the engines are up to the last answer. A result that is to be kept wants `--repeats 2`: without it no
 noise is known.
 
-Without `--engine-core` the four engines of the chained processors spread over all cores while the job's one engine
-keeps to its one thread. With it all engines of a variant share one core, as they would share one GPU.
+With `--engine-core` all engines of a variant compute on that core, and nothing else does, as with one GPU. Without it
+they share all cores with their hosts' processes, and the four engines of the chained processors with each other.
 """
 
 import argparse
@@ -22,8 +22,8 @@ from typing import Any
 
 from benchmarks.driver_memory import measure_driver_memory
 from benchmarks.record import ROOT, describe_machine, run_measured, say, scratch_folder, spread, write_result
+from benchmarks.reserved_core import reserved_core
 from benchmarks.synthesis_calls import (
-    THREADS_BIND,
     Work,
     engine_ready_at,
     prefix_cache_share,
@@ -83,16 +83,13 @@ class Measurement:
     Args:
         folder: Takes corpora, runs and logs.
         num_rows: Seeds of the measured job.
-        engine_core: Core that all engines compute on; None leaves it to the system.
     """
 
-    def __init__(self, folder: Path, num_rows: int, engine_core: int | None) -> None:
+    def __init__(self, folder: Path, num_rows: int) -> None:
         self._folder = folder
         self._num_rows = num_rows
         # Ray starts its workers, and so their engines, at a lower priority than a bare engine has.
         self._environment = {"RAY_worker_niceness": "0"}
-        if engine_core is not None:
-            self._environment[THREADS_BIND] = str(engine_core)
         self._sources = folder / "sources.jsonl"
         self._ray_temp_dir = str(folder / "ray")
 
@@ -156,13 +153,14 @@ class Measurement:
 def measure(arguments: argparse.Namespace, folder: Path) -> None:
     """Measure everything and write the result."""
     machine = describe_machine()
-    measurement = Measurement(folder, arguments.rows, arguments.engine_core)
+    measurement = Measurement(folder, arguments.rows)
     measurement.prepare()
-    pairs = [
-        measurement.pair(number, arguments.sequential_rows if number == 1 else 0)
-        for number in range(1, arguments.repeats + 1)
-    ]
-    chained = measurement.chained(pairs[0])
+    with reserved_core(arguments.engine_core):
+        pairs = [
+            measurement.pair(number, arguments.sequential_rows if number == 1 else 0)
+            for number in range(1, arguments.repeats + 1)
+        ]
+        chained = measurement.chained(pairs[0])
     memory = measurement.driver_memory(arguments.documents)
 
     job_rate = sum(pair.job.tokens_per_sec for pair in pairs) / len(pairs)
@@ -215,7 +213,7 @@ def main() -> None:
     parser.add_argument(
         "--documents", type=int, default=1000, help="documents of the 1x corpus of the memory part"
     )
-    parser.add_argument("--engine-core", type=int, help="core that all engines of a variant share")
+    parser.add_argument("--engine-core", type=int, help="core for a variant's engines alone")
     parser.add_argument("--out", type=Path, default=RESULT)
     arguments = parser.parse_args()
     with scratch_folder("lsb") as folder:

@@ -14,8 +14,6 @@ from app.models import resolve_model
 STEPS = ("instruction", "summary", "selection", "answer")
 """Of a long-input row, in their order."""
 
-THREADS_BIND = "VLLM_CPU_OMP_THREADS_BIND"
-"""Where vLLM's CPU engine looks for its threads' cores."""
 _LEAST_ENGINE_START_SEC = 3.0
 
 

@@ -9,7 +9,6 @@ a row's retries side by side, all engines up before the first row moves.
 import argparse
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -25,7 +24,6 @@ from app.config import Config, VllmConfig
 from app.models import resolve_model
 from benchmarks.synthesis_calls import (
     STEPS,
-    THREADS_BIND,
     RecordedCall,
     Work,
     group_rows,
@@ -104,7 +102,7 @@ def make_processor(config: Config) -> Callable[[ray.data.Dataset], ray.data.Data
     generator = config.generator
     assert isinstance(generator, VllmConfig)
     environment = {
-        THREADS_BIND: os.environ.get(THREADS_BIND, "nobind"),
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         "OMP_NUM_THREADS": str(generator.cpu_threads),
         "VLLM_CPU_KVCACHE_SPACE": str(KV_CACHE_GIB),
         "VLLM_LOGGING_LEVEL": "WARNING",
