@@ -1,5 +1,6 @@
 """`longstrap VERB --config RECIPE [--section.field VALUE ...]`: runs a job here, or submits it."""
 
+import os
 import re
 import sys
 import time
@@ -58,10 +59,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         if text := _asked_for(arguments):
-            print(text)
+            _show(text)
             return 0
         if arguments[0] == "status":
-            print(_status(arguments[1:]))
+            _show(_status(arguments[1:]))
             return 0
         return _run(parse_command(arguments))
     except Exception as error:
@@ -118,7 +119,7 @@ def _run(command: Command) -> int:
     if command.verb == "config":
         import yaml
 
-        print(yaml.safe_dump(config.model_dump(), sort_keys=False, allow_unicode=True), end="")
+        _show(yaml.safe_dump(config.model_dump(), sort_keys=False, allow_unicode=True).rstrip("\n"))
         return 0
     if command.address:
         from app.submission import submit
@@ -129,6 +130,15 @@ def _run(command: Command) -> int:
 
     run_job(command.verb, config)
     return 0
+
+
+def _show(text: str) -> None:
+    """Print all of what was asked for, or as much as its reader takes: `head` goes when it has enough."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # Python flushes once more at its end, into the same pipe otherwise.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _asked_for(arguments: list[str]) -> str | None:

@@ -1,5 +1,6 @@
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,15 @@ def test_help_starts_without_heavy_imports():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_reader_that_has_enough_is_no_fault():
+    reading, writing = os.pipe()
+    os.close(reading)
+    program = "import sys; from app.cli import main; sys.exit(main(['--help']))"
+    with os.fdopen(writing) as pipe:
+        done = subprocess.run([sys.executable, "-c", program], stdout=pipe, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_config_prints_yaml_that_is_a_recipe_itself(tmp_path, capsys):
