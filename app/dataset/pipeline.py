@@ -1,6 +1,5 @@
 """The synthesis job on Ray: seeds → agent actors → results → dataset. One seed in, one row out."""
 
-import math
 from collections import defaultdict
 from functools import partial
 from itertools import islice
@@ -123,12 +122,11 @@ def make_results(config: Config, run: Run, num_seeds: int, report: Report) -> No
     )
     try:
         seeds = ray.data.read_parquet(
-            (folder / SEEDS).path,
-            filesystem=folder.filesystem,
-            file_extensions=["parquet"],
-            # Small blocks: a block is what an actor takes, what is committed, and what a crash can lose.
-            override_num_blocks=math.ceil(num_seeds / pipeline.rows_per_batch),
+            (folder / SEEDS).path, filesystem=folder.filesystem, file_extensions=["parquet"]
         )
+        # A block is what an actor takes, what is committed, and what a crash can lose; those that are read are as
+        # large as memory allows, whatever `override_num_blocks` says.
+        seeds = seeds.repartition(target_num_rows_per_block=pipeline.rows_per_batch)
         results = seeds.map_batches(
             AgentActor,
             fn_constructor_args=(config, folder / CALLS, RetrieverPool(retrievers), progress),

@@ -7,6 +7,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from app.dataset.pipeline import CHECKPOINT, count_committed
+from app.storage import Folder
 from tests.integration.endpoint_double import EndpointDouble
 from tests.integration.synthesis_runs import (
     NUM_LONG_INPUTS,
@@ -65,6 +67,7 @@ def test_killed_driver_resumes_with_the_same_ids_and_repeats_no_finished_call(in
         finished_texts = journaled(run)
         served_before = list(endpoint.served)
         assert not (run / "dataset" / "_complete.json").exists()
+        assert 0 < count_committed(Folder(str(run / "dataset" / CHECKPOINT))) < NUM_SEEDS
         run_to_end("synthesize", recipe)
         served_after = endpoint.served[len(served_before) :]
     examples, rejects = dataset_ids(run)
