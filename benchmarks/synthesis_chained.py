@@ -37,7 +37,8 @@ Row = dict[str, Any]
 
 KV_CACHE_GIB = 1
 """Of each engine: room for the 32 sequences that run at once, and four engines' worth still fits a laptop."""
-BATCHES_IN_FLIGHT = 8
+ROWS_PER_BATCH, BATCHES_IN_FLIGHT = 8, 8
+"""Of each engine: batches so small that rows stream on, and twice as many calls as it has sequences."""
 _START_TIMEOUT_SEC = 600
 _NUM_CPUS = 8
 
@@ -118,8 +119,7 @@ def make_processor(config: Config) -> Callable[[ray.data.Dataset], ray.data.Data
             "distributed_executor_backend": "uni",
             **generator.engine_args,
         },
-        # As small as the job's, so that rows stream on; enough of them in flight to fill the engine.
-        batch_size=config.pipeline.rows_per_batch,
+        batch_size=ROWS_PER_BATCH,
         max_concurrent_batches=BATCHES_IN_FLIGHT,
         runtime_env={"env_vars": environment},
         placement_group_config={"bundles": [{"CPU": 1, "GPU": 0}]},
@@ -135,7 +135,7 @@ def make_processor(config: Config) -> Callable[[ray.data.Dataset], ray.data.Data
 
 def chain_steps(config: Config, rows: list[Row]) -> ray.data.Dataset:
     """The workflow: four processors, one after the other."""
-    dataset = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // config.pipeline.rows_per_batch))
+    dataset = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // ROWS_PER_BATCH))
     for step in STEPS:
         dataset = dataset.flat_map(lambda row, step=step: spread_step(row, step))
         dataset = make_processor(config)(dataset)
