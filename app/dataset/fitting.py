@@ -16,6 +16,8 @@ from app.schema import Draft, Evidence, Message, Reject
 from app.tokens import Tokenizer
 
 MAX_ROUNDS = 6
+SLACKS_TOKENS = (0, 1, 2, 4, 8, 16)
+"""How much shorter the plans are that are filled up by whole counts when no round has met the target."""
 MAX_STEPS = 4
 NUM_NEIGHBOURS = 6
 """Cuts tried on both sides of the best guess before an elision is used."""
@@ -90,6 +92,8 @@ class ContextFitter:
                 if fitted:
                     return fitted
             budget_tokens += missing_tokens
+        if fitted := self._fill_up(budget_tokens):
+            return fitted
         return self._reject("no exact cut", f"{num_tokens} of {target_tokens} tokens")
 
     def _settle(self, kept: list[int], missing_tokens: int, may_elide: bool) -> Layout | None:
@@ -125,6 +129,28 @@ class ContextFitter:
             elision = find_elision(partial(count, cut), wanted_tokens)
             if elision is not None:
                 return self._lay_out(moved(cut), rank, elision)
+        return None
+
+    def _fill_up(self, budget_tokens: int) -> Fitted | None:
+        """The last resort where a tokenizer counts a document otherwise in the whole than in its surroundings: plans a
+        little too short, each document's end in turn filled up, and the whole counted for every try.
+        """
+        target_tokens = self._draft.seed.target_tokens
+        for slack_tokens in SLACKS_TOKENS:
+            kept = self._trimmer.plan(budget_tokens - slack_tokens)
+            if kept is None:
+                return None
+
+            def count(rank: int, elision: str, kept: list[int] = kept) -> int:
+                layout = self._lay_out(kept, rank, elision)
+                return self._tokenizer.count_chat(chat(layout.text, self._draft.answer))
+
+            if count(-1, "") > target_tokens:
+                continue
+            for rank in self._trimmer.stretches(kept):
+                elision = find_elision(partial(count, rank), target_tokens)
+                if elision is not None:
+                    return self._measure(self._lay_out(kept, rank, elision))[1]
         return None
 
     def _lay_out(self, kept: list[int], elided_rank: int = -1, elision: str = "") -> Layout:

@@ -194,6 +194,19 @@ def test_any_target_is_met_exactly_with_any_text(tokenizer, data):
     )
 
 
+@pytest.mark.parametrize("tokenizer", ["smollm2"], indirect=True)
+def test_documents_that_count_otherwise_in_the_whole_are_filled_up(tokenizer):
+    texts = {
+        "": [":00\x80Àఀ", "00", "0000000", prose(30, 134), prose(30, 1683)],
+        "0": [prose(30, 3349), "00\U00040000", "00000", prose(30, 134), "\x80"],
+        "00\U00040000": ["000ఀఀఀఀ\n0"],
+    }
+    documents = [make_document(f"d{i}", texts[title], tokenizer, title) for i, title in enumerate(texts)]
+    instruction, answer = ":000000000000\x80\x80\x80¤\U00040000", "000000\x80¶À÷\u0e80𐀀"
+    for target in range(400, 423):
+        check_exact(Draft(make_seed(target), instruction, answer, documents, ["d0:00000"]), tokenizer)
+
+
 @pytest.mark.parametrize("num_documents", [2, 10])
 def test_all_targets_in_a_row_are_met(byte_level, num_documents):
     for target in range(600, 640):
