@@ -1,6 +1,7 @@
 """The synthesis job on Ray: seeds → agent actors → results → dataset. One seed in, one row out."""
 
 from collections import defaultdict
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -11,7 +12,7 @@ from ray.data import ActorPoolStrategy, DataContext
 from ray.data.checkpoint import CheckpointConfig
 
 from app.agent.prompts import PROMPT_VERSION
-from app.config import Config, identity, read_secret
+from app.config import Config, PipelineConfig, identity, read_secret
 from app.dataset.agent_actor import AgentActor
 from app.dataset.card import CARD_FILE
 from app.dataset.excerpts import read_examples, shorten_example
@@ -113,44 +114,55 @@ def make_results(config: Config, run: Run, num_seeds: int, report: Report) -> No
     pipeline = config.pipeline
     retrievers = start_retrievers(config, run)
     progress = start_progress_actor(run.folder.path.rpartition("/")[2], num_seeds, num_done)
-    context = DataContext.get_current()
-    context.checkpoint_config = CheckpointConfig(
-        id_column=ID_COLUMN,
-        checkpoint_path=(folder / CHECKPOINT).path,
-        override_filesystem=folder.filesystem,
-        delete_checkpoint_on_success=False,
-    )
     try:
-        seeds = ray.data.read_parquet(
-            (folder / SEEDS).path, filesystem=folder.filesystem, file_extensions=["parquet"]
-        )
-        # A block is what an actor takes, what is committed, and what a crash can lose; those that are read are as
-        # large as memory allows, whatever `override_num_blocks` says.
-        seeds = seeds.repartition(target_num_rows_per_block=pipeline.rows_per_batch)
-        results = seeds.map_batches(
-            AgentActor,
-            fn_constructor_args=(config, folder / CALLS, RetrieverPool(retrievers), progress),
-            batch_size=pipeline.rows_per_batch,
-            batch_format="pyarrow",
-            compute=ActorPoolStrategy(
-                min_size=pipeline.min_actors,
-                max_size=pipeline.max_actors,
-                max_concurrent_calls_per_actor=pipeline.batches_per_actor,
-                # One more waits at the actor, so that the engine is not idle between two batches.
-                max_tasks_in_flight_per_actor=pipeline.batches_per_actor + 1,
-            ),
-            num_cpus=pipeline.cpus_per_actor,
-            num_gpus=pipeline.gpus_per_actor,
-            label_selector=pipeline.node_labels,
-        )
-        with watch(progress, ProgressView(run.dataset.folder, config.progress.log_interval_sec)):
-            results.write_parquet((folder / RESULTS).path, filesystem=folder.filesystem)
+        with DataContext.current(_context(folder / CHECKPOINT, pipeline)):
+            seeds = ray.data.read_parquet(
+                (folder / SEEDS).path, filesystem=folder.filesystem, file_extensions=["parquet"]
+            )
+            # A block is what an actor takes, what is committed, and what a crash can lose; those that are read are as
+            # large as memory allows, whatever `override_num_blocks` says.
+            seeds = seeds.repartition(target_num_rows_per_block=pipeline.rows_per_batch)
+            results = seeds.map_batches(
+                AgentActor,
+                fn_constructor_args=(config, folder / CALLS, RetrieverPool(retrievers), progress),
+                batch_size=pipeline.rows_per_batch,
+                batch_format="pyarrow",
+                compute=ActorPoolStrategy(
+                    min_size=pipeline.min_actors,
+                    max_size=pipeline.max_actors,
+                    max_concurrent_calls_per_actor=pipeline.batches_per_actor,
+                    # One more waits at the actor, so that its engine is not idle between two batches. No more, as
+                    # actors that come later could not have them.
+                    max_tasks_in_flight_per_actor=pipeline.batches_per_actor + 1,
+                ),
+                num_cpus=pipeline.cpus_per_actor,
+                num_gpus=pipeline.gpus_per_actor,
+                label_selector=pipeline.node_labels,
+            )
+            with watch(progress, ProgressView(run.dataset.folder, config.progress.log_interval_sec)):
+                results.write_parquet((folder / RESULTS).path, filesystem=folder.filesystem)
     finally:
-        context.checkpoint_config = None
         for actor in (*retrievers, progress):
             ray.kill(actor)
     num_done = count_committed(folder / CHECKPOINT)
     assert num_done == num_seeds, f"{num_done} of {num_seeds} seeds have a result"
+
+
+def _context(checkpoint: Folder, pipeline: PipelineConfig) -> DataContext:
+    """The caller's settings of Ray Data with a row-level checkpoint and a pool of actors that grows."""
+    context = DataContext.get_current().copy()
+    context.checkpoint_config = CheckpointConfig(
+        id_column=ID_COLUMN,
+        checkpoint_path=checkpoint.path,
+        override_filesystem=checkpoint.filesystem,
+        delete_checkpoint_on_success=False,
+    )
+    # It grows when a batch waits at every actor. Ray's own threshold, three waiting for four that are worked on, would
+    # never be reached.
+    context.autoscaling_config = replace(
+        context.autoscaling_config, actor_pool_util_upscaling_threshold=1 + 0.5 / pipeline.batches_per_actor
+    )
+    return context
 
 
 def show_dataset(config: Config, dataset: Folder, record: dict[str, Any], report: Report) -> None:

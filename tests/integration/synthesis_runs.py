@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -134,15 +134,14 @@ def wait_until(condition: Callable[[], bool], process: subprocess.Popen, timeout
         time.sleep(0.1)
 
 
-def find_worker(process: subprocess.Popen, title: str) -> psutil.Process:
-    """The Ray worker under a driver whose process title holds `title`."""
+def find_workers(process: subprocess.Popen, title: str) -> list[psutil.Process]:
+    """The Ray workers under a driver whose process titles hold `title`."""
+    found = []
     for child in psutil.Process(process.pid).children(recursive=True):
-        try:
+        with suppress(psutil.NoSuchProcess):
             if title in " ".join(child.cmdline()):
-                return child
-        except psutil.NoSuchProcess:
-            continue
-    raise AssertionError(f"no worker {title!r} under the driver")
+                found.append(child)
+    return found
 
 
 def dataset_ids(run_dir: Path) -> tuple[list[str], dict[str, str]]:

@@ -16,7 +16,7 @@ from tests.integration.synthesis_runs import (
     dataset_ids,
     driver,
     end,
-    find_worker,
+    find_workers,
     journaled,
     run_to_end,
     wait_until,
@@ -25,6 +25,7 @@ from tests.integration.synthesis_runs import (
 )
 
 NUM_SEEDS = NUM_LONG_INPUTS + NUM_LONG_OUTPUTS
+AGENT = "ray::MapWorker(MapBatches(AgentActor))"
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +47,12 @@ def new_run(indexed: Path, folder: Path, base_url: str) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def undisturbed(indexed, tmp_path_factory) -> list[str]:
-    """Example ids of a run that nothing happened to."""
-    with EndpointDouble() as endpoint:
+    """Example ids of a run that nothing happened to but a second actor, which came as batches waited."""
+    with EndpointDouble(delay_sec=1) as endpoint:
         run, recipe = new_run(indexed, tmp_path_factory.mktemp("undisturbed"), endpoint.base_url)
-        run_to_end("synthesize", recipe)
+        with driver("synthesize", recipe, "--pipeline.max_actors", "2") as process:
+            wait_until(lambda: len(find_workers(process, AGENT)) == 2, process)
+            assert process.wait(300) == 0, process.log.read_text()
     examples, rejects = dataset_ids(run)
     assert (len(examples), rejects) == (NUM_SEEDS, {})
     return examples
@@ -100,10 +103,10 @@ def test_killed_actors_and_late_answers_cost_only_the_rows_that_were_late(indexe
             ]
             endpoint.hangs = lambda user: any(user.startswith(passage) for passage in passages)
             wait_until(lambda: len(endpoint.served) > 20, process)
-            find_worker(process, "ray::MapWorker(MapBatches(AgentActor))").kill()
+            find_workers(process, AGENT)[0].kill()
             num_served = len(endpoint.served)
             wait_until(lambda: len(endpoint.served) > num_served + 20, process)
-            find_worker(process, "ray::RetrieverActor").kill()
+            find_workers(process, "ray::RetrieverActor")[0].kill()
             assert process.wait(300) == 0, process.log.read_text()
     examples, rejects = dataset_ids(run)
     assert rejects == dict.fromkeys(late, "timed out")
