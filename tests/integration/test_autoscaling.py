@@ -211,7 +211,8 @@ def test_a_node_killed_on_the_way_costs_no_row(head, undisturbed, tmp_path):
     done, _ = undisturbed
     for artefact in ("corpus", "index"):
         shutil.copytree(done / "run" / artefact, tmp_path / "run" / artefact)
-    with EndpointDouble(delay_sec=0.3) as endpoint:
+    # So slow that metrics, which are exported every ten seconds, tell of it.
+    with EndpointDouble(delay_sec=1) as endpoint:
         write_recipe(tmp_path / "recipe.yaml", tmp_path / "run", done / "corpus.jsonl", endpoint.base_url)
         job = submit(head, tmp_path)
         wait_for(lambda: len(endpoint.served) > 40, "no calls", JOB_SEC, job.log)
