@@ -7,7 +7,7 @@ full tokenizations for almost every example.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 
 from app.dataset.layout import SEPARATOR, Layout, header, lay_out, measure_depths
 from app.dataset.ordering import draw_placement
@@ -16,8 +16,6 @@ from app.schema import Draft, Evidence, Message, Reject
 from app.tokens import Tokenizer
 
 MAX_ROUNDS = 6
-SLACKS_TOKENS = (0, 1, 2, 4, 8, 16)
-"""How much shorter the plans are that are filled up by whole counts when no round has met the target."""
 MAX_STEPS = 4
 NUM_NEIGHBOURS = 6
 """Cuts tried on both sides of the best guess before an elision is used."""
@@ -92,12 +90,10 @@ class ContextFitter:
                 if fitted:
                     return fitted
             budget_tokens += missing_tokens
-        if fitted := self._fill_up(budget_tokens):
-            return fitted
         return self._reject("no exact cut", f"{num_tokens} of {target_tokens} tokens")
 
     def _settle(self, kept: list[int], missing_tokens: int, may_elide: bool) -> Layout | None:
-        """Move the plan's cut, or end its document with an elision, so that `missing_tokens` are added.
+        """Move the plan's cut, or end its document, else another, with an elision, so that `missing_tokens` are added.
 
         Returns:
             A layout that should have the right length; `None` when this plan has none.
@@ -115,10 +111,10 @@ class ContextFitter:
         def moved(num_tokens: int) -> list[int]:
             return kept if index is None else [*kept[:index], num_tokens, *kept[index + 1 :]]
 
-        def count(num_tokens: int, elision: str = "") -> int:
-            return self._tokenizer.count(self._lay_out(moved(num_tokens), rank, elision).window(rank))
+        @cache
+        def count_at(num_tokens: int) -> int:
+            return self._tokenizer.count(self._lay_out(moved(num_tokens)).window(rank))
 
-        count_at = cache(count)
         now = 0 if index is None else kept[index]
         wanted_tokens = count_at(now) + missing_tokens
         for cut in find_cuts(count_at, now, low, high, wanted_tokens):
@@ -126,32 +122,20 @@ class ContextFitter:
                 return self._lay_out(moved(cut))
             if cut in (low, high) and not may_elide:
                 return None
-            elision = find_elision(partial(count, cut), wanted_tokens)
-            if elision is not None:
-                return self._lay_out(moved(cut), rank, elision)
+            others = [other for other in self._trimmer.stretches(moved(cut)) if other != rank]
+            for place in (rank, *others):
+                if layout := self._elide(moved(cut), place, wanted_tokens - count_at(cut)):
+                    return layout
         return None
 
-    def _fill_up(self, budget_tokens: int) -> Fitted | None:
-        """The last resort where a tokenizer counts a document otherwise in the whole than in its surroundings: plans a
-        little too short, each document's end in turn filled up, and the whole counted for every try.
-        """
-        target_tokens = self._draft.seed.target_tokens
-        for slack_tokens in SLACKS_TOKENS:
-            kept = self._trimmer.plan(budget_tokens - slack_tokens)
-            if kept is None:
-                return None
+    def _elide(self, kept: list[int], rank: int, missing_tokens: int) -> Layout | None:
+        """End a document with an elision of so many tokens, if there is one that its end and what follows let be."""
 
-            def count(rank: int, elision: str, kept: list[int] = kept) -> int:
-                layout = self._lay_out(kept, rank, elision)
-                return self._tokenizer.count_chat(chat(layout.text, self._draft.answer))
+        def count(elision: str) -> int:
+            return self._tokenizer.count(self._lay_out(kept, rank, elision).window(rank))
 
-            if count(-1, "") > target_tokens:
-                continue
-            for rank in self._trimmer.stretches(kept):
-                elision = find_elision(partial(count, rank), target_tokens)
-                if elision is not None:
-                    return self._measure(self._lay_out(kept, rank, elision))[1]
-        return None
+        elision = find_elision(count, count("") + missing_tokens)
+        return None if elision is None else self._lay_out(kept, rank, elision)
 
     def _lay_out(self, kept: list[int], elided_rank: int = -1, elision: str = "") -> Layout:
         stretches = self._trimmer.stretches(kept)

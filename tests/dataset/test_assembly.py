@@ -195,7 +195,7 @@ def test_any_target_is_met_exactly_with_any_text(tokenizer, data):
 
 
 @pytest.mark.parametrize("tokenizer", ["smollm2"], indirect=True)
-def test_documents_that_count_otherwise_in_the_whole_are_filled_up(tokenizer):
+def test_where_the_cut_document_ends_in_no_elision_another_one_does(tokenizer):
     texts = {
         "": [":00\x80Àఀ", "00", "0000000", prose(30, 134), prose(30, 1683)],
         "0": [prose(30, 3349), "00\U00040000", "00000", prose(30, 134), "\x80"],
