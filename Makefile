@@ -45,8 +45,8 @@ $(VENV)/bin/python:
 
 # And the texts that RULER's tasks are made of.
 models: setup
-	@$(VENV)/bin/python -m app.bundled
-	@$(VENV)/bin/python -m app.bundled ruler
+	@$(VENV)/bin/python -m app.models.bundled
+	@$(VENV)/bin/python -m app.models.bundled ruler
 
 demo: models
 	@$(VENV)/bin/longstrap bootstrap --config $(RECIPE)

@@ -60,7 +60,7 @@ def run_job(verb: str, config: "RunConfig") -> None:
 
 
 def _recorded(verb: str, config: "RunConfig", run: "Run") -> AbstractContextManager[Report]:
-    from app.attempts import attempt
+    from app.progress.attempts import attempt
 
     if not JOBS[verb].is_one_step:
         return nullcontext(_print_line)
@@ -68,7 +68,7 @@ def _recorded(verb: str, config: "RunConfig", run: "Run") -> AbstractContextMana
 
 
 def _connected(config: "RunConfig") -> AbstractContextManager[None]:
-    from app.cluster import connect
+    from app.cluster.connection import connect
 
     return connect(config.ray)
 
@@ -89,20 +89,20 @@ def _with_documents(config: "RunConfig") -> "Config":
 
 
 def _check_index(config: "RunConfig") -> None:
-    from app.preflight import check_index
+    from app.retrieval.preflight import check_index
 
     check_index(_with_documents(config))
 
 
 def _check_synthesis(config: "RunConfig") -> None:
-    from app.preflight import check_synthesis
+    from app.dataset.preflight import check_synthesis
 
     check_synthesis(_with_documents(config))
 
 
 def _index(settings: "RunConfig", run: "Run", report: Report) -> None:
-    from app.indexing.corpus_pipeline import build_corpus
-    from app.indexing.index_pipeline import build_index
+    from app.corpus.pipeline import build_corpus
+    from app.retrieval.pipeline import build_index
 
     config = _with_documents(settings)
     build_corpus(config, run, report)
@@ -110,10 +110,10 @@ def _index(settings: "RunConfig", run: "Run", report: Report) -> None:
 
 
 def _synthesize(settings: "RunConfig", run: "Run", report: Report) -> None:
+    from app.corpus.pipeline import build_corpus
     from app.dataset.pipeline import synthesize
-    from app.indexing.corpus_pipeline import build_corpus
-    from app.indexing.index_pipeline import build_index
-    from app.preflight import check_targets_fit
+    from app.dataset.preflight import check_targets_fit
+    from app.retrieval.pipeline import build_index
 
     config = _with_documents(settings)
     build_corpus(config, run, report)
@@ -191,7 +191,7 @@ def _bootstrap(config: "RunConfig", run: "Run", report: Report) -> None:
 
 def _check_report(config: "RunConfig") -> None:
     from app.bootstrap.status import require_run
-    from app.preflight import check_run_dir
+    from app.checks import check_run_dir
 
     require_run("run_dir", config.run_dir)
     check_run_dir(config)
@@ -220,10 +220,8 @@ def _started_rounds(config: "RunConfig", run: "Run") -> list[tuple["RunConfig", 
 
 
 def _check_plan(config: "RunConfig") -> None:
-    from app.preflight import check_values
     from app.training.preflight import check_training_values
 
-    check_values(config)
     if config.train is not None:
         check_training_values(config)
 

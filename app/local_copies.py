@@ -38,3 +38,17 @@ def copy_once(folder: Folder, names: Iterable[str], version: str, cache: Path) -
             pafs.copy_files(folder.file(name), str(copy), folder.filesystem, pafs.LocalFileSystem())
         aside.rename(target)
     return target
+
+
+def local_files(folder: Folder, names: Iterable[str], version: str, cache: Path) -> Path:
+    """Local folder that holds the named files: the folder itself, or this node's copy of it.
+
+    Args:
+        folder: Where the files are.
+        names: Which ones.
+        version: Changes when their content does; another version is another copy.
+        cache: Where this node keeps copies.
+    """
+    if isinstance(folder.filesystem, pafs.LocalFileSystem):
+        return Path(folder.path)
+    return copy_once(folder, names, version, cache / "indexes")

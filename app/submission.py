@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from app.config import Config, RunConfig, ray_address
-from app.models import BUNDLED_PREFIX
-from app.preflight import check_values
+from app.models.places import BUNDLED_PREFIX
 from app.recipe import RECIPES_DIR, find_recipe, load_config
 
 EXCLUDES = (
@@ -47,7 +46,6 @@ def submit(
     """
     here = Path.cwd()
     config = load_config(recipe, overrides)
-    check_values(config)
     check_portable(config)
     carried = _carried_recipe(recipe, here)
     if not (here / "ray_jobs" / f"{verb}.py").is_file():

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from app.models import resolve_model
+from app.models.places import resolve_model
 from app.schema import Message
 
 TEMPLATE_DATE = datetime(2024, 7, 26)

@@ -12,7 +12,7 @@ from itertools import accumulate, pairwise
 import torch
 from torch import Tensor
 
-from app.training.attention_kernels import Segments, attention_backward, attention_forward
+from app.training.parallel.kernels import Segments, attention_backward, attention_forward
 
 PARTS = ("output", "log_sum_exp", "grad_query", "grad_key", "grad_value")
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 1e-2}

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
-from app.training.attention_kernels import Segments, attention_backward, attention_forward
+from app.training.parallel.kernels import Segments, attention_backward, attention_forward
 
 NUM_HEADS, NUM_KV_HEADS = 32, 8
 NUM_REPEATS = 3

@@ -104,7 +104,7 @@ def write_corpus(folder: Path, num_documents: int, num_words: int = WORDS_PER_DO
 
 def sample_words() -> list[str]:
     """Words of real documents, each once."""
-    sample = resources.files("app.bundled") / "data" / "public_domain_sample.jsonl.gz"
+    sample = resources.files("app.models.bundled") / "data" / "public_domain_sample.jsonl.gz"
     lines = gzip.decompress(sample.read_bytes()).splitlines()[:20]
     return sorted({word for line in lines for word in re.findall(r"[a-z]{2,}", json.loads(line)["text"])})
 

@@ -18,9 +18,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.bundled import prepare_ruler_text, prepare_ruler_words
 from app.config import EvaluateConfig, RulerConfig, cache_dir
-from app.models import resolve_model
+from app.models.bundled import prepare_ruler_text, prepare_ruler_words
+from app.models.places import resolve_model
 from app.tokens import Tokenizer
 from benchmarks.record import say
 from eval.ruler.definitions import TASKS

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from app.models import resolve_model
+from app.models.places import resolve_model
 from benchmarks.record import ROOT, child_environment
 
 MODEL = "bundled:smollm2-135m-instruct"

@@ -17,7 +17,7 @@ import torch.distributed as dist
 from app.config import TrainConfig
 from app.run import EXPORT_DIR
 from app.storage import Folder
-from app.training.export import export_model, verify_export
+from app.training.export.export import export_model, verify_export
 from app.training.finishing import EXPORT_TOLERANCE
 from app.training.loop import DTYPES, StageTask, StageTrainer, start_trainer
 from benchmarks.record import run_measured, say

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.storage import Folder
-from app.training.sequence_store import (
+from app.training.data.sequence_store import (
     StoredDocument,
     lay_out_sequence,
     shard_name,

@@ -11,8 +11,9 @@ from app.planning.corpus import plan_corpus
 from app.planning.lengths import of_ranges
 from app.planning.machines import Cluster, Machines
 from app.planning.plan import make_plan
-from app.planning.tables import long_duration, render_plan
+from app.planning.tables import render_plan
 from app.planning.training import StagePlan, plan_stages, source_lengths
+from app.quantities import long_duration
 from app.recipe import load_config
 from app.training.flops import flops_of_sequence
 from benchmarks.published import GROUPS, H100_FLOPS, LLAMA_8B, MILLION, Point, known_shape, step_sec
@@ -90,9 +91,9 @@ What is off by more than 15 %:
 |---|---|---|
 | LLM calls | documents to fill a target, chunks of each, rounds over notes | `app/planning/calls.py` |
 | prompts, replies | operations over the peak; traffic over the bandwidth | `app/planning/generation.py` |
-| embedding | 2 operations a parameter and token, 2 or 4 a pair of tokens | `app/planning/models.py` |
+| embedding | 2 operations a parameter and token, 2 or 4 a pair of tokens | `app/models/known.py` |
 | training | 6 a parameter and token, 6 a pair; and what is computed again | `app/planning/training.py` |
-| memory of training | state, checkpoints, working set, activations | `app/training/memory_estimate.py` |
+| memory of training | state, checkpoints, working set, activations | `app/training/memory/estimate.py` |
 | memory of engines | weights, KV cache, one step of a prefill | `app/serving/memory.py` |
 | storage | text, vectors, packed tokens, checkpoints, exports | `app/planning/storage_bytes.py` |
 

@@ -4,15 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from app.config import PlanConfig, StageConfig, TrainMemoryConfig
+from app.models.known import KNOWN_MODELS
+from app.models.shape import ModelShape, shape_of, transformers_config
 from app.planning.calls import StepCalls
 from app.planning.generation import Engine, time_generation
 from app.planning.machines import Cluster
-from app.planning.models import KNOWN_MODELS
 from app.planning.training import computed_flops
-from app.training.flops import ModelShape, shape_of
-from app.training.memory_estimate import GIB
-from app.training.memory_remedies import MemoryPlan
-from app.training.preflight import transformers_config
+from app.quantities import GIB
+from app.training.memory.remedies import MemoryPlan
 
 LLAMA_8B, LLAMA_1B = "meta-llama/Llama-3.1-8B-Instruct", "meta-llama/Llama-3.2-1B-Instruct"
 QWEN_8B, LLAMA_2_7B = "Qwen/Qwen3-8B", "meta-llama/Llama-2-7b-hf"

@@ -3,9 +3,7 @@
 import math
 
 from app.corpus.steps import PASSAGE_GROUP_ROWS
-from app.planning.tables import size
-from app.progress_view import duration
-from app.training.memory_estimate import GIB
+from app.quantities import GIB, duration, size
 from benchmarks.scale import Sizes
 from benchmarks.scale_index import CODE_TRAINING
 from benchmarks.scale_passages import NUM_ROWS_READ

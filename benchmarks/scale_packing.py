@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from app.config import StageConfig
-from app.training.packing import plan_stage
-from app.training.supplies import SourceLengths
+from app.training.data.packing import plan_stage
+from app.training.data.supplies import SourceLengths
 from benchmarks.allocations import reset_resident_peak, resident_peak_bytes
 from benchmarks.scale_slopes import Slopes, SlopeSet, cpu_sec
 

@@ -10,7 +10,7 @@ import re
 import textwrap
 from pathlib import Path
 
-from app.planning.tables import size
+from app.quantities import size
 from benchmarks.record import ROOT
 from benchmarks.scale import RESULT
 from benchmarks.scale_changes import changes_table, cost_table, engines_table, limits

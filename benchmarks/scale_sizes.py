@@ -16,9 +16,9 @@ from app.planning.data import dataset_tokens
 from app.planning.lengths import of_ranges
 from app.planning.plan import make_plan
 from app.planning.steps import Plan, PlannedStep
+from app.quantities import GIB
 from app.recipe import load_config
 from app.retrieval.passages import NUM_CACHED_FOOTERS
-from app.training.memory_estimate import GIB
 from benchmarks.scale import RESULT, read_slopes
 from benchmarks.scale_corpus import SHARES
 from benchmarks.scale_index import num_lists

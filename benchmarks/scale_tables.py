@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.corpus.repeats import DOCUMENTS_PER_TASK
-from app.indexing.embedding import MAX_SHARD_ROWS
-from app.planning.tables import size
-from app.progress_view import duration, short
+from app.quantities import duration, short, size
+from app.retrieval.embedding import MAX_SHARD_ROWS
 from app.retrieval.passages import ROW_FILES
-from app.training.stage_shards import SHARD_TOKENS
+from app.training.data.stage_shards import SHARD_TOKENS
 from benchmarks.scale_index import KINDS, NUM_QUERIES
 from benchmarks.scale_sizes import Measured, Runs, RunSize, num_hash_columns
 

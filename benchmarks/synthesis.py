@@ -54,7 +54,7 @@ class Pair:
 
 def write_sources(path: Path) -> None:
     """The beginnings of some documents of the bundled sample: embedding all of it would take most of the time."""
-    sample = resources.files("app.bundled") / "data" / "public_domain_sample.jsonl.gz"
+    sample = resources.files("app.models.bundled") / "data" / "public_domain_sample.jsonl.gz"
     lines = gzip.decompress(sample.read_bytes()).splitlines()
     stride = len(lines) // NUM_SOURCE_DOCUMENTS
     texts = [json.loads(line)["text"][:CHARS_PER_DOCUMENT] for line in lines[::stride][:NUM_SOURCE_DOCUMENTS]]

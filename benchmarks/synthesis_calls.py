@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from app.config import Config
-from app.models import resolve_model
+from app.models.places import resolve_model
 
 STEPS = ("instruction", "summary", "selection", "answer")
 """Of a long-input row, in their order."""

@@ -21,7 +21,7 @@ from ray.data import DataContext
 from ray.data.llm import build_processor, vLLMEngineProcessorConfig
 
 from app.config import Config, VllmConfig
-from app.models import resolve_model
+from app.models.places import resolve_model
 from benchmarks.synthesis_calls import (
     STEPS,
     RecordedCall,

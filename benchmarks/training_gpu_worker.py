@@ -19,9 +19,11 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from app.training.flops import ModelShape, flops_of_sequence, mfu, peak_flops_of, shape_of
-from app.training.process_groups import join_workers
-from app.training.sequence_layout import SequenceLayout
+from app.machine import peak_flops_of
+from app.models.shape import ModelShape, shape_of
+from app.training.flops import flops_of_sequence, mfu
+from app.training.parallel.layout import SequenceLayout
+from app.training.parallel.process_groups import join_workers
 from benchmarks.attention_check import TOLERANCES, check_attention, check_long
 from benchmarks.attention_rates import attention_rates
 from benchmarks.training_cells import CELLS, MODELS, REHEARSAL, REHEARSAL_CELLS, Cell, Model

@@ -23,8 +23,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from app.training.process_groups import join_workers
-from app.training.sequence_layout import SequenceLayout
+from app.training.parallel.layout import SequenceLayout
+from app.training.parallel.process_groups import join_workers
 from benchmarks.allocations import data_bytes, reset_resident_peak, resident_peak_bytes
 from benchmarks.record import say
 from benchmarks.training_steps import MemorySettings, PlainStep, ProjectStep, RandomSequences, Shape, Step

@@ -25,8 +25,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from app.training.process_groups import join_workers
-from app.training.sequence_layout import layout_of
+from app.training.parallel.layout import layout_of
+from app.training.parallel.process_groups import join_workers
 from benchmarks.allocations import record_allocations, reset_resident_peak, resident_peak_bytes
 from benchmarks.training_steps import MemorySettings, ProjectStep, RandomSequences, Shape
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 
-from app.training.activation_memory import save_activation_memory
 from app.training.batches import load_shard
+from app.training.memory.activations import save_activation_memory
 from app.training.model import LanguageModel, build_decoder, shard_model
-from app.training.sequence_parallel import SequenceParallel
+from app.training.parallel.attention import SequenceParallel
 
 LEARNING_RATE = 1e-5
 MAX_GRAD_NORM = 1.0
@@ -54,7 +54,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class MemorySettings:
-    """What this project's step does for memory; see `app.training.activation_memory`."""
+    """What this project's step does for memory; see `app.training.memory.activations`."""
 
     mlp_tile_tokens: int
     loss_chunk_tokens: int

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.config import RunConfig, StageConfig, identity
-from app.gate_scores import points_lost, verdicts
+from app.records import points_lost, verdicts
 from app.run import Run
 from app.serving.sources import stage_of
 from eval.evaluation import Evaluation

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from app.config import RunConfig
-from app.model_checks import ModelFiles, find_model
+from app.models.files import ModelFiles, find_model
 from app.serving.sources import served_files, served_source, served_tokens, stage_to_come
 from app.tokens import Tokenizer
 

@@ -3,8 +3,8 @@
 Every fault is a ValueError of one line: the field, the value, and what would be right.
 """
 
+from app.checks import check_run_dir
 from app.config import EvaluateConfig, RunConfig
-from app.preflight import check_run_dir
 from eval.models import EvaluatedModel, evaluated_models
 from eval.ruler.definitions import TASKS
 

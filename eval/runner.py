@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-from app.progress_view import duration
+from app.quantities import duration
 from eval.client import EvaluationClient, RequestFailedError
 from eval.prompt_frame import PromptFrame
 from eval.records import Record, RecordStore

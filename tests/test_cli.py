@@ -201,7 +201,7 @@ def test_an_error_of_a_ray_worker_follows_the_same_rule(monkeypatch, capsys, rep
 
 
 def test_a_refused_start_leaves_the_recorded_settings(monkeypatch, tmp_path):
-    from app import cluster
+    from app.cluster import connection
 
     def start(seed, work):
         monkeypatch.setitem(jobs.JOBS, "index", jobs.Job("", lambda config: None, work))
@@ -212,7 +212,7 @@ def test_a_refused_start_leaves_the_recorded_settings(monkeypatch, tmp_path):
         assert (tmp_path / "config.json").is_file()
         cli.parse_command(["nonsense"])
 
-    monkeypatch.setattr(cluster, "connect", lambda settings: contextlib.nullcontext())
+    monkeypatch.setattr(connection, "connect", lambda settings: contextlib.nullcontext())
     assert start(1, refuse) == 1
     assert start(2, refuse) == 1
     assert start(3, lambda config, run, report: None) == 3

@@ -1,7 +1,17 @@
 import pytest
 from pydantic import ValidationError
 
-from app.config import Config, OpenAiConfig, RayConfig, VllmConfig, cache_dir, identity, ray_address
+from app.agent.prompts import TASKS
+from app.config import (
+    AgentConfig,
+    Config,
+    OpenAiConfig,
+    RayConfig,
+    VllmConfig,
+    cache_dir,
+    identity,
+    ray_address,
+)
 from app.recipe import load_config
 
 
@@ -79,3 +89,27 @@ def test_cache_dir_follows_the_environment(monkeypatch, tmp_path):
 
 def test_every_setting_has_a_type_that_json_can_hold():
     Config.model_json_schema()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (
+            ["--agent.task_weights", "{sing: 1}"],
+            r"^agent\.task_weights: .* names sing, which is no task; known: compare",
+        ),
+        (["--agent.task_weights", "{trace: 0}"], r"^agent\.task_weights: no task has a weight above 0"),
+        (["--pipeline.min_actors", "3"], r"^pipeline: .* min_actors 3 is above max_actors 1; at most that"),
+        (
+            ["--retrieval.min_embed_actors", "3"],
+            r"^retrieval: .* min_embed_actors 3 is above max_embed_actors 1",
+        ),
+    ],
+)
+def test_values_that_no_machine_can_work_with_are_refused(overrides, expected):
+    with pytest.raises(ValueError, match=expected):
+        load_config("laptop", overrides)
+
+
+def test_every_task_of_the_prompts_has_a_weight_and_no_other():
+    assert list(AgentConfig().task_weights) == list(TASKS)

@@ -8,7 +8,7 @@ from typing import Any
 from app.agent.llm import EngineDeadError, LlmCall, LlmError, LlmReply
 from app.agent.slots import PrioritySlots
 from app.config import VllmConfig
-from app.models import resolve_model
+from app.models.places import resolve_model
 
 
 class VllmGenerator:

@@ -7,14 +7,14 @@ killed anywhere and started again, the chain goes on.
 import contextlib
 from collections.abc import Callable, Iterator
 
-from app.attempts import Report, attempt
 from app.bootstrap.rounds import Round, rounds_of
 from app.config import Config, EvaluatedModelConfig
+from app.corpus.pipeline import build_corpus
 from app.dataset.pipeline import synthesize
-from app.indexing.corpus_pipeline import build_corpus
-from app.indexing.index_pipeline import build_index
-from app.preflight import check_targets_fit
+from app.dataset.preflight import check_targets_fit
+from app.progress.attempts import Report, attempt
 from app.report.page import write_report
+from app.retrieval.pipeline import build_index
 from app.run import Run
 from app.serving.access import read_key
 from app.serving.preflight import check_serving

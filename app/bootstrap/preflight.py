@@ -5,7 +5,7 @@ Every fault is a ValueError of one line: the field, the value, and what would be
 
 from app.bootstrap.rounds import rounds_of
 from app.config import Config
-from app.preflight import check_synthesis
+from app.dataset.preflight import check_synthesis
 from app.run import Run
 from app.serving.sources import stage_of
 from app.training.preflight import check_training

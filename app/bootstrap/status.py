@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from app.attempts import Attempt, read_attempts
-from app.progress_view import duration
+from app.progress.attempts import Attempt, read_attempts
+from app.quantities import duration
 from app.run import ASKED_FILE, CONFIG_FILE, REPORT_FILE, Run, later_rounds
 from app.storage import Folder
 

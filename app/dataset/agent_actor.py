@@ -15,7 +15,7 @@ from app.config import Config, GeneratorConfig, OpenAiConfig
 from app.dataset.assembly import assemble
 from app.dataset.filters import check_draft
 from app.dataset.results import RESULT_SCHEMA, RowCalls, result_row
-from app.progress_actor import ProgressSender
+from app.progress.actor import ProgressSender
 from app.retrieval.actors import RetrieverPool
 from app.retrieval.retriever import Query
 from app.schema import ContextDocument, Draft, Example, Reject, Seed

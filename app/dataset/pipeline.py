@@ -12,6 +12,7 @@ from ray.data import ActorPoolStrategy, DataContext
 from ray.data.checkpoint import CheckpointConfig
 
 from app.agent.prompts import PROMPT_VERSION
+from app.cluster.tasks import Report, run_tasks
 from app.config import Config, PipelineConfig, identity, read_secret
 from app.dataset.agent_actor import AgentActor
 from app.dataset.card import CARD_FILE
@@ -30,9 +31,8 @@ from app.dataset.seeds import (
 )
 from app.dataset.shards import EXAMPLES_DIR
 from app.dataset.statistics import REJECTS_DIR
-from app.indexing.tasks import Report, run_tasks
-from app.progress_actor import start_progress_actor, watch
-from app.progress_view import ProgressView
+from app.progress.actor import start_progress_actor, watch
+from app.progress.view import ProgressView
 from app.retrieval.actors import RetrieverPool, start_retrievers
 from app.run import Artefact, Run
 from app.schema import Seed

@@ -4,11 +4,11 @@ import math
 from dataclasses import asdict
 
 from app.config import Config, OpenAiConfig, VllmConfig
+from app.models.known import find_encoder, find_shape
 from app.planning.calls import StepCalls, long_output_lengths, plan_calls
 from app.planning.corpus import CorpusPlan, plan_corpus
 from app.planning.lengths import Lengths, of_ranges
 from app.planning.machines import Cluster, Machines
-from app.planning.models import find_encoder, find_shape
 from app.planning.serving import ServedPlan, plan_generator, time_calls
 from app.planning.steps import Plan, PlannedMemory, PlannedStep
 from app.planning.storage_bytes import corpus_bytes, dataset_bytes, index_bytes
@@ -203,6 +203,6 @@ def _endpoint_money(config: Config, prompt_tokens: float, output_tokens: float) 
 
 
 def _count(number: float) -> str:
-    from app.progress_view import short
+    from app.quantities import short
 
     return short(round(number))

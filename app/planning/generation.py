@@ -13,9 +13,10 @@ out. Rooflines: Williams et al., CACM 52(4), 2009; of transformers: Pope et al.,
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.models.shape import ModelShape
 from app.planning.calls import StepCalls
 from app.planning.machines import Device
-from app.training.flops import ModelShape, flops_of_sequence
+from app.training.flops import flops_of_sequence
 
 FORWARD_SHARE = 1 / 3
 """Of the operations of a forward and a backward pass."""

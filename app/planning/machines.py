@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from app.config import NodeConfig, NodesConfig, PlanConfig
-from app.training.memory_estimate import GIB
+from app.quantities import GIB
 
 NODE_TYPES = tuple(NodesConfig.model_fields)
 """Fields of `plan.nodes`, and names in `cluster.yaml`."""

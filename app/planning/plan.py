@@ -1,16 +1,16 @@
 """The whole plan of a recipe: what each of its steps will take, before anything is started."""
 
 from app.config import Config, RunConfig
+from app.models.known import find_shape
+from app.models.shape import ModelShape
 from app.planning.data import dataset_tokens, plan_data
 from app.planning.lengths import Lengths
 from app.planning.machines import Cluster, Machines
-from app.planning.models import find_shape
 from app.planning.serving import ServedPlan, evaluation_calls, plan_served, time_calls
 from app.planning.steps import Plan, PlannedMemory, PlannedStep
 from app.planning.storage_bytes import checkpoints_bytes, export_bytes, tokenized_bytes
 from app.planning.training import StagePlan, plan_stages, source_lengths
-from app.training.flops import ModelShape
-from app.training.memory_estimate import GIB
+from app.quantities import GIB
 
 
 def make_plan(config: RunConfig) -> Plan:

@@ -3,14 +3,14 @@
 from dataclasses import dataclass, replace
 
 from app.config import EvaluateConfig, RunConfig, ServedModelConfig, VllmConfig
+from app.models.known import find_max_tokens, find_shape
+from app.models.shape import ModelShape
 from app.planning.calls import StepCalls
 from app.planning.generation import Engine, GenerationTime, time_generation
 from app.planning.machines import Cluster, Machines
-from app.planning.models import find_max_tokens, find_shape
+from app.quantities import GIB
 from app.serving.memory import Memory, ModelMemory
 from app.serving.sources import STAGE_PREFIX
-from app.training.flops import ModelShape
-from app.training.memory_estimate import GIB
 
 RULER_TASKS = 13
 RULER_OUTPUT_TOKENS = 99.0

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.planning.machines import Machines
-from app.training.memory_estimate import GIB
+from app.quantities import GIB
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
 """Bytes on shared storage, by artefact. Text is stored with zstd."""
 
 from app.config import TrainConfig
+from app.models.shape import ModelShape
 from app.planning.calls import StepCalls
 from app.planning.corpus import CHARS_PER_TOKEN, ZSTD_SHARE, CorpusPlan
-from app.training.flops import ModelShape
-from app.training.memory_estimate import DTYPE_BYTES
+from app.quantities import DTYPE_BYTES
 
 ROW_BYTES = 32
 """Of ids, offsets and counts beside a passage's text."""
@@ -36,7 +36,7 @@ def index_bytes(factory: str, dim: int, num_vectors: int) -> float:
     """
     import faiss
 
-    from app.preflight import check_index_factory
+    from app.retrieval.preflight import check_index_factory
 
     check_index_factory(factory, dim)
     index = faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)

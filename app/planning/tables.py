@@ -9,12 +9,10 @@ from rich.table import Table
 from app.config import RunConfig
 from app.planning.plan import make_plan
 from app.planning.steps import Plan, PlannedStep
-from app.progress_view import duration, short
+from app.quantities import GIB, long_duration, money, short, size
 from app.storage import Folder
-from app.training.memory_estimate import GIB
 
 COLUMNS = 96
-HOURS_PER_DAY = 24
 
 
 def describe_plan(config: RunConfig) -> str:
@@ -49,27 +47,6 @@ def render_plan(plan: Plan) -> str:
             for line in lines:
                 console.print(f"- {line}", soft_wrap=False)
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
-
-
-def long_duration(seconds: float | None) -> str:
-    """`3.2 days`, `5h 07m`, `12s`."""
-    if seconds is None:
-        return ""
-    hours = seconds / 3600
-    return f"{hours / HOURS_PER_DAY:.1f} days" if hours >= 2 * HOURS_PER_DAY else duration(seconds)
-
-
-def size(num_bytes: float) -> str:
-    """In the decimal units that storage is sold in: `42 GB`."""
-    for unit, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")):
-        if num_bytes >= unit:
-            return f"{num_bytes / unit:,.1f} {name}"
-    return f"{num_bytes / 1e3:,.0f} kB" if num_bytes else ""
-
-
-def money(amount: float | None) -> str:
-    """In the currency of the settings."""
-    return "" if amount is None else f"{amount:,.0f}" if amount >= 10 else f"{amount:,.2f}"
 
 
 def _steps_table(plan: Plan) -> Table:

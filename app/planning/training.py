@@ -11,18 +11,20 @@ the loss              nothing: its gradients are computed chunk by chunk in the 
 
 At a million tokens that is 4/3 of what the model needs, as in the method. A step takes all of it over
 `plan.train_share` of the GPUs' peak; 0.5 is what others reach (docs/plan.md compares). Short sequences over many GPUs
-wait for each other's messages, which is not planned. Memory is `app.training.memory_estimate`'s.
+wait for each other's messages, which is not planned. Memory is `app.training.memory.estimate`'s.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from app.config import RunConfig, StageConfig, TrainConfig, TrainMemoryConfig
+from app.models.shape import ModelShape
 from app.planning.lengths import Lengths, of_mean, of_one
 from app.planning.machines import Cluster, Machines
-from app.training.flops import ModelShape, flops_of_pairs
-from app.training.memory_estimate import GIB, MemoryEstimate
-from app.training.memory_remedies import MemoryPlan, find_remedy
+from app.quantities import GIB
+from app.training.flops import flops_of_pairs
+from app.training.memory.estimate import MemoryEstimate
+from app.training.memory.remedies import MemoryPlan, find_remedy
 
 
 @dataclass(frozen=True)

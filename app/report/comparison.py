@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from app.attempts import Attempt, seconds_by_step
 from app.planning.steps import Plan, PlannedStep
+from app.progress.attempts import Attempt, seconds_by_step
 
 HEAD = "head"
 """The plan's row for the machine that costs all the time."""

@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from app.attempts import Attempt
 from app.config import Config, OpenAiConfig, RunConfig
 from app.planning.steps import Plan
+from app.progress.attempts import Attempt
 from app.report.comparison import HEAD, ComparedStep, compare_steps, total
 from app.report.html import (
     Cell,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from app.planning.tables import long_duration, money, size
+from app.quantities import long_duration, money, size
 
 
 class Html(str):

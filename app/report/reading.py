@@ -9,12 +9,12 @@ from typing import Any
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from app.attempts import Attempt, read_attempts
 from app.config import RunConfig, StageConfig
 from app.dataset.excerpts import Excerpt, excerpt_example, read_examples
 from app.dataset.pictures import DEPTHS_PICTURE, LENGTHS_PICTURE
 from app.dataset.statistics import REJECTS_DIR, STATISTICS_FILE
-from app.planning.models import find_max_tokens
+from app.models.known import find_max_tokens
+from app.progress.attempts import Attempt, read_attempts
 from app.run import COMPLETE_FILE, CONFIG_FILE, REPORT_FILE, Artefact, Run, later_rounds
 from app.storage import Folder
 from app.training.metrics import read_records

@@ -2,11 +2,11 @@
 
 from datetime import UTC, datetime
 
-from app.attempts import seconds_by_step
 from app.config import Config, RunConfig
-from app.gate_scores import needles_found, points_lost
 from app.planning.steps import Plan
-from app.planning.tables import long_duration, money
+from app.progress.attempts import seconds_by_step
+from app.quantities import long_duration, money
+from app.records import needles_found, points_lost
 from app.report.cost import bill, total_money
 from app.report.html import Content, Html, element, joined, pairs, paragraph
 from app.report.reading import RunFacts, TrainedStage

@@ -19,7 +19,7 @@ from app.report.html import (
     table,
 )
 from app.report.reading import RunFacts, TrainedStage
-from app.training.export_card import summarize_losses
+from app.training.export.card import summarize_losses
 
 TITLE = "How training went"
 CURVES = (

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.config import RetrievalConfig
-from app.models import resolve_model
+from app.models.places import resolve_model
 
 Vectors = npt.NDArray[np.float32]
 

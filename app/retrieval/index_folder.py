@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from app.config import RetrievalConfig, cache_dir
+from app.local_copies import local_files
 from app.retrieval.embedder import Embedder, Prefixes, resolve_prefixes
 from app.retrieval.index import INDEX_FILE, SearchIndex, create_index, fill_index, save_index
-from app.retrieval.local_files import local_files
 from app.retrieval.model_facts import ModelFacts
 from app.retrieval.passages import ROW_FILES, PassageStore, write_row_files
 from app.retrieval.recall import RecallSample, check_recall

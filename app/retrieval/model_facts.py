@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow.fs as pafs
 
-from app.models import BUNDLED_PREFIX, resolve_model
+from app.models.places import BUNDLED_PREFIX, resolve_model
 from app.storage import Folder, is_remote
 
 ReadJson = Callable[[str], Any]

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from app.config import ServedModelConfig
-from app.training.flops import ModelShape
-from app.training.memory_estimate import GIB
+from app.models.shape import ModelShape
+from app.quantities import GIB
 
 DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 FP8_BYTES = 1

@@ -3,13 +3,12 @@
 from typing import Any
 
 from app.config import RunConfig, ServedModelConfig, ray_address
-from app.model_checks import ModelFiles
+from app.machine import gpu_memory_bytes, host_memory_bytes
+from app.models.files import ModelFiles
+from app.models.shape import ModelShape, shape_of, transformers_config
+from app.quantities import GIB
 from app.serving.memory import DTYPE_BYTES, Memory, ModelMemory
 from app.serving.sources import serve_section, served_files, served_source, served_tokens
-from app.training.flops import ModelShape, shape_of
-from app.training.memory_check import gpu_memory_bytes, host_memory_bytes
-from app.training.memory_estimate import GIB
-from app.training.preflight import transformers_config
 
 KIB = 2**10
 

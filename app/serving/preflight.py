@@ -7,13 +7,13 @@ import math
 import os
 import socket
 
+from app.checks import check_run_dir
 from app.config import RunConfig, ServeConfig, ray_address
-from app.model_checks import ModelFiles
-from app.preflight import check_run_dir
+from app.machine import gpu_memory_bytes
+from app.models.files import ModelFiles
 from app.serving.access import is_loopback, read_key, require_key
 from app.serving.plan import check_plan
 from app.serving.sources import serve_section, served_files
-from app.training.memory_check import gpu_memory_bytes
 
 
 def check_serving(config: RunConfig, may_be_to_come: bool = False) -> None:

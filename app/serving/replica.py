@@ -14,7 +14,7 @@ import ray
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from app.config import ServedModelConfig
-from app.models import resolve_model
+from app.models.places import resolve_model
 from app.serving.answering import CallAnswerer
 from app.serving.replies import Message
 from app.storage import is_remote
@@ -34,7 +34,7 @@ class ModelReplica:
         Args:
             name: In requests.
             served: Its settings.
-            source: Model or folder, as `app.models.resolve_model` takes it.
+            source: Model or folder, as `app.models.places.resolve_model` takes it.
             max_model_tokens: Longest prompt and answer together; None: as vLLM reads the checkpoint.
         """
         path = await asyncio.to_thread(_bring_files, source)

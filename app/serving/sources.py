@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from app.config import RunConfig, ServeConfig, StageConfig
-from app.model_checks import ModelFiles, find_model
+from app.models.files import ModelFiles, find_model
 from app.run import EXPORT_DIR, Run
 
 STAGE_PREFIX = "stage:"
@@ -23,7 +23,7 @@ def serve_section(config: RunConfig) -> ServeConfig:
 
 
 def served_source(config: RunConfig, name: str) -> str:
-    """Model or folder behind a name of `serve.models`, as `app.models.resolve_model` takes it.
+    """Model or folder behind a name of `serve.models`, as `app.models.places.resolve_model` takes it.
 
     Raises:
         ValueError: it is the export of a stage that has none, or whose folder can't be read.

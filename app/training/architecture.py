@@ -6,8 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from app.training.model import LanguageModel, build_decoder, layers_of
-from app.training.sequence_parallel import PackedSequence
+from app.models.shape import layers_of
+from app.training.model import LanguageModel, build_decoder
+from app.training.parallel.attention import PackedSequence
 
 REFUSED_FIELDS = {
     "final_logit_softcapping": "caps its logits",

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from app.training.loss import IGNORED
-from app.training.sequence_parallel import PackedSequence, SequenceParallel
+from app.training.parallel.attention import PackedSequence, SequenceParallel
 
 PADDING_TOKEN = 0
 """Any token will do: padding is a document of its own, and nothing of it is learned."""
 
 
 class Sequences(Protocol):
-    """Packed sequences, as `app.training.sequence_store` keeps them."""
+    """Packed sequences, as `app.training.data.sequence_store` keeps them."""
 
     @property
     def num_sequences(self) -> int: ...

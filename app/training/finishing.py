@@ -3,10 +3,10 @@
 from dataclasses import asdict
 from typing import Any
 
-from app.models import resolve_model
+from app.models.places import resolve_model
 from app.run import EXPORT_DIR
-from app.training.export import export_model, verify_export
-from app.training.export_card import CARD_FILE, CardFacts, SourceFacts, StageFacts, render_card
+from app.training.export.card import CARD_FILE, CardFacts, SourceFacts, StageFacts, render_card
+from app.training.export.export import export_model, verify_export
 from app.training.loop import DATA_DIR, DTYPES, StageTask, StageTrainer
 from app.training.metrics import read_records
 from app.versions import installed_versions

@@ -13,19 +13,21 @@ import torch
 from torch.distributed.tensor import distribute_tensor
 
 from app.config import StageConfig, TrainConfig
-from app.models import resolve_model
+from app.machine import peak_flops_of
+from app.models.places import resolve_model
+from app.models.shape import ModelShape, shape_of
 from app.storage import Folder
-from app.training.activation_memory import save_activation_memory
 from app.training.batches import Shard, load_shard, num_targets_of_step, own_sequences, sequences_of_step
-from app.training.checkpoint import Checkpoints
-from app.training.flops import ModelShape, flops_of_sequence, mfu, peak_flops_of, shape_of
+from app.training.checkpoints.checkpoints import Checkpoints
+from app.training.data.sequence_store import SequenceStore
+from app.training.flops import flops_of_sequence, mfu
+from app.training.memory.activations import save_activation_memory
 from app.training.metrics import MetricsLog, StepClock, StepMetrics
 from app.training.model import LanguageModel, build_decoder, load_decoder, shard_model
-from app.training.process_groups import Workers, join_workers
+from app.training.parallel.layout import layout_of
+from app.training.parallel.process_groups import Workers, join_workers
 from app.training.rope import rope_parameters_of, with_rope
 from app.training.schedule import learning_rate_at
-from app.training.sequence_layout import layout_of
-from app.training.sequence_store import SequenceStore
 from app.training.trackers import Tracker, open_trackers
 
 Report = Callable[[str], None]

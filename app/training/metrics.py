@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from app.progress_view import duration, short
+from app.quantities import duration, short
 from app.storage import Folder
 
 METRICS_FILE = "metrics.jsonl"

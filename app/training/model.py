@@ -7,8 +7,9 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, OffloadPolicy, fully_shard
 
+from app.models.shape import layers_of
 from app.training.loss import summed_loss
-from app.training.sequence_parallel import ATTENTION, PackedSequence, register_attention
+from app.training.parallel.attention import ATTENTION, PackedSequence, register_attention
 
 
 class LanguageModel(nn.Module):
@@ -76,21 +77,6 @@ class LanguageModel(nn.Module):
         decoder: Any = self.decoder
         weight: Tensor = decoder.get_output_embeddings().weight
         return weight
-
-
-def layers_of(decoder: Any) -> nn.ModuleList:
-    """The decoder layers of a transformers model.
-
-    Raises:
-        ValueError: they are not where transformers' decoders have them.
-    """
-    layers = getattr(decoder.base_model, "layers", None)
-    if not isinstance(layers, nn.ModuleList):
-        raise ValueError(
-            f"train.model: {type(decoder).__name__} keeps its layers elsewhere than transformers' decoders do; "
-            f"give a model such as Llama, Qwen, Mistral or Gemma"
-        )
-    return layers
 
 
 def build_decoder(config: Any, dtype: torch.dtype = torch.float32) -> nn.Module:

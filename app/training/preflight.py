@@ -9,14 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from app.checks import check_local_labels, check_run_dir
 from app.config import RunConfig, StageConfig, TrainConfig, ray_address
-from app.model_checks import find_model
-from app.preflight import check_local_labels, check_run_dir
-from app.training.flops import shape_of
-from app.training.memory_check import check_memory, gpu_memory_bytes
+from app.machine import gpu_memory_bytes
+from app.models.files import find_model
+from app.models.shape import shape_of, transformers_config
+from app.training.data.source_checks import check_sources
+from app.training.memory.check import check_memory
+from app.training.parallel.layout import layout_of
 from app.training.rope import rope_parameters_of
-from app.training.sequence_layout import layout_of
-from app.training.source_checks import check_sources
 from app.training.trackers import check_trackers
 
 
@@ -62,36 +63,6 @@ def check_training_values(config: RunConfig) -> None:
     for index, stage in enumerate(train.stages):
         _check_steps(f"train.stages.{index}", stage)
         _check_groups(f"train.stages.{index}", stage, train.num_workers)
-
-
-def transformers_config(field: str, model: str, settings: dict[str, Any]) -> Any:
-    """A model's config.json as transformers' configuration.
-
-    Args:
-        field: The setting that names the model.
-        model: As in the settings.
-        settings: Content of config.json.
-
-    Raises:
-        ValueError: transformers does not know its type, or not its values.
-    """
-    from transformers import CONFIG_MAPPING
-
-    model_type = settings.get("model_type")
-    if model_type not in CONFIG_MAPPING:
-        raise ValueError(
-            f"{field}: {model!r} is of type {model_type!r}, which transformers does not know; give a model such as "
-            f"Llama, Qwen, Mistral or Gemma"
-        )
-    try:
-        return CONFIG_MAPPING[model_type].from_dict(settings)
-    # Each type of model validates its values in its own way.
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(
-            f"{field}: transformers can't read the config.json of {model!r} ({reason}); give a model whose "
-            f"config.json is whole"
-        ) from error
 
 
 def _train_of(config: RunConfig) -> TrainConfig:

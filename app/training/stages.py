@@ -17,10 +17,10 @@ from ray.train.torch import TorchConfig, TorchTrainer
 
 from app.config import RunConfig, TrainConfig, identity
 from app.run import EXPORT_DIR, Artefact, Run
+from app.training.data.preparation import check_mixes, prepare_stage, prepare_tokens
 from app.training.dry_run import dry_run_stage
 from app.training.finishing import finish_stage
 from app.training.loop import NonFiniteError, Report, StageTask, start_trainer
-from app.training.preparation import check_mixes, prepare_stage, prepare_tokens
 
 OUTCOME_FILE = "outcome.json"
 STOPPED_FILE = "stopped.json"

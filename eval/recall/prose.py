@@ -10,7 +10,7 @@ _PROSE = ("/sotu", "/moby-dick")
 
 def bundled_prose() -> str:
     """The documents that tell and argue, one after another."""
-    sample = resources.files("app.bundled").joinpath("data/public_domain_sample.jsonl.gz")
+    sample = resources.files("app.models.bundled").joinpath("data/public_domain_sample.jsonl.gz")
     with sample.open("rb") as packed, gzip.open(packed, "rt", encoding="utf-8") as lines:
         documents = [json.loads(line) for line in lines]
     return "\n\n".join(document["text"] for document in documents if document["source"].endswith(_PROSE))

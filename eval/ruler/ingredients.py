@@ -45,8 +45,8 @@ class QuestionSet:
 class Ingredients:
     """What tasks are made of; read when it is first asked for.
 
-    Each file is the one in `ruler.data` where that folder has it, else the one that `python -m app.bundled ruler` has
-    put into the cache.
+    Each file is the one in `ruler.data` where that folder has it, else the one that
+    `python -m app.models.bundled ruler` has put into the cache.
 
     Args:
         config: Names the folder, and the haystack that stands for the essays.
@@ -77,7 +77,7 @@ class Ingredients:
                 if self._find(name) is None:
                     raise ValueError(
                         f"ruler.tasks: {task} needs {name}, which is neither in ruler.data nor in "
-                        f"{cache_dir()}; run `python -m app.bundled ruler`, or name other tasks"
+                        f"{cache_dir()}; run `python -m app.models.bundled ruler`, or name other tasks"
                     )
 
     def digests(self) -> dict[str, str | None]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from app.config import EvaluateConfig
-from app.models import resolve_model
+from app.models.places import resolve_model
 from app.tokens import Tokenizer
 
 NO_LIMIT_TOKENS = 10**9

@@ -4,9 +4,9 @@ import contextlib
 
 import pytest
 
-from app.attempts import read_attempts
 from app.bootstrap import chain
 from app.bootstrap.chain import bootstrap
+from app.progress.attempts import read_attempts
 from app.run import Run
 from tests.bootstrap.loop_settings import loop_config
 

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from app.attempts import ATTEMPTS_DIR
 from app.bootstrap.status import describe_status
 from app.cli import main
+from app.progress.attempts import ATTEMPTS_DIR
 from app.run import ASKED_FILE, Run
 from tests.bootstrap.loop_settings import loop_config
 

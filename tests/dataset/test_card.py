@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from example_rows import CALLS, make_config, make_row, make_rows, write_dataset
 
 from app.config import identity
 from app.dataset.card import write_card
 from app.dataset.excerpts import read_examples, shorten_example
 from app.dataset.statistics import compute_statistics
+from tests.dataset.example_rows import CALLS, make_config, make_row, make_rows, write_dataset
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,12 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
-from example_rows import CALLS, make_config, write_dataset
 
 from app.config import PublishConfig
 from app.dataset.card import write_card
 from app.dataset.publish import publish_dataset
 from app.dataset.statistics import compute_statistics
+from tests.dataset.example_rows import CALLS, make_config, write_dataset
 
 PUBLISHED = {
     "README.md",

@@ -2,11 +2,11 @@
 
 import pyarrow.parquet as pq
 import pytest
-from example_rows import make_row
 
 from app.dataset.shards import write_shards
 from app.schema import EXAMPLE_SCHEMA
 from app.storage import Folder
+from tests.dataset.example_rows import make_row
 
 
 def read(folder, names):

@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from example_rows import CALLS, make_row, write_dataset
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.dataset.shards import EXAMPLES_DIR
 from app.dataset.statistics import MAX_LENGTH_BINS, compute_statistics, length_edges
+from tests.dataset.example_rows import CALLS, make_row, write_dataset
 
 
 def test_everything_is_counted(tmp_path):

@@ -2,12 +2,12 @@ import asyncio
 
 import numpy as np
 import pytest
-from completions_double import Answer, CompletionsDouble
 
 from app.config import EvaluateConfig
 from eval import client as client_module
 from eval.client import EndpointAwayError, EvaluationClient, RequestFailedError
 from eval.samples import Sample
+from tests.eval.completions_double import Answer, CompletionsDouble
 
 SAMPLE = Sample("t-64-00000", "t", 64, np.arange(20, dtype=np.int32), 8, ["yes"])
 

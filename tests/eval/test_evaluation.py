@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from completions_double import Answer, CompletionsDouble
 
 from app.config import EvaluateConfig, EvaluatedModelConfig, NiahConfig, RecallConfig, RulerConfig, RunConfig
 from app.run import Run
@@ -11,6 +10,7 @@ from app.tokens import Tokenizer
 from eval import client as client_module
 from eval.evaluation import Endpoint, Evaluation
 from eval.preflight import check_evaluation
+from tests.eval.completions_double import Answer, CompletionsDouble
 
 MODEL = "bundled:smollm2-135m-instruct"
 TOKENIZER = Tokenizer(MODEL)

@@ -1,8 +1,8 @@
 import pytest
-from prompt_tokenizers import TOKENIZERS
 
 from eval.haystack import Haystack, read_text
 from eval.token_text import tokenize
+from tests.eval.prompt_tokenizers import TOKENIZERS
 
 PROSE = "The ship sailed north.  The crew\nkept watch! Nobody slept?\n\nThen came Dr. Smith, at 3.5 knots. So ends it."
 

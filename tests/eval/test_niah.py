@@ -5,10 +5,10 @@ import re
 
 import numpy as np
 import pytest
-from niah_settings import make_config, save_tokenizer
 
 from eval.niah import NiahMaker, Stretch, bundled_text, needle_places
 from eval.prefill_share import expected_prefill_share
+from tests.eval.niah_settings import make_config, save_tokenizer
 
 LENGTHS = [1024, 2048, 4096]
 NEEDLE = re.compile(r" ?One of the special magic numbers for \w+ is: (\d{7})\. ?")

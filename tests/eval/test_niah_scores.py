@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from niah_settings import make_config
 
 from eval.niah_scores import score_niah
 from eval.records import Record, Reply
 from eval.samples import Sample
+from tests.eval.niah_settings import make_config
 
 LENGTHS, DEPTHS = [2048, 1024], [50.0, 0.0]
 

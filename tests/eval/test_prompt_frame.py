@@ -1,10 +1,10 @@
 import pytest
-from prompt_tokenizers import TOKENIZERS, byte_level, digit_groups
 from transformers import AutoTokenizer
 
 from app.tokens import Tokenizer
 from eval.prompt_frame import PromptFrame
 from eval.token_text import tokenize
+from tests.eval.prompt_tokenizers import TOKENIZERS, byte_level, digit_groups
 
 
 @pytest.fixture(params=TOKENIZERS, scope="module")

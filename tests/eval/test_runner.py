@@ -4,7 +4,6 @@ import time
 
 import numpy as np
 import pytest
-from completions_double import Answer, CompletionsDouble
 
 from app.config import EvaluateConfig
 from app.storage import Folder
@@ -13,6 +12,7 @@ from eval.client import EndpointAwayError, EvaluationClient
 from eval.records import RecordStore
 from eval.runner import Runner, unanswered
 from eval.samples import Sample
+from tests.eval.completions_double import Answer, CompletionsDouble
 
 
 def samples(count, group=""):

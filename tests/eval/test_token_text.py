@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from prompt_tokenizers import TOKENIZERS
 
 from eval.haystack import RepeatedText
 from eval.token_text import EDGE_TOKENS, join, tokenize
+from tests.eval.prompt_tokenizers import TOKENIZERS
 
 PIECES = [
     "The ship sailed north before the wind",

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from app.training.activation_memory import save_activation_memory
+from app.training.memory.activations import save_activation_memory
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 

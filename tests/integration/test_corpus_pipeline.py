@@ -28,8 +28,8 @@ from app.config import (
     SourceConfig,
     VllmConfig,
 )
+from app.corpus.pipeline import build_corpus
 from app.corpus.sources import list_files
-from app.indexing.corpus_pipeline import build_corpus
 from app.run import Run
 from app.schema import passage_id_of
 

@@ -11,11 +11,11 @@ import pytest
 import ray
 
 from app.config import Config
-from app.indexing.embedding import plan_shards, read_texts, report_progress
-from app.indexing.index_pipeline import build_index
 from app.recipe import load_config
 from app.retrieval.actors import RetrieverPool, start_retrievers
+from app.retrieval.embedding import plan_shards, read_texts, report_progress
 from app.retrieval.index_folder import load_embedder
+from app.retrieval.pipeline import build_index
 from app.retrieval.retriever import Query
 from app.run import Run
 from app.storage import Folder

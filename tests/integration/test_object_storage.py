@@ -11,9 +11,9 @@ import torch
 import yaml
 
 from app.config import cache_dir
-from app.models import resolve_model
+from app.models.places import resolve_model
 from app.storage import Folder
-from app.training.flat_files import write_flat
+from app.training.data.flat_files import write_flat
 from tests.integration.endpoint_double import EndpointDouble, Served
 from tests.integration.object_store import ENVIRONMENT, Bucket, s3_bucket
 from tests.integration.synthesis_runs import (

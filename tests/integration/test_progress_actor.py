@@ -12,11 +12,11 @@ import pytest
 import ray
 from rich.console import Console
 
-from app.cluster import connect
+from app.cluster.connection import connect
 from app.config import RayConfig
-from app.progress import StepCounts
-from app.progress_actor import ProgressSender, start_progress_actor, watch
-from app.progress_view import ProgressView
+from app.progress.actor import ProgressSender, start_progress_actor, watch
+from app.progress.counts import StepCounts
+from app.progress.view import ProgressView
 from app.storage import Folder
 
 

@@ -8,7 +8,7 @@ import pytest
 from app.report.page import CONTENTS, write_report
 from app.storage import Folder
 from eval.report.writing import write_report as write_evaluation
-from tests.eval.report_contents import LENGTHS, make_contents
+from tests.eval.report.report_contents import LENGTHS, make_contents
 from tests.integration.chromium import NAMES, find_chromium, open_browser
 from tests.report.report_runs import make_run
 

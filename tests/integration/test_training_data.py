@@ -14,21 +14,21 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from test_corpus_pipeline import contents, local_ray
 
 from app.config import RunConfig, StageConfig, TrainConfig, TrainSourceConfig
 from app.dataset.shards import EXAMPLES_DIR, write_shards
 from app.run import Run
 from app.tokens import Tokenizer
-from app.training import sources, stage_shards
-from app.training.preparation import check_mixes, prepare_stage, prepare_tokens
-from app.training.source_checks import check_sources
+from app.training.data import sources, stage_shards
+from app.training.data.preparation import check_mixes, prepare_stage, prepare_tokens
+from app.training.data.source_checks import check_sources
+from tests.integration.test_corpus_pipeline import contents, local_ray
 
 pytestmark = pytest.mark.timeout(600)
 
 MODEL = "bundled:smollm2-135m-instruct"
 ROOT = Path(__file__).parents[2]
-SAMPLE = ROOT / "app/bundled/data/public_domain_sample.jsonl.gz"
+SAMPLE = ROOT / "app/models/bundled/data/public_domain_sample.jsonl.gz"
 SEQ_TOKENS = 2048
 
 
@@ -185,7 +185,7 @@ def check_joined(store):
 
 KILLED_JOB = """
 import sys
-from app.training import sources
+from app.training.data import sources
 from tests.integration.test_training_data import Run, config_of, local_ray, prepare_tokens, stage_of
 sources.PART_BYTES = 1
 config = config_of(sys.argv[1], [stage_of("s", {"long_input": 1.0, "long_output": 1.0})])

@@ -8,9 +8,10 @@ import signal
 import psutil
 import pytest
 import torch
-from synthesis_runs import driver, run_to_end, wait_until
-from training_runs import losses, stage, write_chats, write_model, write_training_recipe
 from transformers import AutoModelForCausalLM
+
+from tests.integration.synthesis_runs import driver, run_to_end, wait_until
+from tests.integration.training_runs import losses, stage, write_chats, write_model, write_training_recipe
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -3,7 +3,7 @@ import yaml
 
 from app.config import NodeConfig, NodesConfig, PlanConfig
 from app.planning.machines import Cluster, read_node_types
-from app.training.memory_estimate import GIB
+from app.quantities import GIB
 
 CLUSTER = {
     "head_node_type": "head",

@@ -7,7 +7,8 @@ import pytest
 
 from app.cli import main
 from app.planning.plan import make_plan
-from app.planning.tables import COLUMNS, long_duration, money, render_plan, size
+from app.planning.tables import COLUMNS, render_plan
+from app.quantities import long_duration, money, size
 from app.recipe import load_config
 
 

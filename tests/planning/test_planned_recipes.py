@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from app.models.shape import transformers_config
 from app.planning.plan import make_plan
 from app.recipe import RECIPES_DIR, load_config
 from app.training.architecture import check_architecture
-from app.training.preflight import transformers_config
 from app.training.rope import rope_parameters_of
 
 QWEN3_4B = {

@@ -5,17 +5,18 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from app.config import StageConfig, TrainMemoryConfig
+from app.models.shape import shape_of
 from app.planning.lengths import of_counts, of_mean
 from app.planning.machines import Cluster
 from app.planning.training import computed_flops, pairs_per_token, plan_stages
 from app.recipe import load_config
-from app.training.activation_memory import save_activation_memory
-from app.training.flops import flops_of_pairs, shape_of
+from app.training.flops import flops_of_pairs
+from app.training.memory.activations import save_activation_memory
 from app.training.model import LanguageModel, build_decoder
-from app.training.sequence_parallel import PackedSequence
+from app.training.parallel.attention import PackedSequence
 from benchmarks.allocations import record_allocations
 from benchmarks.published import LLAMA_8B, MILLION, known_shape
-from tests.training.known_models import TINY, configuration
+from tests.models.known_models import TINY, configuration
 
 NUM_TOKENS = 2048
 SIZES = {

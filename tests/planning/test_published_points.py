@@ -3,8 +3,8 @@
 import pytest
 
 from app.config import TrainMemoryConfig
+from app.quantities import GIB
 from app.serving.memory import kv_bytes_per_token
-from app.training.memory_estimate import GIB
 from benchmarks.plan_page import million_points
 from benchmarks.published import (
     GROUPS,

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from app.attempts import Attempt
 from app.config import Config
 from app.dataset.card import write_card
 from app.dataset.layout import SEPARATOR
 from app.dataset.seeds import DOCUMENTS
 from app.dataset.shards import EXAMPLES_DIR, write_shards
 from app.dataset.statistics import REJECTS_DIR, compute_statistics
+from app.progress.attempts import Attempt
 from app.run import Run
 from app.schema import REJECT_SCHEMA
 

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from app.retrieval.local_files import copy_once, local_files
+from app.local_copies import copy_once, local_files
 from app.retrieval.passages import ROW_FILES, PassageStore, write_row_files
 from app.schema import passage_id_of
 from app.storage import Folder

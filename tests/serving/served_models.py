@@ -8,7 +8,7 @@ import yaml
 
 from app.config import RunConfig
 from app.recipe import load_config
-from tests.training.known_models import LLAMA_1B, LLAMA_3_ROPE, LLAMA_8B
+from tests.models.known_models import LLAMA_1B, LLAMA_3_ROPE, LLAMA_8B
 
 MILLION = 1_048_576
 LLAMA_3B = LLAMA_8B | {

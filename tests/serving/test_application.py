@@ -6,8 +6,8 @@ from ray import cloudpickle
 from app.config import ServedModelConfig
 from app.serving.application import build, build_application
 from app.serving.replica import FilesAreThere, llm_settings, placement_bundles, placement_strategy
+from tests.models.known_models import TINY
 from tests.serving.served_models import recipe, write_model
-from tests.training.known_models import TINY
 
 KEY = "sk-never-to-be-seen"
 

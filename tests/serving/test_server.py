@@ -7,8 +7,8 @@ import pytest
 
 from app.serving import server
 from app.serving.server import Server
+from tests.models.known_models import TINY
 from tests.serving.served_models import recipe, write_model
-from tests.training.known_models import TINY
 
 COUNTS = {"ended": 3, "failed": 0, "in_flight": 0, "queued": 0}
 

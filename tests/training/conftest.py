@@ -1,5 +1,6 @@
 import pytest
-from tiny_tokenizers import save_chatml, save_llama
+
+from tests.training.tiny_tokenizers import save_chatml, save_llama
 
 
 @pytest.fixture(scope="session")

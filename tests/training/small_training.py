@@ -9,10 +9,10 @@ from transformers import AutoModelForCausalLM
 
 from app.training.batches import load_shard, num_targets_of_step
 from app.training.model import LanguageModel, build_decoder, shard_model
-from app.training.process_groups import Workers
-from app.training.sequence_layout import SequenceLayout
-from app.training.sequence_parallel import SequenceParallel
-from tests.training.parity_cases import MemorySequences
+from app.training.parallel.attention import SequenceParallel
+from app.training.parallel.layout import SequenceLayout
+from app.training.parallel.process_groups import Workers
+from tests.training.parallel.parity_cases import MemorySequences
 
 SEQUENCES = MemorySequences(((20, 1, 30, 13), (64,), (31, 33), (5, 50, 9)))
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from app.training.batches import load_shard, num_targets_of_step, own_sequences, sequences_of_step
 from app.training.loss import IGNORED
-from app.training.sequence_layout import SequenceLayout
-from app.training.sequence_parallel import SequenceParallel
-from tests.training.parity_cases import MemorySequences
+from app.training.parallel.attention import SequenceParallel
+from app.training.parallel.layout import SequenceLayout
+from tests.training.parallel.parity_cases import MemorySequences
 
 
 @st.composite

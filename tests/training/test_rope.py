@@ -3,7 +3,7 @@
 import pytest
 
 from app.training.rope import raise_base, rope_parameters_of, with_rope
-from tests.training.known_models import LLAMA_3_ROPE, LLAMA_8B, TINY, configuration
+from tests.models.known_models import LLAMA_3_ROPE, LLAMA_8B, TINY, configuration
 from tests.training.train_settings import stage_config
 
 

@@ -1,0 +1,91 @@
+"""Every setting of Longstrap and every default, once.
+
+A recipe is one YAML file of these fields; `--section.field VALUE` on the command line overrides it (see
+`app.recipe`). All models are strict: an unknown key or a wrong type is an error that names the field. Fields
+marked `OPERATIONAL` may change between a run and its resumption; all others are what a run is (`identity`).
+"""
+
+from app.config.bootstrap import BootstrapConfig, GateConfig
+from app.config.checks import placeholders
+from app.config.corpus import CorpusConfig, DecontaminationConfig, DedupConfig, FieldNames, SourceConfig
+from app.config.environment import cache_dir, ray_address, read_secret
+from app.config.evaluation import (
+    EvaluateConfig,
+    EvaluatedModelConfig,
+    NiahConfig,
+    RecallConfig,
+    RulerConfig,
+    ShortConfig,
+)
+from app.config.generation import GeneratorConfig, GeneratorSection, OpenAiConfig, SamplingConfig, VllmConfig
+from app.config.planning import NodeConfig, NodesConfig, PlanConfig
+from app.config.retrieval import RetrievalConfig
+from app.config.run import Config, ProgressConfig, RayConfig, RunConfig
+from app.config.section import OPERATIONAL, NodeLabels, identity
+from app.config.serving import ServeConfig, ServedModelConfig
+from app.config.synthesis import (
+    PROMPT_TOKENS,
+    AgentConfig,
+    DatasetConfig,
+    FilterConfig,
+    LengthRange,
+    PipelineConfig,
+    PublishConfig,
+)
+from app.config.training import (
+    OptimizerConfig,
+    StageConfig,
+    TrainConfig,
+    TrainMemoryConfig,
+    TrainSourceConfig,
+)
+
+__all__ = [
+    "OPERATIONAL",
+    "PROMPT_TOKENS",
+    "AgentConfig",
+    "BootstrapConfig",
+    "Config",
+    "CorpusConfig",
+    "DatasetConfig",
+    "DecontaminationConfig",
+    "DedupConfig",
+    "EvaluateConfig",
+    "EvaluatedModelConfig",
+    "FieldNames",
+    "FilterConfig",
+    "GateConfig",
+    "GeneratorConfig",
+    "GeneratorSection",
+    "LengthRange",
+    "NiahConfig",
+    "NodeConfig",
+    "NodeLabels",
+    "NodesConfig",
+    "OpenAiConfig",
+    "OptimizerConfig",
+    "PipelineConfig",
+    "PlanConfig",
+    "ProgressConfig",
+    "PublishConfig",
+    "RayConfig",
+    "RecallConfig",
+    "RetrievalConfig",
+    "RulerConfig",
+    "RunConfig",
+    "SamplingConfig",
+    "ServeConfig",
+    "ServedModelConfig",
+    "ShortConfig",
+    "SourceConfig",
+    "StageConfig",
+    "TrainConfig",
+    "TrainMemoryConfig",
+    "TrainSourceConfig",
+    "VllmConfig",
+    "cache_dir",
+    "identity",
+    "placeholders",
+    "ray_address",
+    "read_secret",
+]

@@ -1,0 +1,58 @@
+"""Checks that several sections make of their values."""
+
+import re
+from typing import Any
+
+OWN_ENGINE_ARGS = {
+    "model": "model",
+    "revision": "revision",
+    "dtype": "dtype",
+    "max_model_len": "max_model_tokens",
+    "tensor_parallel_size": "tensor_parallel_size",
+}
+
+
+def checked_engine_args(arguments: dict[str, Any], own: dict[str, str], section: str) -> dict[str, Any]:
+    for name in arguments:
+        if name in own:
+            raise ValueError(f"holds {name}; set {section}.{own[name]} instead")
+        if name.lower().endswith(("token", "api_key", "password", "secret")):
+            raise ValueError(f"holds {name}, and recipes are recorded; give secrets in the environment")
+    return arguments
+
+
+def checked_url(url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("is no URL; for example http://HOST:8000/v1")
+    if "@" in url or "?" in url:
+        raise ValueError("holds a login or a query, and recipes are recorded; give the key by api_key_env")
+    return url
+
+
+_PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
+
+
+def placeholders(text: str) -> set[str]:
+    """The {names} in a text; other braces are text like any other."""
+    return set(_PLACEHOLDER.findall(text))
+
+
+def check_placeholders(field: str, text: str, known: set[str]) -> None:
+    unknown = placeholders(text) - known
+    if unknown:
+        choices = ", ".join(f"{{{name}}}" for name in sorted(known)) or "none"
+        raise ValueError(f"{field} has {{{min(unknown)}}}, which is not filled in there; known are {choices}")
+
+
+def checked_list(values: list[Any]) -> list[Any]:
+    if not values:
+        raise ValueError("is empty; name at least one")
+    if len(set(values)) < len(values):
+        raise ValueError("names one twice; leave one out")
+    return values
+
+
+def check_range(name: str, least: int, most: int) -> None:
+    """Refuse a `min_NAME` above its `max_NAME`."""
+    if least > most:
+        raise ValueError(f"min_{name} {least} is above max_{name} {most}; at most that")

@@ -1,0 +1,48 @@
+"""Settings of the index and the retriever."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from app.config.checks import check_range
+from app.config.section import OPERATIONAL, NodeLabels, Section, Share
+
+
+class RetrievalConfig(Section):
+    """Passages → vectors → index → ranked documents."""
+
+    model: str
+    """sentence-transformers model: hub name, local, s3:// or gs:// folder, bundled:multilingual-e5-small."""
+    revision: str | None = None
+    query_prefix: str | None = None
+    """Put before every query; left out: what the model's card asks for (`query: `, or an instruction)."""
+    passage_prefix: str | None = None
+    embedding_tokens: PositiveInt = 512
+    """Most tokens of the embedder's own tokenizer that it reads of one passage."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    batch_size: Annotated[PositiveInt, Field(json_schema_extra=OPERATIONAL)] = 32
+    index_factory: str = "Flat"
+    """FAISS factory string, inner product: `Flat`, `IVF4096,PQ64`, `IVF65536_HNSW32,PQ64` …"""
+    nprobe: PositiveInt = 64
+    """Inverted lists visited by a query, for IVF indexes."""
+    num_training_vectors: PositiveInt = 1_000_000
+    """Vectors sampled to train an index that needs training."""
+    num_recall_queries: PositiveInt = 200
+    """Sampled passages whose neighbours are compared with exact search when the index is built."""
+    min_recall: Share = 0.5
+    """An index below this recall@10 is refused."""
+    min_embed_actors: Annotated[PositiveInt, Field(json_schema_extra=OPERATIONAL)] = 1
+    max_embed_actors: Annotated[PositiveInt, Field(json_schema_extra=OPERATIONAL)] = 1
+    cpus_per_embed_actor: Annotated[float, Field(ge=0, json_schema_extra=OPERATIONAL)] = 1.0
+    gpus_per_embed_actor: Annotated[float, Field(ge=0, json_schema_extra=OPERATIONAL)] = 0.0
+    num_retrievers: Annotated[PositiveInt, Field(json_schema_extra=OPERATIONAL)] = 1
+    """Retriever actors; queries go round."""
+    cpus_per_retriever: Annotated[float, Field(ge=0, json_schema_extra=OPERATIONAL)] = 0.0
+    gpus_per_retriever: Annotated[float, Field(ge=0, json_schema_extra=OPERATIONAL)] = 0.0
+    node_labels: Annotated[NodeLabels, Field(json_schema_extra=OPERATIONAL)] = {}
+    """Of the nodes that embed, build the index and retrieve, e.g. {pool: generate}."""
+
+    @model_validator(mode="after")
+    def _range_is_ordered(self) -> "RetrievalConfig":
+        check_range("embed_actors", self.min_embed_actors, self.max_embed_actors)
+        return self

@@ -1,0 +1,173 @@
+"""The settings of a whole run: what `--config` is read into."""
+
+import os
+from typing import Annotated
+
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
+
+from app.config.bootstrap import BootstrapConfig
+from app.config.corpus import CorpusConfig
+from app.config.evaluation import EvaluateConfig
+from app.config.generation import GeneratorConfig, OpenAiConfig
+from app.config.planning import PlanConfig
+from app.config.retrieval import RetrievalConfig
+from app.config.section import OPERATIONAL, NonNegativeCount, Section
+from app.config.serving import ServeConfig
+from app.config.synthesis import PROMPT_TOKENS, AgentConfig, DatasetConfig, PipelineConfig
+from app.config.training import TrainConfig
+
+
+class ProgressConfig(Section):
+    """What a person sees while a job runs."""
+
+    log_interval_sec: PositiveFloat = 60.0
+    """A line in a log; on a terminal the view is live."""
+    num_shown_examples: NonNegativeCount = 3
+
+
+MAX_TEMP_DIR_BYTES = 40
+"""A socket's path has at most 107 bytes, and Ray appends `/session_TIME_PID/sockets/plasma_store`."""
+
+
+class RayConfig(Section):
+    """How a job reaches Ray. Submitted jobs and running clusters are found through RAY_ADDRESS."""
+
+    num_cpus: PositiveInt | None = None
+    """Logical CPUs of a Ray that the job starts by itself; left out: all."""
+    object_store_mb: PositiveInt | None = None
+    temp_dir: str | None = None
+    """Absolute; for sockets and logs of a Ray that the job starts by itself."""
+
+    @field_validator("temp_dir")
+    @classmethod
+    def _leaves_room_for_sockets(cls, temp_dir: str | None) -> str | None:
+        if temp_dir is not None and not temp_dir.startswith(("/", "~")):
+            raise ValueError("is relative; give an absolute path")
+        if temp_dir is not None and len(os.path.expanduser(temp_dir).encode()) > MAX_TEMP_DIR_BYTES:  # noqa: PTH111
+            raise ValueError(f"is too long for sockets; at most {MAX_TEMP_DIR_BYTES} bytes")
+        return temp_dir
+
+
+class RunConfig(Section):
+    """What every recipe has. One without the sections of `Config` trains on a dataset that is there already."""
+
+    run_dir: Annotated[str, Field(json_schema_extra=OPERATIONAL)]
+    """The run's folder: local, s3:// or gs://; on a cluster one that every node sees."""
+    seed: int = 0
+    train: TrainConfig | None = None
+    serve: Annotated[ServeConfig | None, Field(json_schema_extra=OPERATIONAL)] = None
+    evaluate: EvaluateConfig | None = None
+    bootstrap: Annotated[BootstrapConfig, Field(json_schema_extra=OPERATIONAL)] = BootstrapConfig()
+    plan: Annotated[PlanConfig, Field(json_schema_extra=OPERATIONAL)] = PlanConfig()
+    progress: Annotated[ProgressConfig, Field(json_schema_extra=OPERATIONAL)] = ProgressConfig()
+    ray: Annotated[RayConfig, Field(json_schema_extra=OPERATIONAL)] = RayConfig()
+
+    @property
+    def trained_model(self) -> tuple[str, str | None]:
+        """Model that `train` extends, and its revision.
+
+        Raises:
+            ValueError: the settings name none.
+        """
+        if self.train is None or self.train.model is None:
+            raise ValueError(
+                "train.model: is left out, and no generator stands in for it; give the model to be trained"
+            )
+        return self.train.model, self.train.revision
+
+
+class Config(RunConfig):
+    """A run that makes its dataset out of documents."""
+
+    corpus: CorpusConfig
+    retrieval: RetrievalConfig
+    generator: GeneratorConfig
+    agent: AgentConfig = AgentConfig()
+    dataset: DatasetConfig
+    pipeline: Annotated[PipelineConfig, Field(json_schema_extra=OPERATIONAL)] = PipelineConfig()
+
+    @model_validator(mode="after")
+    def _calls_fit_the_generator(self) -> "Config":
+        agent, limit = self.agent, self.generator.max_model_tokens
+        needed = agent.chunk_tokens + agent.instruction_tokens + agent.summary_tokens + PROMPT_TOKENS
+        if needed > limit:
+            raise ValueError(
+                f"agent.chunk_tokens {agent.chunk_tokens} does not fit generator.max_model_tokens {limit}; "
+                f"at most {limit - needed + agent.chunk_tokens}"
+            )
+        needed = agent.answer_tokens + agent.instruction_tokens + 2 * agent.summary_tokens + PROMPT_TOKENS
+        if needed > limit:
+            raise ValueError(
+                f"agent.answer_tokens {agent.answer_tokens} does not fit generator.max_model_tokens {limit}; "
+                f"at most {limit - needed + agent.answer_tokens}"
+            )
+        if self.corpus.passage_tokens > min(agent.chunk_tokens, agent.document_tokens):
+            raise ValueError(
+                f"corpus.passage_tokens {self.corpus.passage_tokens} is above agent.chunk_tokens "
+                f"{agent.chunk_tokens} or agent.document_tokens {agent.document_tokens}; "
+                f"at most {min(agent.chunk_tokens, agent.document_tokens)}"
+            )
+        shortest = min(length.min_tokens for length in self.dataset.target_lengths)
+        least = agent.answer_tokens + agent.instruction_tokens + PROMPT_TOKENS
+        if shortest <= least:
+            raise ValueError(
+                f"dataset.target_lengths starts at {shortest} tokens, which leaves no room for documents "
+                f"beside agent.answer_tokens and agent.instruction_tokens; at least {least + 1}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _some_task_is_drawn(self) -> "Config":
+        if self.dataset.num_long_input_seeds and not any(self.agent.task_weights.values()):
+            raise ValueError("agent.task_weights: no task has a weight above 0; give at least one")
+        return self
+
+    @model_validator(mode="after")
+    def _holds_no_login(self) -> "Config":
+        places = {
+            "run_dir": self.run_dir,
+            "generator.model": self.generator.model,
+            "retrieval.model": self.retrieval.model,
+        }
+        places |= {f"corpus.sources.{i}.path": source.path for i, source in enumerate(self.corpus.sources)}
+        places |= {
+            f"corpus.decontamination.paths.{i}": p for i, p in enumerate(self.corpus.decontamination.paths)
+        }
+        for field, place in places.items():
+            if "://" in place and "@" in place.partition("://")[2].partition("/")[0]:
+                raise ValueError(
+                    f"{field}: {place.partition('://')[0]}://… holds a login, and recipes are recorded; "
+                    f"give credentials in the environment"
+                )
+        return self
+
+    @property
+    def trained_model(self) -> tuple[str, str | None]:
+        """Model that `train` extends, and its revision: the generator, unless it names another.
+
+        Raises:
+            ValueError: the generator is an endpoint, which has no weights to be trained.
+        """
+        if self.train is not None and self.train.model is not None:
+            return self.train.model, self.train.revision
+        if isinstance(self.generator, OpenAiConfig):
+            raise ValueError(
+                f"train.model: is left out, and generator.model {self.generator.model} is behind an endpoint; "
+                f"give the model to be trained"
+            )
+        return self.generator.model, self.generator.revision
+
+    @property
+    def tokenizer_model(self) -> str:
+        """Model whose tokenizer measures the examples."""
+        return self.dataset.tokenizer or self.generator_tokenizer
+
+    @property
+    def tokenizer_revision(self) -> str | None:
+        """Revision of `tokenizer_model`: the generator's, unless it is another model."""
+        return None if self.dataset.tokenizer else self.generator.revision
+
+    @property
+    def generator_tokenizer(self) -> str:
+        """Model whose tokenizer measures passages, chunks and calls."""
+        return self.generator.tokenizer if isinstance(self.generator, OpenAiConfig) else self.generator.model

@@ -1,0 +1,126 @@
+"""Settings of the agent workflow, the dataset and the actors that make it."""
+
+from typing import Annotated
+
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
+
+from app.config.checks import check_range
+from app.config.section import OPERATIONAL, NodeLabels, NonNegativeCount, Section, Share
+
+
+class AgentConfig(Section):
+    """The workflow that makes one example."""
+
+    task_weights: dict[str, Annotated[float, Field(ge=0.0)]] = {
+        "compare": 1.0,
+        "trace": 1.0,
+        "aggregate": 1.0,
+        "multi_hop": 1.0,
+        "aspects": 1.0,
+        "timeline": 1.0,
+        "contradiction": 1.0,
+        "explain": 1.0,
+    }
+    """Long-input kinds of instruction (`app.agent.prompts.TASKS`) and how often each is drawn."""
+    document_tokens: PositiveInt = 32_768
+    """Most tokens taken from one document: the stretch around the passages that were found."""
+    chunk_tokens: PositiveInt = 4096
+    """Most tokens of one chunk that is summarised (4K in the paper)."""
+    instruction_tokens: PositiveInt = 160
+    summary_tokens: PositiveInt = 256
+    answer_tokens: PositiveInt = 1024
+    max_summary_rounds: PositiveInt = 4
+    """Depth of the recursion over summaries."""
+
+    @field_validator("task_weights")
+    @classmethod
+    def _tasks_are_known(cls, weights: dict[str, float]) -> dict[str, float]:
+        known = cls.model_fields["task_weights"].default
+        if unknown := [task for task in weights if task not in known]:
+            raise ValueError(f"names {unknown[0]}, which is no task; known: {', '.join(known)}")
+        return weights
+
+
+class LengthRange(Section):
+    """A range of target lengths, drawn evenly within, and how often the range itself is drawn."""
+
+    min_tokens: PositiveInt
+    max_tokens: PositiveInt
+    weight: PositiveFloat = 1.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "LengthRange":
+        if self.max_tokens < self.min_tokens:
+            raise ValueError(f"max_tokens {self.max_tokens} is below min_tokens {self.min_tokens}; swap them")
+        return self
+
+
+class FilterConfig(Section):
+    """What makes a finished example a reject."""
+
+    min_answer_words: NonNegativeCount = 8
+    max_repetition: Share = 0.5
+    """Share of an answer's word 4-grams that are repeats of earlier ones."""
+    max_instruction_overlap: Share = 0.6
+    """Share of an answer's word 4-grams that stand in the instruction."""
+    instruction_similarity: Annotated[float, Field(gt=0.0, le=1.0)] = 0.8
+    """Jaccard similarity from which two instructions are near-duplicates; the later seed is rejected."""
+
+
+class PublishConfig(Section):
+    """`synthesize --dataset.publish.repo NAME` pushes the finished dataset to the Hugging Face Hub."""
+
+    repo: str | None = None
+    private: bool = True
+    token_env: str = "HF_TOKEN"  # noqa: S105 (the variable's name)
+
+
+class DatasetConfig(Section):
+    """Seeds → examples → Parquet."""
+
+    tokenizer: str | None = None
+    """Whose tokens and chat template give the lengths: the model to be trained; left out: the generator."""
+    num_long_input_seeds: NonNegativeCount
+    num_long_output_seeds: NonNegativeCount
+    target_lengths: list[LengthRange]
+    """Distribution of a long-input example's length, chat template and answer included."""
+    long_output_tokens: LengthRange = LengthRange(min_tokens=2_000, max_tokens=32_000)
+    """Documents of this length may become a long output."""
+    filters: FilterConfig = FilterConfig()
+    row_group_bytes: Annotated[PositiveInt, Field(json_schema_extra=OPERATIONAL)] = 150_000_000
+    """The Hub's viewer reads whole row groups and wants them between 100 and 300 MB."""
+    rows_per_shard: PositiveInt = 2_000
+    keep_calls: Annotated[bool, Field(json_schema_extra=OPERATIONAL)] = False
+    """Keep the journal of LLM calls, with their prompts, after the dataset is complete."""
+    publish: Annotated[PublishConfig, Field(json_schema_extra=OPERATIONAL)] = PublishConfig()
+
+    @field_validator("target_lengths")
+    @classmethod
+    def _not_empty(cls, lengths: list[LengthRange]) -> list[LengthRange]:
+        if not lengths:
+            raise ValueError("is empty; name at least one range `{min_tokens: …, max_tokens: …}`")
+        return lengths
+
+
+class PipelineConfig(Section):
+    """The agent actors."""
+
+    min_actors: PositiveInt = 1
+    max_actors: PositiveInt = 1
+    cpus_per_actor: Annotated[float, Field(ge=0)] = 1.0
+    gpus_per_actor: Annotated[float, Field(ge=0)] = 0.0
+    node_labels: NodeLabels = {}
+    """Of the nodes that the agent actors run on, e.g. {pool: generate}."""
+    rows_per_batch: PositiveInt = 8
+    """Seeds handed to an actor together; also the most that the row-level checkpoint can lose."""
+    batches_per_actor: PositiveInt = 4
+    """Batches that one actor works on at once: their rows share the engine."""
+
+    @model_validator(mode="after")
+    def _range_is_ordered(self) -> "PipelineConfig":
+        check_range("actors", self.min_actors, self.max_actors)
+        return self
+
+
+PROMPT_TOKENS = 512
+"""Room for the fixed text of any one prompt and its chat template."""

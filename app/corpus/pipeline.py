@@ -1,0 +1,240 @@
+"""Documents → passages on a Ray cluster: the steps of `app.corpus` as tasks, one a unit or shard.
+
+The driver knows files, units and counts, never a document. Whatever is done is on storage, so that a job that was
+interrupted goes on where it was; the parts and their names do not depend on the number of workers.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from app.cluster.tasks import Report, fetch, run_tasks
+from app.config import Config, identity
+from app.corpus.decontamination import Contaminants, EvaluationFile, list_evaluation_files, read_contaminants
+from app.corpus.repeats import find_edges, plan_edge_tasks, resolve_repeats
+from app.corpus.shards import CorpusLayout, ShardName
+from app.corpus.sources import list_files
+from app.corpus.steps import ShardRecord, UnitRecord, finish_shard, scan_unit
+from app.corpus.units import WorkUnit, fingerprint_of_plan, plan_units
+from app.run import Run
+from app.storage import Folder
+from app.tokens import Tokenizer
+
+_PLAN_FILE = "plan.json"
+
+
+def build_corpus(config: Config, run: Run, report: Report) -> dict[str, Any]:
+    """Make the run's corpus, go on with a half-done one, or return the record of a complete one.
+
+    Args:
+        config: The run's settings.
+        run: Where the corpus goes.
+        report: Takes one line for the person who watches.
+
+    Returns:
+        The corpus's record: `num_documents`, `num_passages`, `num_tokens`, `num_chars`, `max_document_tokens`,
+        `num_rows`, `num_rejects` by step and reason, `reject_share` of malformed rows, `fingerprint`, and
+        `decontamination`: what it was compared with.
+
+    Raises:
+        ValueError: a source is missing, too many rows are malformed, no document is left, or the folder was
+            made with other settings.
+    """
+    settings = {
+        "corpus": identity(config.corpus),
+        "tokenizer": config.generator_tokenizer,
+        "tokenizer_revision": config.generator.revision,
+    }
+    run.corpus.claim(settings)
+    layout = CorpusLayout(run.corpus.folder)
+    if run.corpus.is_complete():
+        record = run.corpus.record()
+    else:
+        record = _Build(config, layout, report).run()
+        record["fingerprint"] = _hash([record.pop("ids_hashes"), settings])
+        run.corpus.complete(record)
+    layout.scan.delete()
+    report(_summary(record))
+    return record
+
+
+@dataclass(frozen=True)
+class _Build:
+    """One job's way through the steps."""
+
+    config: Config
+    layout: CorpusLayout
+    report: Report
+
+    def run(self) -> dict[str, Any]:
+        settings = self.config.corpus
+        files = list_files(settings.sources, excluded=Folder(self.config.run_dir))
+        units = plan_units(files, settings.documents_per_shard)
+        evaluation = list_evaluation_files(settings.decontamination)
+        self.report(f"corpus: {len(files):,} files, kept apart from {len(evaluation):,} of evaluation text")
+        self._begin_or_go_on(units, evaluation)
+        contaminants = _start_reading_contaminants(evaluation, settings.decontamination.ngram_words)
+        num_ngrams: int = fetch(_count_ngrams.remote(contaminants))
+        scanned = self._scan(units)
+        self._check_malformed(scanned.values())
+        self._find_repeats(sum(sum(record.shard_documents) for record in scanned.values()))
+        finished = self._finish(scanned, contaminants)
+        record = _add_up(scanned.values(), finished)
+        if not record["num_documents"]:
+            raise ValueError(f"corpus.sources: no document is left ({_summary(record)}); give other sources")
+        return record | {"decontamination": {"num_files": len(evaluation), "num_ngrams": num_ngrams}}
+
+    def _begin_or_go_on(self, units: Sequence[WorkUnit], evaluation: Sequence[EvaluationFile]) -> None:
+        """Keep what an interrupted job has done, unless its input files were others."""
+        compared = [(file.path, file.num_bytes) for file in evaluation]
+        plan = {"num_units": len(units), "fingerprint": fingerprint_of_plan(units, compared)}
+        scan = self.layout.scan
+        if scan.exists(_PLAN_FILE) and scan.read_json(_PLAN_FILE) == plan:
+            num_done = sum(name.startswith("unit-") for name in scan.list_names(".json"))
+            self.report(f"corpus: going on, {num_done:,} of {len(units):,} units are read")
+            return
+        if scan.exists():
+            self.report("corpus: the input files have changed since the job was interrupted; beginning anew")
+        for folder in (scan, self.layout.documents, self.layout.passages, self.layout.rejects):
+            folder.delete()
+        scan.write_json(_PLAN_FILE, plan)
+
+    def _scan(self, units: Sequence[WorkUnit]) -> dict[int, UnitRecord]:
+        scan = partial(_scan_numbered, layout=self.layout, settings=self.config.corpus)
+        return dict(sorted(run_tasks(units, scan, "corpus: units read", self.report, self._interval_sec)))
+
+    def _check_malformed(self, scanned: Iterable[UnitRecord]) -> None:
+        records = list(scanned)
+        num_documents = sum(sum(record.shard_documents) for record in records)
+        reasons = _count_reasons(records)
+        num_rows = num_documents + reasons.total()
+        if not num_rows:
+            raise ValueError("corpus.sources: the files hold no row at all; give other sources")
+        share = reasons.total() / num_rows
+        if share > self.config.corpus.max_reject_share:
+            first = next(record.first_reject for record in records if record.first_reject)
+            raise ValueError(
+                f"corpus.max_reject_share: {reasons.total():,} of {num_rows:,} rows are malformed ({share:.1%}: "
+                f"{_listed(reasons)}), above {self.config.corpus.max_reject_share:.1%}; mend the sources or raise "
+                f"it; all are in {self.layout.rejects.uri}, the first is {first}"
+            )
+        self.report(f"corpus: {num_rows:,} rows read, {reasons.total():,} malformed")
+
+    def _find_repeats(self, num_documents: int) -> None:
+        dedup = self.config.corpus.dedup
+        tasks = plan_edge_tasks(num_documents, dedup)
+        find = partial(find_edges, layout=self.layout, settings=dedup)
+        for _ in run_tasks(tasks, find, "corpus: searches for repeats", self.report, self._interval_sec):
+            pass
+        ray.get(_resolve_repeats.remote(tasks, self.layout))
+
+    def _finish(self, scanned: dict[int, UnitRecord], contaminants: Any) -> list[ShardRecord]:
+        """Records of all shards in the corpus's order."""
+        names = [
+            ShardName(unit_index, shard_index)
+            for unit_index, record in scanned.items()
+            for shard_index in range(len(record.shard_documents))
+        ]
+        tokenizer = Tokenizer(self.config.generator_tokenizer, self.config.generator.revision)
+        finish = partial(
+            _finish_named,
+            layout=self.layout,
+            settings=self.config.corpus,
+            tokenizer=tokenizer,
+            contaminants=contaminants,
+        )
+        done = dict(run_tasks(names, finish, "corpus: shards cut", self.report, self._interval_sec))
+        return [done[name] for name in names]
+
+    @property
+    def _interval_sec(self) -> float:
+        return self.config.progress.log_interval_sec
+
+
+def _scan_numbered(unit: WorkUnit, **settings: Any) -> tuple[int, UnitRecord]:
+    return unit.index, scan_unit(unit, **settings)
+
+
+def _finish_named(shard: ShardName, contaminants: Any, **settings: Any) -> tuple[ShardName, ShardRecord]:
+    return shard, finish_shard(shard, contaminants=ray.get(contaminants), **settings)
+
+
+_resolve_repeats = ray.remote(num_cpus=1)(resolve_repeats)
+
+
+@ray.remote(num_cpus=0)
+def _count_ngrams(contaminants: Contaminants | ValueError) -> int | ValueError:
+    return contaminants if isinstance(contaminants, ValueError) else len(contaminants.hashes)
+
+
+def _start_reading_contaminants(files: Sequence[EvaluationFile], ngram_words: int) -> Any:
+    """Begin on this node, where the files were found; all tasks of a node share the result's memory."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return _read_contaminants.options(scheduling_strategy=here).remote(files, ngram_words)
+
+
+@ray.remote(num_cpus=0)
+def _read_contaminants(files: Sequence[EvaluationFile], ngram_words: int) -> Contaminants | ValueError:
+    try:
+        return read_contaminants(files, ngram_words)
+    except ValueError as error:
+        return error
+
+
+def _count_reasons(scanned: Iterable[UnitRecord]) -> Counter[str]:
+    reasons: Counter[str] = Counter()
+    for record in scanned:
+        reasons.update(record.num_rejects)
+    return reasons
+
+
+def _add_up(scanned: Iterable[UnitRecord], finished: Sequence[ShardRecord]) -> dict[str, Any]:
+    records = list(scanned)
+    malformed = _count_reasons(records)
+    num_rows = sum(sum(record.shard_documents) for record in records) + malformed.total()
+    num_rejects = {"read": dict(sorted(malformed.items()))} if malformed else {}
+    for shard in finished:
+        for step, reasons in shard.num_rejects.items():
+            num_rejects[step] = dict(Counter(num_rejects.get(step, {})) + Counter(reasons))
+    totals = ("num_documents", "num_passages", "num_tokens", "num_chars")
+    return {name: sum(getattr(shard, name) for shard in finished) for name in totals} | {
+        "max_document_tokens": max(shard.max_document_tokens for shard in finished),
+        "num_rows": num_rows,
+        "num_rejects": num_rejects,
+        "reject_share": malformed.total() / num_rows,
+        "ids_hashes": [shard.ids_hash for shard in finished],
+    }
+
+
+def _summary(record: dict[str, Any]) -> str:
+    rejects = dict(record["num_rejects"])
+    malformed: Counter[str] = Counter(rejects.pop("read", {}))
+    parts = [f"rejected {malformed.total():,}" + (f" ({_listed(malformed)})" if malformed else "")]
+    parts += [f"{_listed(Counter(reasons))}" for reasons in rejects.values()]
+    return (
+        f"corpus: {record['num_documents']:,} documents, {_short(record['num_tokens'])} tokens, "
+        f"{record['num_passages']:,} passages; {', '.join(parts)}"
+    )
+
+
+def _listed(reasons: Counter[str]) -> str:
+    return ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()))
+
+
+def _short(number: int) -> str:
+    """1079651 → 1.1M."""
+    for unit, size in (("B", 10**9), ("M", 10**6), ("K", 10**3)):
+        if number >= size:
+            return f"{number / size:.1f}{unit}"
+    return str(number)
+
+
+def _hash(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,128 @@
+"""Checks that a dataset can be made with these settings, before anything is started."""
+
+from app.checks import check_local_gpus, check_local_labels, check_run_dir
+from app.config import Config, OpenAiConfig, VllmConfig, read_secret
+from app.corpus.sources import list_files
+from app.models.files import ModelFiles, find_model
+from app.retrieval.preflight import check_index_inputs, tokenizer_field, unreadable
+from app.storage import Folder
+
+OTHER_TOKENIZER_FACTOR = 2
+
+
+PROMPT_ROLES, EXAMPLE_ROLES = ("system", "user", "assistant"), ("user", "assistant")
+
+
+def check_synthesis(config: Config) -> None:
+    """What the dataset needs, its corpus and index included.
+
+    Raises:
+        ValueError: it cannot be made with these settings.
+    """
+    _check_secrets(config)
+    check_index_inputs(config)
+    check_local_gpus(
+        {
+            "retrieval.gpus_per_embed_actor": config.retrieval.gpus_per_embed_actor,
+            "retrieval.gpus_per_retriever": config.retrieval.gpus_per_retriever,
+            "pipeline.gpus_per_actor": config.pipeline.gpus_per_actor,
+        }
+    )
+    check_local_labels({"pipeline.node_labels": config.pipeline.node_labels})
+    _check_generator(config)
+    if config.dataset.tokenizer:
+        _check_chats(
+            "dataset.tokenizer",
+            config.dataset.tokenizer,
+            find_model("dataset.tokenizer", config.dataset.tokenizer),
+            EXAMPLE_ROLES,
+        )
+    _check_corpus_fills_targets(config)
+    check_run_dir(config)
+
+
+def check_targets_fit(config: Config, num_corpus_tokens: int) -> None:
+    """Refuse target lengths that all documents together cannot fill.
+
+    Args:
+        config: Its lengths are in the trained model's tokens.
+        num_corpus_tokens: In the generator's tokens; those of another tokenizer may be up to twice as many.
+
+    Raises:
+        ValueError: names the first such range.
+    """
+    is_same = config.tokenizer_model == config.generator_tokenizer
+    _refuse_targets_above(config, num_corpus_tokens * (1 if is_same else OTHER_TOKENIZER_FACTOR))
+
+
+def _refuse_targets_above(config: Config, most_tokens: int) -> None:
+    if not config.dataset.num_long_input_seeds:
+        return
+    for index, length in enumerate(config.dataset.target_lengths):
+        if length.max_tokens > most_tokens:
+            raise ValueError(
+                f"dataset.target_lengths.{index}.max_tokens: {length.max_tokens} is beyond the whole corpus; "
+                f"at most {most_tokens}, or give more documents"
+            )
+
+
+def _check_secrets(config: Config) -> None:
+    generator, publish = config.generator, config.dataset.publish
+    if isinstance(generator, OpenAiConfig) and not read_secret(generator.api_key_env):
+        raise ValueError(
+            f"generator.api_key_env: {generator.api_key_env} is not set in the environment; export it, "
+            f"as any word for an endpoint without keys"
+        )
+    if publish.repo and not read_secret(publish.token_env):
+        raise ValueError(
+            f"dataset.publish.token_env: {publish.token_env} is not set in the environment, and "
+            f"dataset.publish.repo {publish.repo!r} needs it; export it, or leave the repo out"
+        )
+
+
+def _check_generator(config: Config) -> None:
+    generator = config.generator
+    files = find_model(tokenizer_field(config), config.generator_tokenizer, generator.revision)
+    _check_chats(tokenizer_field(config), config.generator_tokenizer, files, PROMPT_ROLES)
+    if not isinstance(generator, VllmConfig) or "hf_overrides" in generator.engine_args:
+        return
+    if files.max_tokens is not None and generator.max_model_tokens > files.max_tokens:
+        raise ValueError(
+            f"generator.max_model_tokens: {generator.max_model_tokens} is more than {generator.model} reads; "
+            f"at most {files.max_tokens}"
+        )
+
+
+def _check_chats(field: str, model: str, files: ModelFiles, roles: tuple[str, ...]) -> None:
+    if files.has_chat_template is False:
+        raise ValueError(f"{field}: {model!r} has no chat template; give an instruct model")
+    if (reason := files.refusal_of(roles)) is not None:
+        raise ValueError(
+            f"{field}: the chat template of {model!r} takes no {', '.join(roles)} chat ({reason}); "
+            f"give a model that does"
+        )
+
+
+def _check_corpus_fills_targets(config: Config) -> None:
+    from app.corpus.size import holds_at_least, measure_corpus
+    from app.corpus.streams import StorageError
+    from app.tokens import Tokenizer
+
+    if not config.dataset.num_long_input_seeds:
+        return
+    files = list_files(config.corpus.sources, excluded=Folder(config.run_dir))
+    longest = max(length.max_tokens for length in config.dataset.target_lengths)
+    if holds_at_least(files, longest):
+        return
+    # The lengths are counted in the trained model's tokens.
+    tokenizer = Tokenizer(
+        config.tokenizer_model, None if config.dataset.tokenizer else config.generator.revision
+    )
+    try:
+        size = measure_corpus(files, tokenizer, config.corpus.max_document_bytes)
+    except StorageError as error:
+        named = [file for file in files if file.name in str(error)]
+        file = max(named or files, key=lambda file: len(file.name))
+        raise unreadable(file, error) from error
+    if size.surely_below(longest):
+        _refuse_targets_above(config, size.num_tokens)

@@ -1,0 +1,113 @@
+"""Passages → vectors → the index, built once and reused."""
+
+from typing import Any
+
+import ray
+
+from app.cluster.tasks import Report, fetch
+from app.config import Config, RetrievalConfig
+from app.retrieval.embedder import check_embedding_tokens
+from app.retrieval.embedding import ShardPlan, embed_corpus, num_node_cores, plan_shards
+from app.retrieval.index import create_index
+from app.retrieval.index_folder import (
+    VECTORS_FOLDER,
+    build_settings,
+    make_index,
+    measure_index,
+    vector_identity,
+)
+from app.retrieval.model_facts import describe_model
+from app.retrieval.passages import PASSAGES_FOLDER
+from app.retrieval.recall import check_recall
+from app.retrieval.vectors import VectorShard, VectorShards
+from app.run import Run, differences
+
+
+def build_index(config: Config, run: Run, report: Report) -> dict[str, Any]:
+    """Make sure that the run has its index, and return the index's record.
+
+    A finished one is reused, a half-finished one continued.
+
+    Args:
+        config: The run's settings.
+        run: Its corpus is complete.
+        report: Takes lines for a person to read.
+
+    Raises:
+        ValueError: the model can't be had, the index there was made with other settings, its factory does not fit, or
+            its recall is too low.
+    """
+    retrieval = config.retrieval
+    facts = describe_model(retrieval.model, retrieval.revision)
+    check_embedding_tokens(retrieval, facts.max_tokens)
+    corpus = run.corpus.record()
+    if facts.dim is not None and not run.index.is_complete():
+        # Here and not after hours of embedding; thrown away at once.
+        create_index(retrieval, corpus["num_passages"], facts.dim)
+    run.index.claim(vector_identity(retrieval, facts, corpus["fingerprint"]))
+    if run.index.is_complete():
+        record = _reuse(config, run)
+    else:
+        plans = plan_shards(run.corpus.folder / PASSAGES_FOLDER)
+        embed_corpus(config, run, plans, report)
+        num_gpus = retrieval.gpus_per_embed_actor
+        build = _build.options(
+            num_cpus=max(1.0, retrieval.cpus_per_embed_actor),
+            num_gpus=num_gpus,
+            label_selector=retrieval.node_labels,
+        )
+        record = fetch(build.remote(retrieval, run, plans, config.seed))
+        run.index.complete(record)
+    (run.index.folder / VECTORS_FOLDER).delete()
+    factory, recall = record["build"]["index_factory"], record["recall_at_10"]
+    report(f"index: {record['num_vectors']:,} passages × {record['dim']}, {factory}, recall@10 {recall:.2f}")
+    return record
+
+
+def _reuse(config: Config, run: Run) -> dict[str, Any]:
+    retrieval = config.retrieval
+    record = run.index.record()
+    wanted = build_settings(retrieval, config.seed)
+    for name, was, now in differences(record["build"], wanted):
+        field = name if name == "seed" else f"retrieval.{name}"
+        raise ValueError(
+            f"{field}: {run.index.folder.uri} was made with {was!r}, now it is {now!r}, and its vectors are no "
+            f"longer kept; set it back, or give another run_dir"
+        )
+    if "IVF" in retrieval.index_factory and record["nprobe"] != retrieval.nprobe:
+        measure = _measure.options(label_selector=retrieval.node_labels)
+        record = fetch(measure.remote(retrieval, run))
+        run.index.complete(record)
+    check_recall(retrieval, record["recall_at_10"])
+    return record
+
+
+@ray.remote(max_retries=1)
+def _build(
+    retrieval: RetrievalConfig, run: Run, plans: list[ShardPlan], seed: int
+) -> dict[str, Any] | ValueError:
+    _use_all_cores()
+    shards = VectorShards(
+        run.index.folder / VECTORS_FOLDER, [VectorShard(plan.name, plan.num_rows) for plan in plans]
+    )
+    try:
+        make_index(retrieval, run, shards, seed)
+        return measure_index(retrieval, run)
+    except ValueError as error:
+        return error
+
+
+@ray.remote(max_retries=1)
+def _measure(retrieval: RetrievalConfig, run: Run) -> dict[str, Any] | ValueError:
+    _use_all_cores()
+    try:
+        return measure_index(retrieval, run)
+    except ValueError as error:
+        return error
+
+
+def _use_all_cores() -> None:
+    """While the index is built the job does nothing else; Ray would leave FAISS one thread a reserved CPU."""
+    import faiss
+
+    faiss.omp_set_num_threads(num_node_cores())

@@ -1,0 +1,184 @@
+"""Checkpoints of a stage: sharded, written while the training goes on, loadable at any number of processes."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.distributed.checkpoint as dcp
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_optimizer_state_dict,
+    set_model_state_dict,
+    set_optimizer_state_dict,
+)
+
+from app.storage import Folder
+from app.training.checkpoints.records import (
+    complete_checkpoint,
+    delete_checkpoint,
+    newest_checkpoint,
+    read_record,
+    remove_superseded,
+    step_folder,
+)
+from app.training.checkpoints.storage import open_reader, open_writer
+from app.training.checkpoints.weights import distinct_weights
+from app.training.model import LanguageModel
+from app.training.parallel.leader import ask_leader
+from app.training.parallel.process_groups import Workers
+
+
+class Checkpoints:
+    """The checkpoints of one stage. Every worker makes this and calls every method, all in the same order.
+
+    Args:
+        folder: Holds one folder a checkpoint.
+        num_kept: How many whole ones stay.
+        workers: All that train.
+    """
+
+    def __init__(self, folder: Folder, num_kept: int, workers: Workers) -> None:
+        self._folder = folder
+        self._num_kept = num_kept
+        self._num_processes = workers.size
+        self._group = workers.storage_group
+        self._completion = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._under_way: Future[None] | None = None
+
+    def save(
+        self,
+        step: int,
+        model: LanguageModel,
+        optimizer: torch.optim.Optimizer,
+        progress: dict[str, int],
+        wait: bool = False,
+    ) -> None:
+        """Copy the state to the host's memory and begin to write it; it may change as soon as this returns.
+
+        Waits for the save before. The checkpoint counts once `_complete.json` is in it.
+
+        Args:
+            step: Optimizer steps done.
+            model: Sharded.
+            optimizer: Has done a step: before its first one it has no state.
+            progress: Whatever else `load` is to give back.
+            wait: Return when it is whole.
+
+        Raises:
+            RuntimeError: this one (`wait`) or the one before could not be written, here or by any other worker.
+            OSError: on the leader, when it is the storage that fails it.
+        """
+        assert optimizer.state, "a save before the first step would count that step twice"
+        self.finish()
+        # What a try that was cut off left would be taken for a part of this one.
+        ask_leader(self._group, lambda: delete_checkpoint(self._folder, step))
+        written = dcp.async_save(
+            _state(model, optimizer),
+            storage_writer=open_writer(step_folder(self._folder, step)),
+            process_group=self._group,
+        )
+        self._under_way = self._completion.submit(self._complete, written, step, dict(progress))
+        if wait:
+            self.finish()
+
+    def finish(self) -> None:
+        """Wait for the save under way.
+
+        Raises:
+            RuntimeError: it could not be written, here or by any other worker.
+            OSError: on the leader, when it is the storage that fails it.
+        """
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None:
+            under_way.result()
+
+    def newest(self, folder: Folder | None = None) -> int | None:
+        """Step of the newest whole checkpoint, the same on all processes; nothing if there is none.
+
+        Args:
+            folder: Of another stage's checkpoints; left out: this one's.
+        """
+        self.finish()
+        return ask_leader(self._group, lambda: newest_checkpoint(folder or self._folder))
+
+    def load(self, step: int, model: LanguageModel, optimizer: torch.optim.Optimizer) -> dict[str, int]:
+        """Load weights and the optimizer's state in place, and return what `save` was given as progress.
+
+        Raises:
+            ValueError: there is no whole checkpoint of this step.
+            RuntimeError: it can't be read, or is of another model.
+        """
+        record = self._record(self._folder, step)
+        state = _state(model, optimizer)
+        self._read(self._folder, step, state)
+        _set_weights(model, state["model"])
+        set_optimizer_state_dict(model, optimizer, state["optimizer"])
+        progress: dict[str, int] = record["progress"]
+        return progress
+
+    def load_weights(self, folder: Folder, step: int, model: LanguageModel) -> None:
+        """Load the weights of another stage's checkpoint, in place.
+
+        Raises:
+            ValueError: there is no whole checkpoint of this step.
+            RuntimeError: it can't be read, or is of another model.
+        """
+        self._record(folder, step)
+        state = {"model": distinct_weights(model)}
+        self._read(folder, step, state)
+        _set_weights(model, state["model"])
+
+    def close(self) -> None:
+        """`finish`, and no save after it."""
+        try:
+            self.finish()
+        finally:
+            self._completion.shutdown()
+
+    def _complete(self, written: "Future[Any]", step: int, progress: dict[str, int]) -> None:
+        with _readable_errors(f"{step_folder(self._folder, step).uri} could not be written"):
+            written.result()
+
+        def complete() -> None:
+            complete_checkpoint(self._folder, step, progress, self._num_processes)
+            remove_superseded(self._folder, self._num_kept)
+
+        ask_leader(self._group, complete)
+
+    def _record(self, folder: Folder, step: int) -> dict[str, Any]:
+        def record() -> dict[str, Any]:
+            found = read_record(folder, step)
+            if found is None:
+                raise ValueError(f"{step_folder(folder, step).uri} is no whole checkpoint")
+            return found
+
+        self.finish()
+        return ask_leader(self._group, record)
+
+    def _read(self, folder: Folder, step: int, state: dict[str, Any]) -> None:
+        place = step_folder(folder, step)
+        with _readable_errors(f"{place.uri} could not be loaded"):
+            dcp.load(state, storage_reader=open_reader(place), process_group=self._group)
+
+
+def _state(model: LanguageModel, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    return {"model": distinct_weights(model), "optimizer": get_optimizer_state_dict(model, optimizer)}
+
+
+def _set_weights(model: LanguageModel, weights: dict[str, Any]) -> None:
+    # Not strict as to the second names of tied weights, which are not stored.
+    set_model_state_dict(model, weights, options=StateDictOptions(strict=False))
+
+
+@contextmanager
+def _readable_errors(what: str) -> Iterator[None]:
+    """Errors of any process, which torch raises as something that is no `Exception`, as a RuntimeError."""
+    try:
+        yield
+    except dcp.CheckpointException as error:
+        failures = "; ".join(
+            f"worker {rank}: {type(cause).__name__}: {cause}" for rank, (cause, _) in error.failures.items()
+        )
+        raise RuntimeError(f"{what}: {failures}") from error

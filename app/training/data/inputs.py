@@ -1,0 +1,120 @@
+"""What a stage's sequences are made of: its sources' tokens, its losses, its plan."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from app.config import RunConfig, StageConfig
+from app.run import Artefact, Run
+from app.tokens import Tokenizer
+from app.training.data.packing import PackingPlan, plan_stage
+from app.training.data.stage_shards import ShardInputs
+from app.training.data.supplies import SourceLengths
+from app.training.data.token_shards import SourceIndex, TokenShards
+from app.training.data.tokenization import TARGET_BITS, Loss
+
+
+def tokens_of(run: Run, source: str) -> Artefact:
+    """A source's tokens: RUN/train/_tokens/SOURCE."""
+    # No stage's name begins with an underscore.
+    return Artefact(run.stage("_tokens").folder / source)
+
+
+def data_of(run: Run, stage: StageConfig) -> Artefact:
+    """A stage's sequences: RUN/train/STAGE/data."""
+    return Artefact(run.stage(stage.name).folder / "data")
+
+
+@dataclass(frozen=True)
+class StageInputs:
+    """One stage of a run, whose sources' tokens are complete."""
+
+    config: RunConfig
+    run: Run
+    stage: StageConfig
+
+    @property
+    def section(self) -> str:
+        """The stage's place in the settings."""
+        assert self.config.train is not None
+        return f"train.stages.{self.config.train.stages.index(self.stage)}"
+
+    @property
+    def losses(self) -> dict[str, Loss]:
+        """What is learned of each source."""
+        assert self.config.train is not None
+        sources = self.config.train.sources
+        return {name: self.stage.loss or sources[name].loss for name in sorted(self.stage.mix)}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that decides what the sequences are."""
+        stage = self.stage
+        decisive = {
+            "max_seq_tokens": stage.max_seq_tokens,
+            "num_sequences": stage.total_steps * stage.sequences_per_step,
+            "mix": stage.mix,
+            "max_epochs": stage.max_epochs,
+            "documents": stage.documents,
+            "loss": self.losses,
+        }
+        return {
+            "seed": self.config.seed,
+            "train": {"stages": {stage.name: decisive}},
+            "tokens": {name: tokens_of(self.run, name).record()["fingerprint"] for name in self.losses},
+        }
+
+    @cached_property
+    def shards(self) -> dict[str, TokenShards]:
+        """Each source's tokens."""
+        return {name: TokenShards(tokens_of(self.run, name).folder) for name in self.losses}
+
+    @cached_property
+    def indexes(self) -> dict[str, SourceIndex]:
+        """Each source's lengths, as its loss counts."""
+        return {name: self.shards[name].read_index(loss) for name, loss in self.losses.items()}
+
+    @cached_property
+    def separator_id(self) -> int | None:
+        """Token to stand between documents; None where they are kept apart.
+
+        Raises:
+            ValueError: the tokenizer has none.
+        """
+        if self.stage.documents == "mask":
+            return None
+        model, revision = self.config.trained_model
+        separator_id = Tokenizer(model, revision).separator_id
+        if separator_id is None:
+            raise ValueError(
+                f"{self.section}.documents: stage {self.stage.name} wants a separator, and the tokenizer of "
+                f"{model!r} knows no token that begins or ends a text; set documents to mask"
+            )
+        return separator_id
+
+    def plan(self) -> PackingPlan:
+        """Which examples go into which sequence.
+
+        Raises:
+            ValueError: a source has too few tokens for its share.
+        """
+        lengths = {
+            name: SourceLengths(
+                num_tokens=index.num_tokens,
+                num_targets=index.num_targets,
+                is_text=index.is_text,
+                begins_with_separator=index.first_token
+                == (-1 if self.separator_id is None else self.separator_id),
+            )
+            for name, index in self.indexes.items()
+        }
+        return plan_stage(self.stage, lengths, self.config.seed, f"{self.section}.mix")
+
+    def shard_inputs(self, plan: PackingPlan) -> ShardInputs:
+        """What the tasks that write the shards need."""
+        return ShardInputs(
+            tokens=tuple(self.shards[name] for name in plan.sources),
+            target_bits=tuple(TARGET_BITS[self.losses[name]] for name in plan.sources),
+            seq_tokens=self.stage.max_seq_tokens,
+            separator_id=self.separator_id,
+        )

@@ -1,0 +1,110 @@
+"""Whether the training's sources can be trained on, before anything is started."""
+
+import re
+from typing import Any
+
+from app.config import Config, RunConfig
+from app.corpus.streams import StorageError
+from app.run import SETTINGS_FILE, Artefact, Run
+from app.tokens import Tokenizer
+from app.training.data.sources import list_training_files, used_sources
+
+_FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def check_sources(config: RunConfig, is_dataset_to_come: bool = False) -> None:
+    """Look for the files of all sources that a stage mixes in, and at whose tokens the run's dataset counts.
+
+    Args:
+        config: The run's settings.
+        is_dataset_to_come: The run's own dataset is made before the training; what is known of it is checked.
+
+    Raises:
+        ValueError: one line with the field, the value and what would be right.
+    """
+    if config.train is None:
+        raise ValueError("train: is missing, and there is nothing to train without it; set train.stages")
+    model, revision = config.trained_model
+    for name in used_sources(config.train):
+        if not _FOLDER_NAME.fullmatch(name):
+            raise ValueError(
+                f"train.sources: {name!r} becomes a folder's name; use letters, digits, '.', '_' and '-'"
+            )
+        if config.train.sources[name].path is not None:
+            _check_files(config, name)
+        else:
+            _check_dataset(config, name, Tokenizer(model, revision), is_dataset_to_come)
+
+
+def _check_files(config: RunConfig, name: str) -> None:
+    """They are there, and the first one opens; all of them would take long on an object store."""
+    field = f"train.sources.{name}.path"
+    file = list_training_files(config, name)[0]
+    try:
+        filesystem, path = file.open_filesystem()
+        with filesystem.open_input_file(path) as stream:
+            stream.read(1)
+    except (OSError, StorageError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"{field}: {file.name!r} can't be read ({reason}); give files that every node may read"
+        ) from error
+
+
+def _check_dataset(config: RunConfig, name: str, trained: Tokenizer, is_to_come: bool) -> None:
+    dataset = Run(config.run_dir).dataset
+    if is_to_come and isinstance(config, Config) and not dataset.is_complete():
+        measured = config.tokenizer_model, config.tokenizer_revision
+    else:
+        require_dataset(name, dataset)
+        measured = tokenizer_of(dataset)
+    _check_tokenizer(config, dataset, *measured, trained)
+
+
+def require_dataset(name: str, dataset: Artefact) -> None:
+    """A source that stands for the run's own dataset needs it whole.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if not dataset.is_complete():
+        what = "is not complete" if dataset.folder.exists() else "is not there"
+        raise ValueError(
+            f"train.sources.{name}: stands for the run's own dataset, and {dataset.folder.uri} {what}; finish it "
+            f"with `longstrap synthesize`, set train.sources.{name}.path, or give the run_dir of a finished one"
+        )
+
+
+def tokenizer_of(dataset: Artefact) -> tuple[str, str | None]:
+    """Model whose tokenizer a dataset was measured with, and its revision, as its settings have recorded them."""
+    settings: dict[str, Any] = dataset.folder.read_json(SETTINGS_FILE)
+    generator = settings["generator"]
+    if own := settings["dataset"].get("tokenizer"):
+        return own, None
+    return generator.get("tokenizer") or generator["model"], generator.get("revision")
+
+
+def _check_tokenizer(
+    config: RunConfig, dataset: Artefact, model: str, revision: str | None, trained: Tokenizer
+) -> None:
+    if (model, revision) == (trained.model, trained.revision):
+        return
+    assert config.train is not None
+    field = "train.model" if config.train.model else "generator.model"
+    if _fingerprint_of(field, trained) != _fingerprint_of("dataset.tokenizer", Tokenizer(model, revision)):
+        raise ValueError(
+            f"{field}: {trained.model!r} has another tokenizer or chat template than {model!r}, in whose tokens "
+            f"{dataset.folder.uri} is measured; train a model with that tokenizer, or make the dataset anew with "
+            f"dataset.tokenizer {trained.model} in another run_dir"
+        )
+
+
+def _fingerprint_of(field: str, tokenizer: Tokenizer) -> str:
+    try:
+        return tokenizer.fingerprint
+    except (OSError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ValueError(
+            f"{field}: the tokenizer of {tokenizer.model!r} can't be loaded ({reason}), and the dataset's tokens "
+            f"can't be compared with the model's; bring it back"
+        ) from error

@@ -1,0 +1,170 @@
+"""Attention of a packed sequence whose tokens lie on several ranks, as an attention function of transformers.
+
+Ulysses inside a group, a ring over the groups, either or neither (`sequence_layout`). Documents that share a sequence
+never see each other. Nothing of the size of sequence x sequence is ever built.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.device_mesh import DeviceMesh
+
+from app.training.parallel.kernels import Segments, attention_backward, attention_forward
+from app.training.parallel.layout import SequenceLayout
+from app.training.parallel.ring import Ring, ring_attention
+from app.training.parallel.ulysses import gather_heads, scatter_heads, spread_heads
+
+ATTENTION = "longstrap"
+"""Name under which transformers finds the attention."""
+HARMLESS_ARGUMENTS = frozenset(
+    {
+        "position_ids",
+        "position_embeddings",
+        "cache_position",
+        "use_cache",
+        "output_attentions",
+        "is_causal",
+        "dropout",
+    }
+)
+"""Arguments that transformers passes on and that change nothing here."""
+
+
+@dataclass(frozen=True)
+class SequenceParallel:
+    """This rank's place among those that share a sequence."""
+
+    layout: SequenceLayout = field(default_factory=SequenceLayout)
+    rank: int = 0
+    ulysses_group: dist.ProcessGroup | None = None
+    ring_group: dist.ProcessGroup | None = None
+
+    @staticmethod
+    def of(mesh: DeviceMesh, layout: SequenceLayout) -> "SequenceParallel":
+        """From a mesh with the dimensions `data`, `ring` and `ulysses`."""
+        rank = mesh.get_local_rank("ring") * layout.ulysses_size + mesh.get_local_rank("ulysses")
+        return SequenceParallel(layout, rank, mesh.get_group("ulysses"), mesh.get_group("ring"))
+
+
+@dataclass(frozen=True)
+class PackedSequence:
+    """The sequence that a forward pass is about, and how it is shared.
+
+    Attributes:
+        boundaries: Starts of its documents and its end, `[0, ..., padded tokens]`.
+        parallel: The ranks that share it.
+    """
+
+    boundaries: tuple[int, ...]
+    parallel: SequenceParallel = field(default_factory=SequenceParallel)
+    _segments: dict[torch.device, Segments] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def padded_tokens(self) -> int:
+        return self.boundaries[-1]
+
+    def segments(self, device: torch.device) -> Segments:
+        """The whole sequence for the kernel; made once for all layers."""
+        if device not in self._segments:
+            self._segments[device] = Segments.causal(self.boundaries, device)
+        return self._segments[device]
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, packed: PackedSequence, scale: float) -> Tensor:
+    """Causal attention within each document.
+
+    Args:
+        query: `[own tokens, query_heads, head_dim]`.
+        key: `[own tokens, kv_heads, head_dim]`.
+        value: The same.
+        packed: The sequence that the tokens are a part of.
+        scale: Of the scores.
+
+    Returns:
+        `[own tokens, query_heads, head_dim]`.
+    """
+    parallel, num_heads = packed.parallel, query.shape[1]
+    layout = parallel.layout
+    if layout.ulysses_size > 1:
+        assert parallel.ulysses_group is not None
+        group = parallel.ulysses_group
+        query, key, value = (
+            scatter_heads(states, group) for states in spread_heads(query, key, value, layout.ulysses_size)
+        )
+    if layout.ring_size > 1:
+        assert parallel.ring_group is not None
+        ring = Ring(parallel.ring_group, packed.padded_tokens, packed.boundaries)
+        output = ring_attention(query, key, value, ring, scale)
+    else:
+        output = _LocalAttention.apply(query, key, value, packed.segments(query.device), scale)
+    if layout.ulysses_size > 1:
+        output = gather_heads(output, group)[:, :num_heads]
+    return output
+
+
+def register_attention() -> None:
+    """Make `attn_implementation="longstrap"` known to transformers."""
+    from transformers import AttentionInterface
+
+    AttentionInterface.register(ATTENTION, attention_of_transformers)
+
+
+def attention_of_transformers(
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    packed: PackedSequence,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    sliding_window: int | None = None,
+    **arguments: Any,
+) -> tuple[Tensor, None]:
+    """`attend` as transformers calls it: `[1, heads, own tokens, head_dim]` in, `[1, own tokens, heads, head_dim]` out.
+
+    Raises:
+        ValueError: the model asks its attention for something that this one does not do.
+    """
+    unknown = [
+        name for name, value in arguments.items() if value is not None and name not in HARMLESS_ARGUMENTS
+    ]
+    if sliding_window is not None and sliding_window < packed.padded_tokens:
+        unknown.append(f"sliding_window={sliding_window}")
+    if dropout:
+        unknown.append(f"dropout={dropout}")
+    if attention_mask is not None:
+        unknown.append("attention_mask")
+    if unknown or query.shape[0] != 1:
+        raise ValueError(
+            f"train.model: {type(module).__name__} asks for {', '.join(unknown) or 'a batch of sequences'}, which "
+            f"sequence-parallel attention does not do; give a model without"
+        )
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    query, key, value = (states[0].transpose(0, 1) for states in (query, key, value))
+    output = attend(query, key, value, packed, scale)
+    return output.unsqueeze(0), None
+
+
+class _LocalAttention(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, query: Tensor, key: Tensor, value: Tensor, segments: Segments, scale: float
+    ) -> Tensor:
+        query, key, value = query.contiguous(), key.contiguous(), value.contiguous()
+        output, log_sum_exp = attention_forward(query, key, value, segments, scale)
+        ctx.save_for_backward(query, key, value, output, log_sum_exp)
+        ctx.segments, ctx.scale = segments, scale
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+        query, key, value, output, log_sum_exp = ctx.saved_tensors
+        parts = attention_backward(
+            gradients[0].contiguous(), query, key, value, output, log_sum_exp, ctx.segments, ctx.scale
+        )
+        return *parts, None, None

@@ -1,0 +1,151 @@
+"""Ring attention: queries stay, keys and values go round, and travel while the tiles before them are computed.
+
+After Liu et al. (arXiv 2310.01889), in the zigzag order of `sequence_layout`. In the backward pass the gradients of
+keys and values travel behind them, one step later, and end at their owner.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from app.training.parallel.kernels import Segments, attention_backward, attention_forward
+from app.training.parallel.ring_tiles import Tile, tiles_of
+
+
+@dataclass(frozen=True)
+class Ring:
+    """This rank's place in a ring, and the sequence that it holds a part of."""
+
+    group: dist.ProcessGroup
+    padded_tokens: int
+    boundaries: tuple[int, ...]
+
+    @property
+    def rank(self) -> int:
+        return self.group.rank()
+
+    @property
+    def size(self) -> int:
+        return self.group.size()
+
+    def tiles(self, step: int) -> list[Tile]:
+        """What to compute with the keys that are here after `step` moves."""
+        source = (self.rank - step) % self.size
+        return tiles_of(self.rank, source, self.size, self.padded_tokens, self.boundaries)
+
+
+def ring_attention(query: Tensor, key: Tensor, value: Tensor, ring: Ring, scale: float) -> Tensor:
+    """Causal attention of a sequence whose two chunks this rank holds, one behind the other.
+
+    Args:
+        query: `[own tokens, query_heads, head_dim]`.
+        key: `[own tokens, kv_heads, head_dim]`.
+        value: The same.
+        ring: The ranks that hold the rest.
+        scale: Of the scores.
+    """
+    output: Tensor = _RingAttention.apply(query, key, value, ring, scale)
+    return output
+
+
+class _RingAttention(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, ring: Ring, scale: float) -> Tensor:
+        query, states = query.contiguous(), torch.stack((key, value))
+        own_states = states
+        # Tiles are added up in float32: each addition would round otherwise.
+        output = torch.zeros_like(query, dtype=torch.float32)
+        log_sum_exp = query.new_full((query.shape[1], query.shape[0]), -torch.inf, dtype=torch.float32)
+        for step in range(ring.size):
+            pending = _Exchange(states, ring) if step + 1 < ring.size else None
+            for tile in ring.tiles(step):
+                queries, keys = slice(*tile.queries), slice(*tile.keys)
+                part, part_lse = attention_forward(
+                    query[queries], states[0, keys], states[1, keys], _segments(tile, query.device), scale
+                )
+                _add_tile(output[queries], log_sum_exp[:, queries], part, part_lse)
+            if pending is not None:
+                states = pending.wait()
+        result = output.to(query.dtype)
+        ctx.save_for_backward(query, own_states, result, log_sum_exp)
+        ctx.ring, ctx.scale = ring, scale
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+        query, states, output, log_sum_exp = ctx.saved_tensors
+        ring: Ring = ctx.ring
+        grad_output = grad_outputs[0].contiguous()
+        grad_query = torch.zeros_like(query, dtype=torch.float32)
+        arriving: _Exchange | None = None
+        for step in range(ring.size):
+            pending = _Exchange(states, ring) if step + 1 < ring.size else None
+            grad_states = torch.zeros_like(states, dtype=torch.float32)
+            for tile in ring.tiles(step):
+                queries, keys = slice(*tile.queries), slice(*tile.keys)
+                parts = attention_backward(
+                    grad_output[queries],
+                    query[queries],
+                    states[0, keys],
+                    states[1, keys],
+                    output[queries],
+                    log_sum_exp[:, queries],
+                    _segments(tile, query.device),
+                    ctx.scale,
+                )
+                grad_query[queries] += parts[0]
+                grad_states[0, keys] += parts[1]
+                grad_states[1, keys] += parts[2]
+            if arriving is not None:
+                grad_states += arriving.wait()
+            # After the last step this brings home what all others found for our own keys.
+            arriving = _Exchange(grad_states, ring)
+            if pending is not None:
+                states = pending.wait()
+        assert arriving is not None
+        grad_key, grad_value = arriving.wait().to(query.dtype)
+        return grad_query.to(query.dtype), grad_key, grad_value, None, None
+
+
+def _segments(tile: Tile, device: torch.device) -> Segments:
+    if tile.boundaries is not None:
+        return Segments.causal(tile.boundaries, device)
+    return Segments.dense(tile.queries[1] - tile.queries[0], tile.keys[1] - tile.keys[0], device)
+
+
+def _add_tile(output: Tensor, log_sum_exp: Tensor, part: Tensor, part_lse: Tensor) -> None:
+    """Add a tile's attention to that over the keys before, in place, each weighted by its share of the softmax."""
+    total = torch.logaddexp(log_sum_exp, part_lse)
+    output.mul_(_per_token(torch.exp(log_sum_exp - total)))
+    output.add_(part * _per_token(torch.exp(part_lse - total)))
+    log_sum_exp.copy_(total)
+
+
+def _per_token(weights: Tensor) -> Tensor:
+    """`[heads, tokens]` → `[tokens, heads, 1]`."""
+    return weights.transpose(0, 1).unsqueeze(-1)
+
+
+class _Exchange:
+    """A tensor on its way to the next rank of the ring, while the previous one's is on its way here."""
+
+    def __init__(self, sent: Tensor, ring: Ring) -> None:
+        # Held until the end: the sending reads it.
+        self._sent = sent.contiguous()
+        self._received = torch.empty_like(self._sent)
+        following = dist.get_global_rank(ring.group, (ring.rank + 1) % ring.size)
+        previous = dist.get_global_rank(ring.group, (ring.rank - 1) % ring.size)
+        self._works = dist.batch_isend_irecv(
+            [
+                dist.P2POp(dist.isend, self._sent, following, ring.group),
+                dist.P2POp(dist.irecv, self._received, previous, ring.group),
+            ]
+        )
+
+    def wait(self) -> Tensor:
+        for work in self._works:
+            work.wait()
+        return self._received

@@ -1,0 +1,154 @@
+"""Checks before the server starts: each fault is one line with field, value and remedy."""
+
+import json
+import re
+import socket
+
+import pytest
+
+from app.jobs import JOBS
+from app.recipe import RECIPES_DIR, load_config
+from app.run import Run
+from app.serving import preflight
+from app.serving.preflight import check_models, check_serving
+from app.serving.sources import served_source
+from tests.models.known_models import TINY
+from tests.serving.served_models import recipe, write_model
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def served(tmp_path):
+    return {"model": write_model(tmp_path / "tiny", TINY)}
+
+
+def fault(config) -> str:
+    with pytest.raises(ValueError) as caught:
+        check_serving(config)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_settings_that_can_be_served_pass(tmp_path, served, port):
+    check_serving(recipe(tmp_path, {"m": served}, port=port))
+
+
+def test_no_section(tmp_path):
+    file = tmp_path / "recipe.yaml"
+    file.write_text(f"run_dir: {tmp_path}/run\n")
+    assert fault(load_config(str(file))).startswith("serve: is missing")
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"model": "/no/such/folder"}, r"serve\.models\.m\.model: '/no/such/folder' does not exist; "),
+        ({"model": "bundled:other"}, r"serve\.models\.m\.model: 'bundled:other' is not bundled; "),
+        ({"max_model_tokens": 129}, r"serve\.models\.m\.max_model_tokens: 129 is more than .*; at most 128,"),
+        ({"gpus_per_replica": 1}, r"serve\.models\.m\.gpus_per_replica: .* ask for 1 GPUs, .* has 0; give 0"),
+        ({"cpus_per_replica": 5}, r"ray\.num_cpus: 4 is too few .*; at least 5"),
+        ({"min_replicas": 5, "max_replicas": 5}, r"ray\.num_cpus: 4 is too few .*; at least 5"),
+    ],
+)
+def test_models_that_cannot_be_served(tmp_path, served, port, change, expected, monkeypatch):
+    monkeypatch.setattr(preflight, "gpu_memory_bytes", lambda: [])
+    monkeypatch.setattr("app.serving.plan.gpu_memory_bytes", lambda: [])
+    assert re.match(expected, fault(recipe(tmp_path, {"m": served | change}, port=port)))
+
+
+def test_a_length_of_one_s_own_is_right_with_hf_overrides(tmp_path, served):
+    overrides = {"hf_overrides": {"max_position_embeddings": 256}}
+    check_models(recipe(tmp_path, {"m": served | {"max_model_tokens": 256, "engine_args": overrides}}))
+
+
+def test_a_port_in_use(tmp_path, served):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        number = other.getsockname()[1]
+        text = fault(recipe(tmp_path, {"m": served}, port=number))
+    assert re.match(rf"serve\.port: {number} can't be listened on at 127\.0\.0\.1 \(.*in use\); ", text)
+
+
+def test_an_address_of_another_machine(tmp_path, served, port, monkeypatch):
+    monkeypatch.setenv("LONGSTRAP_API_KEY", "key")
+    text = fault(recipe(tmp_path, {"m": served}, host="192.0.2.1", port=port))
+    assert text.startswith(f"serve.port: {port} can't be listened on at 192.0.2.1")
+    assert fault(recipe(tmp_path, {"m": served}, host="no.such.invalid", port=port)).startswith(
+        "serve.host: "
+    )
+
+
+def test_others_need_a_key(tmp_path, served, port, monkeypatch):
+    monkeypatch.delenv("LONGSTRAP_API_KEY", raising=False)
+    text = fault(recipe(tmp_path, {"m": served}, host="0.0.0.0", port=port))
+    assert text.startswith("serve.host: '0.0.0.0'")
+    monkeypatch.setenv("LONGSTRAP_API_KEY", "key")
+    check_serving(recipe(tmp_path, {"m": served}, host="0.0.0.0", port=port))
+
+
+def test_a_key_file_that_is_not_there(tmp_path, served, port):
+    text = fault(recipe(tmp_path, {"m": served}, port=port, api_key_file="/no/such/key"))
+    assert text.startswith("serve.api_key_file: '/no/such/key' can't be read")
+
+
+def test_stages_are_served_once_they_are_exported(tmp_path, port):
+    stages = [
+        {"name": "10k", "max_seq_tokens": 10240, "mix": {"a": 1.0}, "num_steps": 1, "batch_tokens": 10240}
+    ]
+    stages[0]["learning_rate"] = 1e-5
+    file = tmp_path / "recipe.yaml"
+    settings = {
+        "run_dir": str(tmp_path / "run"),
+        "train": {"model": "x/y", "sources": {"a": {"path": "x"}}, "stages": stages},
+        "serve": {"models": {"m": {"model": "stage:10k"}}, "port": port},
+    }
+    file.write_text(json.dumps(settings))
+    config = load_config(str(file))
+    assert re.match(
+        r"serve\.models\.m\.model: 'stage:10k' has no export in .*/train/10k; train it", fault(config)
+    )
+    write_model(tmp_path / "run" / "train" / "10k" / "export", TINY)
+    assert "has no export" in fault(config)
+    Run(config.run_dir).stage("10k").complete({})
+    check_serving(config)
+    assert served_source(config, "m") == f"{tmp_path}/run/train/10k/export"
+    other = load_config(str(file), ["--serve.models.m.model", "stage:20k"])
+    assert "is no stage of this recipe; give one of stage:10k" in fault(other)
+
+
+def test_a_plan_needs_neither_the_machine_nor_the_key(tmp_path, served, monkeypatch):
+    monkeypatch.delenv("LONGSTRAP_API_KEY", raising=False)
+    config = recipe(
+        tmp_path, {"m": served | {"gpus_per_replica": 1, "device_memory_gib": 80}}, host="0.0.0.0", plan=True
+    )
+    check_serving(config)
+    text = JOBS["serve"].preview(config)
+    assert text is not None
+    assert "1 GPUs" in text
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES_DIR.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_recipes_serve_what_they_train(path):
+    config = load_config(path.name)
+    assert config.serve is not None
+    assert config.train is not None
+    stages = {f"stage:{stage.name}" for stage in config.train.stages}
+    assert stages & {served.model for served in config.serve.models.values()}
+
+
+def test_a_run_that_cannot_be_read(tmp_path, monkeypatch):
+    def unreadable(artefact):
+        raise OSError("no such\nbucket")
+
+    monkeypatch.setattr("app.run.Artefact.is_complete", unreadable)
+    config = recipe(tmp_path, {"m": {"model": "stage:1m"}})
+    assert re.match(
+        r"serve\.models\.m\.model: 'stage:1m' is in .* can't be read \(no such bucket\)", fault(config)
+    )

@@ -1,0 +1,138 @@
+"""One training step on several processes against plain transformers on one, case by case.
+
+torchrun --nproc-per-node N -m tests.training.parallel.parity_worker FILE
+
+FILE takes, by the name of each case for N processes, the relative errors of loss and gradients.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch.distributed.tensor import DTensor
+from torch.nn import functional
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from app.training.batches import load_shard, num_targets_of_step, own_sequences
+from app.training.memory.activations import save_activation_memory
+from app.training.model import LanguageModel, build_decoder, shard_model
+from app.training.parallel.layout import layout_of
+from app.training.parallel.process_groups import join_workers
+from tests.training.parallel.parity_cases import CASES, HEAD_DIM, VOCABULARY, Case, MemorySequences
+
+
+def config_of(case: Case) -> Any:
+    num_heads, num_kv_heads = case.heads
+    return AutoConfig.for_model(
+        case.model_type,
+        hidden_size=num_heads * HEAD_DIM,
+        head_dim=HEAD_DIM,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=num_heads,
+        num_key_value_heads=num_kv_heads,
+        vocab_size=VOCABULARY,
+        max_position_embeddings=128,
+        sliding_window=None,
+        tie_word_embeddings=case.tie_weights,
+        pad_token_id=None,
+    )
+
+
+def reference(case: Case, sequences: MemorySequences) -> tuple[float, dict[str, torch.Tensor], Any]:
+    """Loss and gradients by transformers' own eager attention, document by document."""
+    torch.manual_seed(3)
+    config = config_of(case)
+    config._attn_implementation = "eager"
+    decoder = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    # Norms and biases start as ones and zeros, with which errors could hide.
+    with torch.no_grad():
+        for parameter in decoder.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.05)
+    num_targets = sum(sequences.num_targets(index) for index in range(sequences.num_sequences))
+    total = 0.0
+    for index in range(sequences.num_sequences):
+        ends = [*sequences.starts(index)[1:], sequences.seq_tokens]
+        for start, end in zip(sequences.starts(index), ends, strict=True):
+            tokens = torch.from_numpy(sequences.tokens[index, start:end]).long()
+            is_target = torch.from_numpy(sequences.is_target[index, start:end])
+            logits = decoder(input_ids=tokens[None], use_cache=False).logits[0, :-1]
+            losses = functional.cross_entropy(logits, tokens[1:], reduction="none")
+            loss = losses[is_target[1:]].sum() / num_targets
+            loss.backward()
+            total += loss.item()
+    return (
+        total,
+        {name: p.grad for name, p in decoder.named_parameters() if p.grad is not None},
+        decoder.state_dict(),
+    )
+
+
+def step(
+    case: Case, sequences: MemorySequences, weights: Any
+) -> tuple[float, dict[str, torch.Tensor]] | None:
+    """The same by this project's code; nothing on a process that is one too many."""
+    config = config_of(case)
+    layout = layout_of(case.sequence_parallel_size, case.mode, case.heads[0], case.ulysses_size)
+    workers = join_workers(layout, torch.device("cpu"))
+    if workers is None:
+        return None
+    decoder = build_decoder(config)
+    decoder.load_state_dict(weights)
+    model = LanguageModel(decoder, case.loss_chunk_tokens)
+    save_activation_memory(
+        model.layers,
+        checkpoint_layers=case.checkpoint,
+        offload=case.offload,
+        mlp_tile_tokens=case.mlp_tile_tokens,
+    )
+    shard_model(model, workers.mesh, torch.float32, offload=case.offload)
+    num_targets = num_targets_of_step(sequences, 0, sequences.num_sequences)
+    total = torch.zeros(())
+    for index in own_sequences(0, sequences.num_sequences, workers.data_rank, workers.data_size):
+        shard = load_shard(sequences, index, workers.parallel)
+        loss = model(
+            shard.input_ids, shard.position_ids, shard.labels, shard.packed, workers.size / num_targets
+        )
+        loss.backward()
+        total += loss.detach() / workers.size
+    gradients = {}
+    for name, parameter in model.named_parameters():
+        assert isinstance(parameter.grad, DTensor), name
+        gradients[name.removeprefix("decoder.")] = parameter.grad.full_tensor()
+    return workers.sum(total).item(), gradients
+
+
+def errors(case: Case) -> dict[str, Any] | None:
+    sequences = MemorySequences(case.lengths, case.unlearned)
+    expected_loss, expected, weights = reference(case, sequences)
+    found = step(case, sequences, weights)
+    if found is None:
+        return None
+    loss, gradients = found
+    assert gradients.keys() == expected.keys(), gradients.keys() ^ expected.keys()
+    relative = {
+        name: float((gradients[name] - expected[name]).norm() / expected[name].norm()) for name in expected
+    }
+    worst = max(relative, key=lambda name: relative[name] if relative[name] == relative[name] else torch.inf)
+    return {"loss": abs(loss / expected_loss - 1), "gradient": relative[worst], "worst": worst}
+
+
+def main(path: str) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo")
+    found = {}
+    for case in CASES:
+        if case.num_processes == dist.get_world_size():
+            found[case.name] = errors(case)
+    if dist.get_rank() == 0:
+        Path(path).write_text(json.dumps(found))
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

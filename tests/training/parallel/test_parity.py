@@ -1,0 +1,32 @@
+import json
+
+import pytest
+
+from tests.training.parallel.parity_cases import CASES, Case
+from tests.training.torchrun import TIMEOUT_SEC, torchrun
+
+TOLERANCE = 1e-5
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """Errors of all cases of a number of processes; one torchrun for all of them: it imports for seconds."""
+    cache = {}
+
+    def errors(num_processes):
+        if num_processes not in cache:
+            path = tmp_path_factory.mktemp("parity") / "errors.json"
+            done = torchrun(num_processes, "tests.training.parallel.parity_worker", str(path))
+            assert done.returncode == 0, done.stderr[-4000:]
+            cache[num_processes] = json.loads(path.read_text())
+        return cache[num_processes]
+
+    return errors
+
+
+@pytest.mark.timeout(TIMEOUT_SEC + 60)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_loss_and_gradients_are_those_of_one_process(found, case: Case):
+    errors = found(case.num_processes)[case.name]
+    assert errors["loss"] <= TOLERANCE
+    assert errors["gradient"] <= TOLERANCE, errors["worst"]
