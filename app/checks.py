@@ -3,8 +3,10 @@
 import uuid
 from pathlib import Path
 
+import pyarrow as pa
+
 from app.config import RunConfig, ray_address
-from app.faults import one_line
+from app.faults import UserError, one_line
 from app.storage import Folder
 
 GPU_DEVICES = ("nvidia[0-9]*", "kfd", "dxg", "dri/renderD*", "accel/accel*")
@@ -15,7 +17,7 @@ def check_run_dir(config: RunConfig) -> None:
     """Write and delete a file. A refused start leaves no folder: one that was not there goes again.
 
     Raises:
-        ValueError: this machine can't write there.
+        UserError: this machine can't write there.
     """
     name = f".probe.{uuid.uuid4().hex}"
     try:
@@ -25,8 +27,8 @@ def check_run_dir(config: RunConfig) -> None:
         folder.filesystem.delete_file(folder.file(name))
         if not was_there:
             folder.delete()
-    except (OSError, ValueError) as error:
-        raise ValueError(
+    except (OSError, pa.ArrowInvalid, UserError) as error:
+        raise UserError(
             f"run_dir: {config.run_dir!r} can't be written to ({one_line(error)}); "
             f"give a folder where this machine may write"
         ) from error
@@ -38,7 +40,7 @@ def check_local_gpus(gpus: dict[str, float]) -> None:
         return
     for field, num_gpus in gpus.items():
         if num_gpus:
-            raise ValueError(
+            raise UserError(
                 f"{field}: {num_gpus:g} is asked for, and this machine has no GPU; give 0, or submit the job "
                 f"to a cluster with --address http://HEAD:8265"
             )
@@ -51,13 +53,13 @@ def check_local_labels(labels: dict[str, dict[str, str]]) -> None:
         labels: Setting → the labels that it asks for.
 
     Raises:
-        ValueError: one asks for any.
+        UserError: one asks for any.
     """
     if ray_address() is not None:
         return
     for field, wanted in labels.items():
         if wanted:
-            raise ValueError(
+            raise UserError(
                 f"{field}: {wanted} is asked for, and a Ray that this job starts by itself has no labels; give {{}}, "
                 f"or submit the job to a cluster with --address http://HEAD:8265"
             )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from app.faults import UserError
 from app.jobs import JOBS
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
@@ -80,11 +81,11 @@ def parse_command(arguments: Sequence[str]) -> Command:
     """Split the arguments into the verb, our own two options and the overrides.
 
     Raises:
-        ValueError: no such verb, an option without a value, or no recipe.
+        UserError: no such verb, an option without a value, or no recipe.
     """
     verb, *rest = arguments
     if verb not in (*JOBS, "config"):
-        raise ValueError(f"{verb}: no such verb; give one of {', '.join(JOBS)}, status, config")
+        raise UserError(f"{verb}: no such verb; give one of {', '.join(JOBS)}, status, config")
     options = JOBS[verb].options if verb in JOBS else {}
     own: dict[str, str] = {}
     overrides: list[str] = []
@@ -92,11 +93,11 @@ def parse_command(arguments: Sequence[str]) -> Command:
         option = rest.pop(0)
         name, equals, value = option.partition("=")
         if not option.startswith("--"):
-            raise ValueError(f"{option}: not an option; settings are given as --section.field VALUE")
+            raise UserError(f"{option}: not an option; settings are given as --section.field VALUE")
         short = options.get(name)
         if not equals and (short is None or "{value}" in short):
             if not rest:
-                raise ValueError(f"{option}: has no value; give {option} VALUE")
+                raise UserError(f"{option}: has no value; give {option} VALUE")
             value = rest.pop(0)
         if name in ("--config", "--address"):
             own[name] = value
@@ -106,9 +107,9 @@ def parse_command(arguments: Sequence[str]) -> Command:
         else:
             overrides += [name, value]
     if "--config" not in own:
-        raise ValueError(f"--config: is missing; for example longstrap {verb} --config laptop.yaml")
+        raise UserError(f"--config: is missing; for example longstrap {verb} --config laptop.yaml")
     if verb == "config" and "--address" in own:
-        raise ValueError("--address: is given for config, which runs nothing; leave it out")
+        raise UserError("--address: is given for config, which runs nothing; leave it out")
     return Command(verb, own["--config"], tuple(overrides), own.get("--address"))
 
 
@@ -155,7 +156,7 @@ def _asked_for(arguments: list[str]) -> str | None:
 def _status(arguments: list[str]) -> str:
     """Where a run stands."""
     if len(arguments) != 1 or arguments[0].startswith("-"):
-        raise ValueError("status: takes the folder of a run and nothing else; for example status runs/laptop")
+        raise UserError("status: takes the folder of a run and nothing else; for example status runs/laptop")
     from app.bootstrap.status import describe_status
 
     return describe_status(arguments[0], time.time())

@@ -5,6 +5,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from app.faults import UserError
+
 if TYPE_CHECKING:
     from app.config import Config, RunConfig
     from app.run import Run
@@ -38,7 +40,7 @@ def run_job(verb: str, config: "RunConfig") -> None:
     """Check the settings against the files, connect to Ray and do the job.
 
     Raises:
-        ValueError: the settings cannot work.
+        UserError: the settings cannot work.
     """
     job = JOBS[verb]
     job.check(config)
@@ -82,7 +84,7 @@ def _with_documents(config: "RunConfig") -> "Config":
     from app.config import Config
 
     if not isinstance(config, Config):
-        raise ValueError(
+        raise UserError(
             "corpus: is missing, and there are no documents without it; set corpus.sources in the recipe"
         )
     return config

@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from app.config import Config, RunConfig
+from app.faults import UserError
 
 RECIPES_DIR = Path(__file__).parent.parent / "ray_jobs" / "recipes"
 MAX_SHOWN_CHARS = 80
@@ -33,14 +34,14 @@ def find_recipe(name: str) -> Path:
     """A file, or the name of a recipe that comes with Longstrap (`laptop.yaml`, `laptop`).
 
     Raises:
-        ValueError: there is no such file.
+        UserError: there is no such file.
     """
     shipped = RECIPES_DIR / (name if name.endswith(".yaml") else f"{name}.yaml")
     for path in (Path(name), shipped):
         if path.is_file():
             return path
     choices = ", ".join(sorted(path.name for path in RECIPES_DIR.glob("*.yaml")))
-    raise ValueError(f"--config {name}: no such file; give a YAML file or one of {choices}")
+    raise UserError(f"--config {name}: no such file; give a YAML file or one of {choices}")
 
 
 def load_config(recipe: str, overrides: Sequence[str] = ()) -> RunConfig:
@@ -50,21 +51,21 @@ def load_config(recipe: str, overrides: Sequence[str] = ()) -> RunConfig:
         A `Config` where the recipe has any of its sections.
 
     Raises:
-        ValueError: one line with the field, the value and what would be right.
+        UserError: one line with the field, the value and what would be right.
     """
     path = find_recipe(recipe)
     try:
         settings = yaml.load(path.read_text("utf-8"), Loader=_Loader)  # noqa: S506 (a SafeLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"--config {recipe}: not YAML ({' '.join(str(error).split())})") from error
+        raise UserError(f"--config {recipe}: not YAML ({' '.join(str(error).split())})") from error
     if not isinstance(settings, dict):
-        raise ValueError(f"--config {recipe}: holds {type(settings).__name__}, not a mapping of settings")
+        raise UserError(f"--config {recipe}: holds {type(settings).__name__}, not a mapping of settings")
     for name, value in parse_overrides(overrides):
         _assign(settings, name, value)
     try:
         return _model_of(settings).model_validate(settings)
     except ValidationError as error:
-        raise ValueError(_describe(error, _model_of(settings))) from error
+        raise UserError(_describe(error, _model_of(settings))) from error
 
 
 def _model_of(settings: dict[str, Any]) -> type[RunConfig]:
@@ -76,7 +77,7 @@ def with_settings(config: RunConfig, settings: Mapping[str, Any]) -> RunConfig:
     """The same settings but for some, by their dotted names.
 
     Raises:
-        ValueError: one line with the field, the value and what would be right.
+        UserError: one line with the field, the value and what would be right.
     """
     changed = config.model_dump()
     for name, value in settings.items():
@@ -84,25 +85,25 @@ def with_settings(config: RunConfig, settings: Mapping[str, Any]) -> RunConfig:
     try:
         return type(config).model_validate(changed)
     except ValidationError as error:
-        raise ValueError(_describe(error, type(config))) from error
+        raise UserError(_describe(error, type(config))) from error
 
 
 def parse_overrides(arguments: Sequence[str]) -> list[tuple[str, Any]]:
     """`--a.b VALUE` or `--a.b=VALUE` pairs → dotted names and YAML values.
 
     Raises:
-        ValueError: an argument is not such a pair.
+        UserError: an argument is not such a pair.
     """
     pairs: list[tuple[str, Any]] = []
     rest = list(arguments)
     while rest:
         argument = rest.pop(0)
         if not argument.startswith("--") or len(argument) == 2:
-            raise ValueError(f"{argument}: not an option; overrides look like --section.field VALUE")
+            raise UserError(f"{argument}: not an option; overrides look like --section.field VALUE")
         name, equals, text = argument[2:].partition("=")
         if not equals:
             if not rest:
-                raise ValueError(f"--{name}: has no value; overrides look like --section.field VALUE")
+                raise UserError(f"--{name}: has no value; overrides look like --section.field VALUE")
             text = rest.pop(0)
         try:
             pairs.append((name, yaml.load(text, Loader=_Loader)))  # noqa: S506 (a SafeLoader)
@@ -117,17 +118,17 @@ def _assign(settings: dict[str, Any], name: str, value: Any) -> None:
     for parent in parents:
         if isinstance(place, list):
             if not parent.isdigit() or int(parent) >= len(place):
-                raise ValueError(f"--{name}: the recipe's list has {len(place)} item(s); count from 0")
+                raise UserError(f"--{name}: the recipe's list has {len(place)} item(s); count from 0")
             place = place[int(parent)]
         else:
             if place.get(parent) is None:
                 place[parent] = {}
             place = place[parent]
         if not isinstance(place, dict | list):
-            raise ValueError(f"--{name}: {parent} is {_shown(place)}, which has no fields; drop the rest")
+            raise UserError(f"--{name}: {parent} is {_shown(place)}, which has no fields; drop the rest")
     if isinstance(place, list):
         if not leaf.isdigit() or int(leaf) >= len(place):
-            raise ValueError(f"--{name}: the recipe's list has {len(place)} item(s); count from 0")
+            raise UserError(f"--{name}: the recipe's list has {len(place)} item(s); count from 0")
         place[int(leaf)] = value
     else:
         place[leaf] = value

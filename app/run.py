@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.config import RunConfig
+from app.faults import UserError
 from app.storage import Folder
 from app.versions import installed_versions
 
@@ -31,14 +32,14 @@ class Artefact:
         """Take the folder for these settings, or go on in it when it was made with the same.
 
         Raises:
-            ValueError: it was made with others; names the first field that differs.
+            UserError: it was made with others; names the first field that differs.
         """
         if not self.folder.exists(SETTINGS_FILE):
             self.folder.write_json(SETTINGS_FILE, settings)
             return
         made_with = self.folder.read_json(SETTINGS_FILE)
         for name, was, now in differences(made_with, settings):
-            raise ValueError(
+            raise UserError(
                 f"{name}: {self.folder.uri} was made with {was!r}, now it is {now!r}; "
                 f"set it back, or give another run_dir"
             )

@@ -17,6 +17,8 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
+from app.faults import UserError
+
 OBJECT_STORES = ("s3", "gcs", "abfs")
 """pyarrow's names of filesystems that know no folders and where a file appears when its upload is complete."""
 DELAYED_OPEN = "allow_delayed_open=true"
@@ -27,7 +29,7 @@ def open_storage(uri: str) -> tuple[pafs.FileSystem, str]:
     """Filesystem and path of a URI or a local path.
 
     Raises:
-        ValueError: the scheme is not one that pyarrow serves.
+        UserError: the scheme is not one that pyarrow serves.
     """
     if "://" not in uri:
         return pafs.LocalFileSystem(), str(Path(uri).expanduser().absolute())
@@ -37,7 +39,7 @@ def open_storage(uri: str) -> tuple[pafs.FileSystem, str]:
         # pyarrow wants spaces, umlauts and brackets escaped, and gives them back unescaped.
         filesystem, path = pafs.FileSystem.from_uri(quote(uri, safe="%/:?&=@!$'()*+,;#~"))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise ValueError(f"{uri}: no such filesystem ({error}); use a local path, s3:// or gs://") from error
+        raise UserError(f"{uri}: no such filesystem ({error}); use a local path, s3:// or gs://") from error
     return filesystem, path
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from app.config import Config, RunConfig, ray_address
+from app.faults import UserError
 from app.models.places import BUNDLED_PREFIX
 from app.recipe import RECIPES_DIR, find_recipe, load_config
 
@@ -42,14 +43,14 @@ def submit(
         The job's exit code; 130 after Ctrl-C.
 
     Raises:
-        ValueError: the settings cannot work there, or no cluster answers.
+        UserError: the settings cannot work there, or no cluster answers.
     """
     here = Path.cwd()
     config = load_config(recipe, overrides)
     check_portable(config)
     carried = _carried_recipe(recipe, here)
     if not (here / "ray_jobs" / f"{verb}.py").is_file():
-        raise ValueError(
+        raise UserError(
             f"--address: uploads the current folder, but {here} has no ray_jobs/{verb}.py; cd to Longstrap's"
         )
     client = (connect or _connect)(address)
@@ -75,10 +76,10 @@ def check_portable(config: RunConfig) -> None:
     """Refuse paths that mean something on this machine only.
 
     Raises:
-        ValueError: a path is relative; names its field.
+        UserError: a path is relative; names its field.
     """
     if not _is_everywhere(config.run_dir):
-        raise ValueError(
+        raise UserError(
             f"run_dir: {config.run_dir!r} is relative, and a submitted job's own folder is thrown away; "
             f"give --run_dir /shared/... or s3://..., where every node can write"
         )
@@ -99,7 +100,7 @@ def check_portable(config: RunConfig) -> None:
         }
     for field, path in paths.items():
         if not _is_everywhere(path):
-            raise ValueError(
+            raise UserError(
                 f"{field}: {path!r} is relative to this machine; give one that every node sees, or s3://..."
             )
 
@@ -130,16 +131,14 @@ def _carried_recipe(recipe: str, here: Path) -> str:
     if path.parent == RECIPES_DIR.resolve():
         return path.name
     if not path.is_relative_to(here.resolve()):
-        raise ValueError(
-            f"--config {recipe}: is not under {here}, which the job gets a copy of; put it there"
-        )
+        raise UserError(f"--config {recipe}: is not under {here}, which the job gets a copy of; put it there")
     return path.relative_to(here.resolve()).as_posix()
 
 
 def _connect(address: str) -> Any:
     # Ray's client lets RAY_ADDRESS win over the address that it is given.
     if ray_address() not in (None, address):
-        raise ValueError(
+        raise UserError(
             f"--address {address}: RAY_ADDRESS is set to {ray_address()!r} and would win; unset it"
         )
 
@@ -149,11 +148,11 @@ def _connect(address: str) -> Any:
     try:
         return JobSubmissionClient(address)
     except AuthenticationError as error:
-        raise ValueError(
+        raise UserError(
             f"--address {address}: asks for a token; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH=FILE"
         ) from error
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ValueError(
+        raise UserError(
             f"--address {address}: no Ray dashboard answers there ({' '.join(str(error).split())}); "
             f"give http://HEAD:8265"
         ) from error

@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from app.faults import UserError
 from app.models.places import resolve_model
 from app.schema import Message
 
@@ -30,7 +31,7 @@ class Tokenizer:
             resolve_model(self.model), revision=self.revision, trust_remote_code=False
         )
         if not tokenizer.is_fast:
-            raise ValueError(
+            raise UserError(
                 f"{self.model}: its tokenizer is a slow one without offsets; use a model with a fast one"
             )
         # Long documents are measured here, never fed to the model: its length warning would mislead.
@@ -121,10 +122,10 @@ class Tokenizer:
         """The chat as the model sees it.
 
         Raises:
-            ValueError: the model has no chat template.
+            UserError: the model has no chat template.
         """
         if self._hf.chat_template is None:
-            raise ValueError(f"{self.model}: its tokenizer has no chat template; use an instruct model")
+            raise UserError(f"{self.model}: its tokenizer has no chat template; use an instruct model")
         return str(
             self._hf.apply_chat_template(
                 list(messages),

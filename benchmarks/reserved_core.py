@@ -7,6 +7,8 @@ from contextlib import contextmanager, suppress
 
 import psutil
 
+from app.faults import UserError
+
 _ENGINE_TITLE = "VLLM::Worker"
 """What vLLM calls the process that computes; scheduling and HTTP have processes of their own, which are the host's."""
 _SEC_BETWEEN_LOOKS = 0.5
@@ -17,16 +19,14 @@ def reserved_core(core: int | None) -> Iterator[None]:
     """Keep a core for the engines' workers among the processes that are started meanwhile; None reserves nothing.
 
     Raises:
-        ValueError: this process may not run on that core, or on no other.
+        UserError: this process may not run on that core, or on no other.
     """
     if core is None:
         yield
         return
     allowed = os.sched_getaffinity(0)
     if core not in allowed or len(allowed) < 2:
-        raise ValueError(
-            f"engine-core {core}: give one of the cores {sorted(allowed)}, and leave another one"
-        )
+        raise UserError(f"engine-core {core}: give one of the cores {sorted(allowed)}, and leave another one")
     over = threading.Event()
     mover = threading.Thread(target=_move_workers, args=(core, over), daemon=True)
     # Whatever is started from here on inherits the others.

@@ -8,6 +8,7 @@ from typing import Any
 import openai
 
 from app.config import EvaluateConfig
+from app.faults import UserError
 from eval.records import Reply
 from eval.samples import Sample
 
@@ -50,14 +51,14 @@ class EvaluationClient:
         """Models that the endpoint lists.
 
         Raises:
-            ValueError: it refuses the key, or nothing answers.
+            UserError: it refuses the key, or nothing answers.
         """
         try:
             return [model.id for model in (await self._client.models.list()).data]
         except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
             raise self._refused(error) from error
         except openai.APIError as error:
-            raise ValueError(
+            raise UserError(
                 f"evaluate.url: {self._url} does not answer ({_reason(error)}); give the URL of a running server, "
                 f"with /v1"
             ) from error
@@ -72,7 +73,7 @@ class EvaluationClient:
         Raises:
             RequestFailedError: refused for this prompt, or too slow, or broken beyond all retries.
             EndpointAwayError: nobody there, or full, beyond all retries.
-            ValueError: the endpoint refuses every request: wrong key, no such model, another tokenizer.
+            UserError: the endpoint refuses every request: wrong key, no such model, another tokenizer.
         """
         for attempt in range(self._config.num_retries + 1):
             try:
@@ -80,7 +81,7 @@ class EvaluationClient:
             except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
                 raise self._refused(error) from error
             except openai.NotFoundError as error:
-                raise ValueError(
+                raise UserError(
                     f"evaluate.models: {self._url} does not serve {self._model!r} ({_reason(error)}); give a name "
                     f"that its /models lists"
                 ) from error
@@ -117,7 +118,7 @@ class EvaluationClient:
             raise RequestFailedError("the endpoint sent no choice or no usage")
         choice, usage = completion.choices[0], completion.usage
         if messages is None and usage.prompt_tokens != len(sample.token_ids):
-            raise ValueError(
+            raise UserError(
                 f"evaluate.api: {self._url} read {usage.prompt_tokens} tokens where {len(sample.token_ids)} were sent, "
                 f"so lengths would not be what they are called; set evaluate.api chat"
             )
@@ -131,8 +132,8 @@ class EvaluationClient:
             sec=sec,
         )
 
-    def _refused(self, error: openai.APIStatusError) -> ValueError:
-        return ValueError(
+    def _refused(self, error: openai.APIStatusError) -> UserError:
+        return UserError(
             f"evaluate.api_key_env: {self._url} refuses the key in {self._config.api_key_env} (HTTP "
             f"{error.status_code}); export a valid one"
         )

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from app.config import EvaluateConfig, RunConfig, cache_dir, identity
+from app.faults import UserError
 from app.run import ASKED_FILE, Artefact, Run
 from app.storage import Folder
 from eval.client import EndpointAwayError, EvaluationClient
@@ -79,7 +80,7 @@ class Evaluation:
         """Ask what is not answered yet, score all of it, and write the report.
 
         Raises:
-            ValueError: the endpoint does not serve a model, or refuses every request, or does not answer any more.
+            UserError: the endpoint does not serve a model, or refuses every request, or does not answer any more.
         """
         models = evaluated_models(self._config)
         asyncio.run(self._check_served(models))
@@ -136,7 +137,7 @@ class Evaluation:
             length_tokens: One of evaluate.niah.lengths_tokens.
 
         Raises:
-            ValueError: as in `run`, or a request failed for good.
+            UserError: as in `run`, or a request failed for good.
         """
         model = self._model(name)
         records = self._records(model, "niah", {length_tokens})
@@ -144,7 +145,7 @@ class Evaluation:
         result = score_niah(name, self._settings.model_copy(update={"niah": niah}), records)
         percent = result.mean(length_tokens)
         if percent is None:
-            raise ValueError(
+            raise UserError(
                 f"evaluate.niah: {result.counts.num_failed} of {result.counts.num_samples} requests to {name} failed; "
                 f"the same command asks them again, or --evaluate.failures_count_as_wrong true counts them as wrong"
             )
@@ -154,7 +155,7 @@ class Evaluation:
         """Mean of one model's short tasks.
 
         Raises:
-            ValueError: as in `run`.
+            UserError: as in `run`.
         """
         percent = mean_score([score.score for score in self._short(self._model(name)).scores])
         assert percent is not None, "lm-eval ends with all scores, or with an error"
@@ -171,7 +172,7 @@ class Evaluation:
             await client.close()
         for model in models:
             if model.name not in names:
-                raise ValueError(
+                raise UserError(
                     f"evaluate.models: {self._endpoint.url} does not serve {model.name!r}; it serves "
                     f"{', '.join(sorted(names)) or 'nothing'}"
                 )
@@ -228,7 +229,7 @@ class Evaluation:
         try:
             await runner.ask_all(samples.samples(wanted.__contains__), len(wanted))
         except EndpointAwayError as error:
-            raise ValueError(
+            raise UserError(
                 f"evaluate.url: {self._endpoint.url} does not answer any more ({error}); what is answered is kept, "
                 f"and the same command goes on from there"
             ) from error

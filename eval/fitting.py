@@ -6,6 +6,8 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from app.faults import UserError
+
 Sizes = npt.NDArray[np.int64]
 Built = TypeVar("Built", bound=Sized)
 
@@ -25,12 +27,12 @@ def fit(build: Callable[[int], Built], sizes_tokens: Sizes, limit_tokens: int) -
         One that is not above the limit, though one unit more would be, or the last of the sizes.
 
     Raises:
-        ValueError: with the least haystack it is above the limit.
+        UserError: with the least haystack it is above the limit.
     """
     last = len(sizes_tokens) - 1
     index, built = 0, build(0)
     if len(built) > limit_tokens:
-        raise ValueError(
+        raise UserError(
             f"lengths_tokens: {limit_tokens} tokens are too few for a prompt that has {len(built)} with the least "
             f"haystack; give more"
         )

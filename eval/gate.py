@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.config import RunConfig, StageConfig, identity
+from app.faults import UserError
 from app.records import points_lost, verdicts
 from app.run import Run
 from app.serving.sources import stage_of
@@ -55,7 +56,7 @@ def gate_of(config: RunConfig, index: int) -> Gate | None:
         index: Of the stage.
 
     Raises:
-        ValueError: the stage is not among the served models, or no needle test has a length of its own for it.
+        UserError: the stage is not among the served models, or no needle test has a length of its own for it.
     """
     thresholds = config.bootstrap.gate
     if not thresholds.is_set:
@@ -65,14 +66,14 @@ def gate_of(config: RunConfig, index: int) -> Gate | None:
     stage = config.train.stages[index]
     name = next((name for name in config.serve.models if stage_of(config, name) == stage), None)
     if name is None:
-        raise ValueError(
+        raise UserError(
             f"serve.models: has none for stage {stage.name}, and bootstrap.gate asks it; add "
             f"{stage.name}: {{model: 'stage:{stage.name}'}}"
         )
     base = model_names(config)[0]
     has_short = thresholds.max_short_points_lost is not None
     if has_short and base == name:
-        raise ValueError(
+        raise UserError(
             f"serve.models: begins with {base}, and bootstrap.gate.max_short_points_lost compares it with the model "
             f"before the stages; put that one first"
         )
@@ -89,7 +90,7 @@ def _niah_tokens(config: RunConfig, index: int) -> int:
     lengths = config.evaluate.niah.lengths_tokens
     readable = [length for length in lengths if length <= stage.max_seq_tokens]
     if not readable or max(readable) <= before < stage.max_seq_tokens:
-        raise ValueError(
+        raise UserError(
             f"evaluate.niah.lengths_tokens: {lengths} has none between {before} and the {stage.max_seq_tokens} of "
             f"stage {stage.name}, and bootstrap.gate.min_niah_percent asks there; add {stage.max_seq_tokens}"
         )
@@ -119,7 +120,7 @@ def measure_gate(config: RunConfig, run: Run, gate: Gate, evaluation: Evaluation
         asked is None.
 
     Raises:
-        ValueError: a request failed for good.
+        UserError: a request failed for good.
     """
     record: dict[str, Any] = {"asked": gate.asked(config), "niah": None, "short": None}
     if gate.niah_tokens:

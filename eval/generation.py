@@ -55,7 +55,7 @@ def prepare_samples(
         report: Gets a line when samples are made, and for each eighth of them.
 
     Raises:
-        ValueError: a length is too short for its task.
+        UserError: a length is too short for its task.
     """
     folder = cache / fingerprint(maker.identity())
     parts = list(_split(slots))

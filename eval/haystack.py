@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.corpus.sentences import sentence_borders
+from app.faults import UserError
 from app.tokens import Tokenizer
 from eval.token_text import TokenText, join, tokenize
 
@@ -39,13 +40,13 @@ class Haystack:
         """Words one blank apart, as RULER has its essays; control tokens of the chat template are taken out.
 
         Raises:
-            ValueError: no word is left.
+            UserError: no word is left.
         """
         for token in tokenizer.control_tokens:
             text = text.replace(token, " ")
         text = _SPACE.sub(" ", text).strip()
         if not text:
-            raise ValueError("haystack: holds no words; give files with text")
+            raise UserError("haystack: holds no words; give files with text")
         return Haystack(tokenizer, text, separator=" ")
 
     @staticmethod
@@ -129,7 +130,7 @@ def read_text(field: str, path: str) -> str:
         path: What it says.
 
     Raises:
-        ValueError: there is none, or it is not text.
+        UserError: there is none, or it is not text.
     """
     place = Path(path).expanduser()
     if place.is_dir():
@@ -140,9 +141,9 @@ def read_text(field: str, path: str) -> str:
         pattern = place.name
         files = sorted(place.parent.glob(pattern)) if place.parent.is_dir() else []
     if not files:
-        raise ValueError(f"{field}: {path!r} holds no text; give a file, a folder of .txt or .md, or a glob")
+        raise UserError(f"{field}: {path!r} holds no text; give a file, a folder of .txt or .md, or a glob")
     try:
         return "\n\n".join(file.read_text("utf-8") for file in files)
     except (OSError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
-        raise ValueError(f"{field}: {path!r} can't be read as text ({reason}); give UTF-8 text") from error
+        raise UserError(f"{field}: {path!r} can't be read as text ({reason}); give UTF-8 text") from error

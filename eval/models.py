@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from app.config import RunConfig
+from app.faults import UserError
 from app.models.files import ModelFiles, find_model
 from app.serving.sources import served_files, served_source, served_tokens, stage_to_come
 from app.tokens import Tokenizer
@@ -39,11 +40,11 @@ def evaluated_models(config: RunConfig, may_be_to_come: bool = False) -> list[Ev
         may_be_to_come: Stages that have no export yet are given as they will be.
 
     Raises:
-        ValueError: none is named, or one without a tokenizer, or with one that is not there.
+        UserError: none is named, or one without a tokenizer, or with one that is not there.
     """
     names = model_names(config)
     if not names:
-        raise ValueError(
+        raise UserError(
             "evaluate.models: is empty, and `serve` names none; give the endpoint's name of each model with its "
             "tokenizer: {NAME: {tokenizer: FOLDER}}"
         )
@@ -65,7 +66,7 @@ def _evaluated_model(config: RunConfig, name: str, may_be_to_come: bool) -> Eval
         field, revision = f"serve.models.{name}.model", served.revision
         model = served_source(config, name)
     else:
-        raise ValueError(
+        raise UserError(
             f"evaluate.models.{name}.tokenizer: is left out, and serve.models has no {name}; give the model or folder "
             f"whose tokenizer it has"
         )

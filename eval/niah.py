@@ -17,6 +17,7 @@ import numpy as np
 from app.config import EvaluateConfig, SourceConfig, identity
 from app.corpus.reader import read_file
 from app.corpus.sources import list_source
+from app.faults import UserError
 from app.schema import Document
 from app.tokens import Tokenizer
 from eval.fitting import fit
@@ -69,7 +70,7 @@ class NiahMaker:
         seed: Of keys, values and the places where haystacks start.
 
     Raises:
-        ValueError: there is no haystack, or the model has no chat template.
+        UserError: there is no haystack, or the model has no chat template.
     """
 
     def __init__(self, config: EvaluateConfig, tokenizer: Tokenizer, seed: int) -> None:
@@ -116,7 +117,7 @@ class NiahMaker:
         """One cell of one trial.
 
         Raises:
-            ValueError: the length is too short for any haystack.
+            UserError: the length is too short for any haystack.
         """
         trial, index = divmod(slot.index, len(self._depths))
         depth = self._depths[index]
@@ -198,7 +199,7 @@ class NiahMaker:
 
             found = fit(build, stretch.cuts, length_tokens - self._niah.max_output_tokens).num_haystack_tokens
             if not found:
-                raise ValueError(
+                raise UserError(
                     f"evaluate.niah.lengths_tokens: {length_tokens} leave no room for a haystack; give more"
                 )
             known[trial, length_tokens] = found

@@ -5,6 +5,7 @@ Every fault is a ValueError of one line: the field, the value, and what would be
 
 from app.checks import check_run_dir
 from app.config import EvaluateConfig, RunConfig
+from app.faults import UserError
 from eval.models import EvaluatedModel, evaluated_models
 from eval.ruler.definitions import TASKS
 
@@ -17,25 +18,25 @@ def check_evaluation(config: RunConfig, may_be_to_come: bool = False) -> None:
         may_be_to_come: Stages that have no export yet are trained before.
 
     Raises:
-        ValueError: they cannot be asked with these settings.
+        UserError: they cannot be asked with these settings.
     """
     settings = config.evaluate
     if settings is None:
-        raise ValueError(
+        raise UserError(
             "evaluate: is missing; give --url http://HOST:8000/v1, or set `evaluate` in the recipe"
         )
     if settings.url is None:
         from app.serving.preflight import check_serving
 
         if config.serve is None:
-            raise ValueError(
+            raise UserError(
                 "evaluate.url: is left out, and the recipe has no `serve` to start a server from; give "
                 "--url http://HOST:8000/v1"
             )
         check_serving(config, may_be_to_come)
     for task in settings.ruler.tasks:
         if task not in TASKS:
-            raise ValueError(f"evaluate.ruler.tasks: there is no {task}; known: {', '.join(TASKS)}")
+            raise UserError(f"evaluate.ruler.tasks: there is no {task}; known: {', '.join(TASKS)}")
     models = evaluated_models(config, may_be_to_come)
     for model in models:
         _check_template(settings, model)
@@ -45,7 +46,7 @@ def check_evaluation(config: RunConfig, may_be_to_come: bool = False) -> None:
 
 def _check_template(settings: EvaluateConfig, model: EvaluatedModel) -> None:
     if settings.template == "chat" and model.files.has_chat_template is False:
-        raise ValueError(
+        raise UserError(
             f"evaluate.template: chat, and {model.tokenizer.model!r} of model {model.name} has no chat template; set "
             f"base"
         )
@@ -60,6 +61,6 @@ def _check_lengths(settings: EvaluateConfig, models: list[EvaluatedModel]) -> No
         for length in asked:
             if not any(model.reads(length) for model in models):
                 longest = max(model.max_tokens or 0 for model in models)
-                raise ValueError(
+                raise UserError(
                     f"evaluate.{suite}.lengths_tokens: {length} is more than any of the models reads; at most {longest}"
                 )

@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 
+from app.faults import UserError
 from app.tokens import Tokenizer
 from eval.token_text import Ids, TokenText, join, tokenize
 
@@ -22,7 +23,7 @@ class PromptFrame:
             token that the tokenizer begins texts with, if there is one.
 
     Raises:
-        ValueError: the model has no chat template, or one that drops or repeats what the user says.
+        UserError: the model has no chat template, or one that drops or repeats what the user says.
     """
 
     def __init__(self, tokenizer: Tokenizer, template: Literal["chat", "base"]) -> None:
@@ -33,7 +34,7 @@ class PromptFrame:
             rendered = tokenizer.render([{"role": "user", "content": _CONTENT}], generation_prompt=True)
             head, found, tail = rendered.partition(_CONTENT)
             if not found or _CONTENT in tail:
-                raise ValueError(
+                raise UserError(
                     f"{tokenizer.model}: its chat template does not show a user's message once; set "
                     f"evaluate.template base"
                 )

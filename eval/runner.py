@@ -51,7 +51,7 @@ class Runner:
 
         Raises:
             EndpointAwayError: nobody answers any more. What is answered is kept.
-            ValueError: the endpoint refuses every request.
+            UserError: the endpoint refuses every request.
         """
         watching = asyncio.create_task(self._watch(num_samples))
         # Twice as many as can be under way are held in memory, so that none waits for the disk.

@@ -8,6 +8,7 @@ import openai
 from app.agent.llm import EngineDeadError, LlmCall, LlmError, LlmReply
 from app.agent.slots import PrioritySlots
 from app.config import OpenAiConfig, read_secret
+from app.faults import UserError
 
 
 class OpenAiGenerator:
@@ -17,7 +18,7 @@ class OpenAiGenerator:
         """Raises ValueError when the environment holds no key."""
         key = read_secret(config.api_key_env)
         if key is None:
-            raise ValueError(
+            raise UserError(
                 f"generator.api_key_env: {config.api_key_env} is not set in the environment; export it, "
                 f"with any value where the endpoint asks for none"
             )
@@ -37,7 +38,7 @@ class OpenAiGenerator:
             LlmError: timed out, or refused for this prompt.
             EngineDeadError: the endpoint is away, fails or its rate limit is reached, beyond all retries. The job
                 stops then, rather than reject every row; started again it goes on.
-            ValueError: the endpoint refuses every call: wrong key, no such model.
+            UserError: the endpoint refuses every call: wrong key, no such model.
         """
         sampling = self._config.sampling
         arguments: dict[str, Any] = {}
@@ -66,12 +67,12 @@ class OpenAiGenerator:
                     self._config.call_timeout_sec,
                 )
             except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
-                raise ValueError(
+                raise UserError(
                     f"generator.api_key_env: {self._config.base_url} refuses the key in {self._config.api_key_env} "
                     f"(HTTP {error.status_code}); export a valid one"
                 ) from error
             except openai.NotFoundError as error:
-                raise ValueError(
+                raise UserError(
                     f"generator.model: {self._config.base_url} does not serve {self._config.model!r}; "
                     f"give a name that its /models lists"
                 ) from error

@@ -12,6 +12,7 @@ from app.config import Config, EvaluatedModelConfig
 from app.corpus.pipeline import build_corpus
 from app.dataset.pipeline import synthesize
 from app.dataset.preflight import check_targets_fit
+from app.faults import UserError
 from app.progress.attempts import Report, attempt
 from app.report.page import write_report
 from app.retrieval.pipeline import build_index
@@ -38,7 +39,7 @@ def bootstrap(config: Config, run: Run, report: Report) -> None:
         report: Takes lines for the person who watches.
 
     Raises:
-        ValueError: the run was made with other settings, or a gate refused to go on.
+        UserError: the run was made with other settings, or a gate refused to go on.
         RuntimeError: a stage stopped, or its model could not be served.
     """
     for each in rounds_of(config, run):
@@ -74,7 +75,7 @@ class _Loop:
             address = write_report(self._config, self._run)
             report(f"open      {address}")
         if refusal is not None:
-            raise ValueError(refusal)
+            raise UserError(refusal)
 
     def _train(self) -> str | None:
         """All stages, each behind the gate of the one before; then the evaluation of what there is.

@@ -6,6 +6,7 @@ Every fault is a ValueError of one line: the field, the value, and what would be
 from app.bootstrap.rounds import rounds_of
 from app.config import Config
 from app.dataset.preflight import check_synthesis
+from app.faults import UserError
 from app.run import Run
 from app.serving.sources import stage_of
 from app.training.preflight import check_training
@@ -18,15 +19,15 @@ def check_bootstrap(config: Config) -> None:
     """What all steps of all rounds need.
 
     Raises:
-        ValueError: one of them cannot work with these settings.
+        UserError: one of them cannot work with these settings.
     """
     for section in ("train", "serve", "evaluate"):
         if getattr(config, section) is None:
-            raise ValueError(f"{section}: is missing, and a bootstrap needs it; set it as laptop.yaml does")
+            raise UserError(f"{section}: is missing, and a bootstrap needs it; set it as laptop.yaml does")
     _check_models(config)
     assert config.train is not None
     if config.train.dry_run:
-        raise ValueError(
+        raise UserError(
             "train.dry_run: true trains nothing that a bootstrap could go on with; try it by `longstrap train`"
         )
     for index in range(len(config.train.stages)):
@@ -43,20 +44,20 @@ def _check_models(config: Config) -> None:
     assert config.serve is not None
     assert config.evaluate is not None
     if config.evaluate.url is not None:
-        raise ValueError(
+        raise UserError(
             f"evaluate.url: {config.evaluate.url} is not asked by a bootstrap, which serves its stages itself; leave "
             f"it out"
         )
     for name in model_names(config):
         if name not in config.serve.models:
-            raise ValueError(
+            raise UserError(
                 f"evaluate.models: {name} is not in serve.models, and a bootstrap serves what it asks; add it there"
             )
     last = config.train.stages[-1].name
     if not any(
         (stage := stage_of(config, name)) is not None and stage.name == last for name in model_names(config)
     ):
-        raise ValueError(
+        raise UserError(
             f"serve.models: has none for the last stage, and it is what the evaluation is for; add "
             f"{last}: {{model: 'stage:{last}'}}"
         )

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from app.config import Config, VllmConfig
+from app.faults import UserError
 from app.recipe import with_settings
 from app.run import EXPORT_DIR, Run, round_folder
 from app.storage import Folder
@@ -39,7 +40,7 @@ def rounds_of(config: Config, run: Run) -> Iterator[Round]:
         run: The whole loop's folder; round 1 is in it, round N in its `roundN`.
 
     Raises:
-        ValueError: settings of the later rounds that cannot be.
+        UserError: settings of the later rounds that cannot be.
     """
     yield Round(1, config, run)
     before = run
@@ -59,18 +60,18 @@ def later_config(config: Config, folder: Folder, number: int, before: Run) -> Co
         before: The round before it.
 
     Raises:
-        ValueError: the generator is no model that could be replaced, or `bootstrap.later_rounds` cannot be.
+        UserError: the generator is no model that could be replaced, or `bootstrap.later_rounds` cannot be.
     """
     assert config.train is not None
     if not isinstance(config.generator, VllmConfig):
-        raise ValueError(
+        raise UserError(
             f"bootstrap.rounds: {config.bootstrap.rounds} needs a generator that the extended model can stand in for, "
             f"and generator.type is {config.generator.type}; give 1, or a generator of type vllm"
         )
     settings = config.bootstrap.later_rounds
     for name in settings:
         if name.split(".")[0] in SHARED_SECTIONS or name in OWN_SETTINGS:
-            raise ValueError(
+            raise UserError(
                 f"bootstrap.later_rounds: {name} is the same in all rounds, or given by the round before; leave it out"
             )
     model, revision = config.trained_model
@@ -84,7 +85,7 @@ def later_config(config: Config, folder: Folder, number: int, before: Run) -> Co
     }
     try:
         later = with_settings(config, settings | own)
-    except ValueError as error:
-        raise ValueError(f"bootstrap.later_rounds: {error}") from error
+    except UserError as error:
+        raise UserError(f"bootstrap.later_rounds: {error}") from error
     assert isinstance(later, Config)
     return later

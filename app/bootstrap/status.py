@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from app.faults import UserError
 from app.progress.attempts import Attempt, read_attempts
 from app.quantities import duration
 from app.run import ASKED_FILE, CONFIG_FILE, REPORT_FILE, Run, later_rounds
@@ -18,7 +19,7 @@ def describe_status(run_dir: str, now_sec: float) -> str:
         now_sec: Since 1970.
 
     Raises:
-        ValueError: there is no run.
+        UserError: there is no run.
     """
     folder = require_run("status", run_dir)
     rounds = [folder, *later_rounds(folder)]
@@ -37,16 +38,16 @@ def require_run(field: str, run_dir: str) -> Folder:
         run_dir: The run's folder.
 
     Raises:
-        ValueError: there is no run.
+        UserError: there is no run.
     """
     try:
         folder = Folder(run_dir)
         is_run = folder.exists(CONFIG_FILE)
     except OSError as error:
         reason = " ".join(str(error).split())
-        raise ValueError(f"{field}: {run_dir} can't be read ({reason}); give the folder of a run") from error
+        raise UserError(f"{field}: {run_dir} can't be read ({reason}); give the folder of a run") from error
     if not is_run:
-        raise ValueError(f"{field}: {folder.uri} holds no run; give the folder of one")
+        raise UserError(f"{field}: {folder.uri} holds no run; give the folder of one")
     return folder
 
 

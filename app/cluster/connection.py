@@ -9,6 +9,7 @@ import ray
 from ray.data import DataContext
 
 from app.config import RayConfig, ray_address
+from app.faults import UserError
 
 
 @contextlib.contextmanager
@@ -19,7 +20,7 @@ def connect(settings: RayConfig) -> Iterator[None]:
     block on this machine. Workers find Longstrap's code in the job's working dir or in their environment.
 
     Raises:
-        ValueError: no Ray answers at RAY_ADDRESS.
+        UserError: no Ray answers at RAY_ADDRESS.
     """
     address = ray_address()
     if address is None:
@@ -47,14 +48,14 @@ def _start(settings: RayConfig) -> None:
 
 def _join(address: str) -> None:
     if "://" in address and not address.startswith("ray://"):
-        raise ValueError(
+        raise UserError(
             f"RAY_ADDRESS: {address!r} is a dashboard's address; unset it and give `--address {address}`, "
             f"or set RAY_ADDRESS=auto on the head node"
         )
     try:
         ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
     except ConnectionError as error:
-        raise ValueError(
+        raise UserError(
             f"RAY_ADDRESS: no Ray answers at {address!r}; start one there, or unset it to run on this machine"
         ) from error
 

@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from app.corpus.sentences import Borders, paragraph_borders, sentence_borders, weaker_border
+from app.faults import UserError
 from app.schema import Document, Passage, passage_id_of
 
 MIN_PASSAGE_TOKENS = 8
@@ -55,7 +56,7 @@ def split_document(document: Document, tokenizer: TokenCounter, max_tokens: int)
     hold of lines, clauses, words, tokens.
 
     Raises:
-        ValueError: `max_tokens` is below 8, which holds any character of a byte-level vocabulary.
+        UserError: `max_tokens` is below 8, which holds any character of a byte-level vocabulary.
         UnsplittableError: this vocabulary takes more than `max_tokens` for one character.
     """
     return passages_of(document, split_text(document.text, tokenizer, max_tokens))
@@ -83,7 +84,7 @@ def split_text(text: str, tokenizer: TokenCounter, max_tokens: int) -> SplitText
     at its borders may differ there. What a window's end cuts short is done again at the start of the next.
     """
     if max_tokens < MIN_PASSAGE_TOKENS:
-        raise ValueError(f"corpus.passage_tokens: {max_tokens} is too few; at least {MIN_PASSAGE_TOKENS}")
+        raise UserError(f"corpus.passage_tokens: {max_tokens} is too few; at least {MIN_PASSAGE_TOKENS}")
     window_chars = max(_WINDOW_CHARS, 32 * max_tokens)
     spans: list[Span] = []
     start, num_tokens = 0, 0

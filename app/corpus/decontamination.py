@@ -14,6 +14,7 @@ import pyarrow.fs as pafs
 
 from app.config import DecontaminationConfig, cache_dir
 from app.corpus.ngrams import Hashes, hash_ngrams, words_of
+from app.faults import UserError
 from app.storage import open_storage
 
 _JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
@@ -59,13 +60,13 @@ def list_evaluation_files(
         ruler_dir: Where RULER's ingredients would be; left out: `ruler` in the cache folder.
 
     Raises:
-        ValueError: a path that is not there; names the field.
+        UserError: a path that is not there; names the field.
     """
     files = []
     for index, path in enumerate(config.paths):
         found = _list_folder(path, _SUFFIXES)
         if not found:
-            raise ValueError(
+            raise UserError(
                 f"corpus.decontamination.paths.{index}: {path!r} is not there or holds no text; "
                 f"give a file or a folder of {', '.join(_SUFFIXES)}"
             )
@@ -80,7 +81,7 @@ def read_contaminants(files: Sequence[EvaluationFile], ngram_words: int) -> Cont
     """The n-grams of these files; none reaches from one string or file into the next.
 
     Raises:
-        ValueError: a file is neither JSON nor JSONL though it is named so, or is not UTF-8.
+        UserError: a file is neither JSON nor JSONL though it is named so, or is not UTF-8.
     """
     parts = [np.empty(0, dtype=np.uint64)]
     for file in files:
@@ -108,8 +109,8 @@ def _read_strings(file: EvaluationFile) -> Iterator[str]:
             yield from _strings_in(_parse_json(text))
         else:
             yield text
-    except ValueError as error:
-        raise ValueError(
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(
             f"corpus.decontamination: {file.path} can't be read ({error}); mend or remove it"
         ) from error
 
@@ -117,7 +118,7 @@ def _read_strings(file: EvaluationFile) -> Iterator[str]:
 def _parse_json(text: str) -> object:
     try:
         return json.loads(text)
-    except ValueError:
+    except json.JSONDecodeError:
         return [json.loads(line) for line in text.splitlines() if line.strip()]
 
 

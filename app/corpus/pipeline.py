@@ -23,6 +23,7 @@ from app.corpus.shards import CorpusLayout, ShardName
 from app.corpus.sources import list_files
 from app.corpus.steps import ShardRecord, UnitRecord, finish_shard, scan_unit
 from app.corpus.units import WorkUnit, fingerprint_of_plan, plan_units
+from app.faults import UserError
 from app.run import Run
 from app.storage import Folder
 from app.tokens import Tokenizer
@@ -44,7 +45,7 @@ def build_corpus(config: Config, run: Run, report: Report) -> dict[str, Any]:
         `decontamination`: what it was compared with.
 
     Raises:
-        ValueError: a source is missing, too many rows are malformed, no document is left, or the folder was
+        UserError: a source is missing, too many rows are malformed, no document is left, or the folder was
             made with other settings.
     """
     settings = {
@@ -88,7 +89,7 @@ class _Build:
         finished = self._finish(scanned, contaminants)
         record = _add_up(scanned.values(), finished)
         if not record["num_documents"]:
-            raise ValueError(f"corpus.sources: no document is left ({_summary(record)}); give other sources")
+            raise UserError(f"corpus.sources: no document is left ({_summary(record)}); give other sources")
         return record | {"decontamination": {"num_files": len(evaluation), "num_ngrams": num_ngrams}}
 
     def _begin_or_go_on(self, units: Sequence[WorkUnit], evaluation: Sequence[EvaluationFile]) -> None:
@@ -116,11 +117,11 @@ class _Build:
         reasons = _count_reasons(records)
         num_rows = num_documents + reasons.total()
         if not num_rows:
-            raise ValueError("corpus.sources: the files hold no row at all; give other sources")
+            raise UserError("corpus.sources: the files hold no row at all; give other sources")
         share = reasons.total() / num_rows
         if share > self.config.corpus.max_reject_share:
             first = next(record.first_reject for record in records if record.first_reject)
-            raise ValueError(
+            raise UserError(
                 f"corpus.max_reject_share: {reasons.total():,} of {num_rows:,} rows are malformed ({share:.1%}: "
                 f"{_listed(reasons)}), above {self.config.corpus.max_reject_share:.1%}; mend the sources or raise "
                 f"it; all are in {self.layout.rejects.uri}, the first is {first}"

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from app.corpus.sources import SourceFile
 from app.corpus.streams import RawFile, read_blocks, split_lines
+from app.faults import UserError
 from app.schema import Document, Reject, hash_text
 
 READ_STEP = "read"
@@ -44,7 +45,7 @@ def read_file(
         row_groups: Of a Parquet file, the part to read; left out: all of it.
 
     Raises:
-        ValueError: a Parquet file has no such column as the source's field mapping says.
+        UserError: a Parquet file has no such column as the source's field mapping says.
         StorageError: the storage failed.
     """
     if file.format == "parquet":
@@ -58,7 +59,7 @@ def parquet_group_rows(file: SourceFile) -> list[int] | None:
     """Rows of each row group of a Parquet file; None when the file is corrupt.
 
     Raises:
-        ValueError: it has no such column as the source's field mapping says.
+        UserError: it has no such column as the source's field mapping says.
     """
     with RawFile(file) as raw:
         try:
@@ -124,7 +125,7 @@ def _read_text(file: SourceFile, max_document_bytes: int) -> Iterator[Document |
 def _check_columns(file: SourceFile, parquet: pq.ParquetFile) -> list[str]:
     there = parquet.schema_arrow.names
     if file.fields.text not in there:
-        raise ValueError(
+        raise UserError(
             f"corpus.sources.{file.source_index}.fields.text: {file.name} has no column "
             f"{file.fields.text!r}; it has {', '.join(there)}"
         )

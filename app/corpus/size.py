@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from app.corpus.reader import read_file
 from app.corpus.sources import SourceFile, compression_of
+from app.faults import UserError
 from app.schema import Document, Reject
 from app.tokens import Tokenizer
 
@@ -38,7 +39,7 @@ def measure_corpus(files: Sequence[SourceFile], tokenizer: Tokenizer, max_docume
     """Count the tokens of the first megabyte of text, and go by the files' sizes when there is more.
 
     Raises:
-        ValueError: no document can be read, or a file lacks the columns that the settings name.
+        UserError: no document can be read, or a file lacks the columns that the settings name.
     """
     num_bytes = num_tokens = 0
     first_reject: Reject | None = None
@@ -54,7 +55,7 @@ def measure_corpus(files: Sequence[SourceFile], tokenizer: Tokenizer, max_docume
                 return CorpusSize(max(num_tokens, round(most * num_tokens / num_bytes)), is_exact=False)
     if not num_tokens:
         reason = f"; {first_reject.row_id} is: {first_reject.reason}" if first_reject else ""
-        raise ValueError(
+        raise UserError(
             f"corpus.sources: {files[0].root!r} holds no document that can be read{reason}; "
             f"give other files, or name their fields in corpus.sources.0.fields"
         )

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Literal
 
+import pyarrow as pa
 import pyarrow.fs as pafs
 
 from app.config import FieldNames, SourceConfig
+from app.faults import UserError
 from app.storage import Folder, open_storage
 
 FileFormat = Literal["jsonl", "parquet", "text"]
@@ -60,7 +62,7 @@ def list_files(sources: Sequence[SourceConfig], *, excluded: Folder | None = Non
         excluded: Folder whose files are never taken: what the run writes is not its input.
 
     Raises:
-        ValueError: a path that is missing, matches nothing, or whose format is unknown; names the field.
+        UserError: a path that is missing, matches nothing, or whose format is unknown; names the field.
     """
     return [
         file
@@ -92,7 +94,7 @@ def list_source(
         has_format: Whether the user may set its `format`.
 
     Raises:
-        ValueError: as in `list_files`.
+        UserError: as in `list_files`.
     """
     field = f"{section}.path"
     if source.path.startswith(BUNDLED_PREFIX):
@@ -100,17 +102,17 @@ def list_source(
     try:
         filesystem, path = open_storage(source.path)
         infos, is_chosen_by_name = _find(filesystem, path)
-    except (OSError, ValueError) as error:
+    except (OSError, pa.ArrowInvalid, UserError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"{field}: {source.path!r} can't be listed ({reason}); give another path") from error
+        raise UserError(f"{field}: {source.path!r} can't be listed ({reason}); give another path") from error
     if not infos:
-        raise ValueError(
+        raise UserError(
             f"{field}: {source.path!r} is not there; give a file, a folder or a glob with matches"
         )
     if excluded is not None and excluded.filesystem == filesystem:
         infos = [info for info in infos if not info.path.startswith(f"{excluded.path}/")]
         if not infos:
-            raise ValueError(
+            raise UserError(
                 f"{field}: {source.path!r} has no files but in the run's own folder {excluded.uri}; "
                 f"give another path, or another run_dir"
             )
@@ -136,7 +138,7 @@ def list_source(
         known = ", ".join(suffix for suffixes in _SUFFIXES.values() for suffix in suffixes)
         asked = "" if source.format == "auto" else f" as {source.format}"
         remedy = f", for other names set {section}.format" if has_format else ""
-        raise ValueError(
+        raise UserError(
             f"{field}: {source.path!r} holds no file that can be read{asked}; known are {known}{remedy}"
         )
     return files
@@ -204,7 +206,7 @@ def _bundled_file(index: int, source: SourceConfig, field: str) -> SourceFile:
     name = source.path.removeprefix(BUNDLED_PREFIX)
     if name not in BUNDLED_SAMPLES:
         known = ", ".join(BUNDLED_PREFIX + sample for sample in BUNDLED_SAMPLES)
-        raise ValueError(f"{field}: {source.path!r} is not a bundled sample; there is {known}")
+        raise UserError(f"{field}: {source.path!r} is not a bundled sample; there is {known}")
     size = pafs.LocalFileSystem().get_file_info([_bundled_path(name)])[0].size
     return SourceFile(source.path, source.path, name, "jsonl", size or 0, index, source.fields)
 

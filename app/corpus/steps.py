@@ -64,7 +64,7 @@ def scan_unit(unit: WorkUnit, layout: CorpusLayout, settings: CorpusConfig) -> U
     """Read a unit's files into shards; at once if that is done.
 
     Raises:
-        ValueError: a file lacks a column that the settings name.
+        UserError: a file lacks a column that the settings name.
         app.corpus.streams.StorageError: the storage failed.
     """
     record_name = f"unit-{unit.index:05d}.json"

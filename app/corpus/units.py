@@ -33,7 +33,7 @@ def plan_units(
     here. Other files can't be cut; small ones go together until they make up `unit_bytes`.
 
     Raises:
-        ValueError: a Parquet file has no such column as the field mapping says.
+        UserError: a Parquet file has no such column as the field mapping says.
     """
     parquet_files = [file for file in files if file.format == "parquet"]
     with ThreadPoolExecutor(_NUM_FOOTERS_AT_ONCE) as pool:

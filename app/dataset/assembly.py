@@ -26,7 +26,7 @@ def assemble(draft: Draft, tokenizer: Tokenizer, generator: str, prompt_version:
         target`, or `no exact cut` when a tokenizer defeats every cut that was tried.
 
     Raises:
-        ValueError: the tokenizer's model has no chat template, or one that rewrites what the user says.
+        UserError: the tokenizer's model has no chat template, or one that rewrites what the user says.
     """
     seed = draft.seed
     texts = (draft.instruction, draft.answer, *(document.text for document in draft.documents))

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from app.dataset.trimming import Stretch
+from app.faults import UserError
 from app.schema import ContextDocument, Evidence
 
 SEPARATOR = "\n\n---\n\n"
@@ -85,12 +86,12 @@ def measure_depths(layout: Layout, rendered: str, token_starts: Sequence[int]) -
         token_starts: character at which each token of `rendered` starts.
 
     Raises:
-        ValueError: the chat template changed the message.
+        UserError: the chat template changed the message.
     """
     # Some templates strip a message's end.
     offset = rendered.find(layout.text.rstrip())
     if offset < 0:
-        raise ValueError(
+        raise UserError(
             "dataset.tokenizer: its chat template rewrites what the user says; use a model whose template keeps it"
         )
     evidence: list[Evidence] = []

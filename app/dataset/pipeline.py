@@ -31,6 +31,7 @@ from app.dataset.seeds import (
 )
 from app.dataset.shards import EXAMPLES_DIR
 from app.dataset.statistics import REJECTS_DIR
+from app.faults import UserError
 from app.progress.actor import start_progress_actor, watch
 from app.progress.view import ProgressView
 from app.retrieval.actors import RetrieverPool, start_retrievers
@@ -49,7 +50,7 @@ def synthesize(config: Config, run: Run, report: Report) -> dict[str, Any]:
         The dataset's record: counts of examples, rejects, tokens and calls.
 
     Raises:
-        ValueError: the folder was made with other settings, the corpus has too few documents for the long outputs,
+        UserError: the folder was made with other settings, the corpus has too few documents for the long outputs,
             or no seed became an example.
     """
     run.dataset.claim(_settings(config, run))
@@ -198,7 +199,7 @@ def _finish(config: Config, run: Run, num_seeds: int) -> dict[str, Any]:
     record: dict[str, Any] = ray.get(task)
     if not record["num_examples"]:
         reasons = ", ".join(f"{row['reason']} {row['num_rejects']}" for row in record["rejects"][:3])
-        raise ValueError(
+        raise UserError(
             f"dataset: none of {num_seeds} seeds became an example ({reasons}); {(folder / REJECTS_DIR).uri} tells more"
         )
     return record

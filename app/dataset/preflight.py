@@ -3,6 +3,7 @@
 from app.checks import check_local_gpus, check_local_labels, check_run_dir
 from app.config import Config, OpenAiConfig, VllmConfig, read_secret
 from app.corpus.sources import list_files
+from app.faults import UserError
 from app.models.files import ModelFiles, find_model
 from app.retrieval.preflight import check_index_inputs, tokenizer_field, unreadable
 from app.storage import Folder
@@ -17,7 +18,7 @@ def check_synthesis(config: Config) -> None:
     """What the dataset needs, its corpus and index included.
 
     Raises:
-        ValueError: it cannot be made with these settings.
+        UserError: it cannot be made with these settings.
     """
     _check_secrets(config)
     check_index_inputs(config)
@@ -49,7 +50,7 @@ def check_targets_fit(config: Config, num_corpus_tokens: int) -> None:
         num_corpus_tokens: In the generator's tokens; those of another tokenizer may be up to twice as many.
 
     Raises:
-        ValueError: names the first such range.
+        UserError: names the first such range.
     """
     is_same = config.tokenizer_model == config.generator_tokenizer
     _refuse_targets_above(config, num_corpus_tokens * (1 if is_same else OTHER_TOKENIZER_FACTOR))
@@ -60,7 +61,7 @@ def _refuse_targets_above(config: Config, most_tokens: int) -> None:
         return
     for index, length in enumerate(config.dataset.target_lengths):
         if length.max_tokens > most_tokens:
-            raise ValueError(
+            raise UserError(
                 f"dataset.target_lengths.{index}.max_tokens: {length.max_tokens} is beyond the whole corpus; "
                 f"at most {most_tokens}, or give more documents"
             )
@@ -69,12 +70,12 @@ def _refuse_targets_above(config: Config, most_tokens: int) -> None:
 def _check_secrets(config: Config) -> None:
     generator, publish = config.generator, config.dataset.publish
     if isinstance(generator, OpenAiConfig) and not read_secret(generator.api_key_env):
-        raise ValueError(
+        raise UserError(
             f"generator.api_key_env: {generator.api_key_env} is not set in the environment; export it, "
             f"as any word for an endpoint without keys"
         )
     if publish.repo and not read_secret(publish.token_env):
-        raise ValueError(
+        raise UserError(
             f"dataset.publish.token_env: {publish.token_env} is not set in the environment, and "
             f"dataset.publish.repo {publish.repo!r} needs it; export it, or leave the repo out"
         )
@@ -87,7 +88,7 @@ def _check_generator(config: Config) -> None:
     if not isinstance(generator, VllmConfig) or "hf_overrides" in generator.engine_args:
         return
     if files.max_tokens is not None and generator.max_model_tokens > files.max_tokens:
-        raise ValueError(
+        raise UserError(
             f"generator.max_model_tokens: {generator.max_model_tokens} is more than {generator.model} reads; "
             f"at most {files.max_tokens}"
         )
@@ -95,9 +96,9 @@ def _check_generator(config: Config) -> None:
 
 def _check_chats(field: str, model: str, files: ModelFiles, roles: tuple[str, ...]) -> None:
     if files.has_chat_template is False:
-        raise ValueError(f"{field}: {model!r} has no chat template; give an instruct model")
+        raise UserError(f"{field}: {model!r} has no chat template; give an instruct model")
     if (reason := files.refusal_of(roles)) is not None:
-        raise ValueError(
+        raise UserError(
             f"{field}: the chat template of {model!r} takes no {', '.join(roles)} chat ({reason}); "
             f"give a model that does"
         )

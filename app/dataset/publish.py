@@ -12,6 +12,7 @@ from app.dataset.card import CARD_FILE
 from app.dataset.pictures import DEPTHS_PICTURE, LENGTHS_PICTURE
 from app.dataset.shards import EXAMPLES_DIR
 from app.dataset.statistics import STATISTICS_FILE
+from app.faults import UserError
 from app.storage import Folder, is_remote
 
 PUBLISHED = [f"{EXAMPLES_DIR}/*.parquet", CARD_FILE, LENGTHS_PICTURE, DEPTHS_PICTURE, STATISTICS_FILE]
@@ -50,12 +51,12 @@ def publish_dataset(
         Where the dataset is to be seen, or `None` when there was nothing to do.
 
     Raises:
-        ValueError: there is no token, or `repo` is no name that the Hub takes.
+        UserError: there is no token, or `repo` is no name that the Hub takes.
     """
     if settings.repo is None:
         return None
     if not token:
-        raise ValueError(
+        raise UserError(
             f"dataset.publish.token_env: {settings.token_env} is not set, and publishing to "
             f"{settings.repo} needs a token that may write there; set it, or leave out dataset.publish.repo"
         )
@@ -66,7 +67,7 @@ def publish_dataset(
     try:
         hub.create_repo(settings.repo, private=settings.private, repo_type="dataset", exist_ok=True)
     except HFValidationError as error:
-        raise ValueError(
+        raise UserError(
             f"dataset.publish.repo: {settings.repo!r} is no name on the Hub; give OWNER/NAME"
         ) from error
     remote = is_remote(dataset.uri)

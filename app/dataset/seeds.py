@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from app.agent.prompts import LONG_OUTPUT_TASK
 from app.config import Config, LengthRange
+from app.faults import UserError
 from app.schema import SEED_SCHEMA, Kind, Seed, document_id_of, hash_text
 from app.storage import Folder
 
@@ -116,12 +117,12 @@ def draw_seeds(
     A corpus with fewer passages than long-input seeds gives some of them twice: their tasks and lengths differ.
 
     Raises:
-        ValueError: fewer documents of the asked length than long-output seeds.
+        UserError: fewer documents of the asked length than long-output seeds.
     """
     dataset = config.dataset
     if len(long_outputs) < dataset.num_long_output_seeds:
         wanted = dataset.long_output_tokens
-        raise ValueError(
+        raise UserError(
             f"dataset.num_long_output_seeds: {dataset.num_long_output_seeds} are asked for, but the corpus has "
             f"{len(long_outputs)} documents of {wanted.min_tokens} to {wanted.max_tokens} tokens; ask for at most that "
             f"many, or widen dataset.long_output_tokens"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app.faults import UserError
 from app.models.bundled import BUNDLED_MODELS
 from app.models.places import BUNDLED_PREFIX, resolve_model
 from app.storage import Folder, is_remote
@@ -77,13 +78,13 @@ def find_model(field: str, model: str, revision: str | None = None) -> ModelFile
         revision: Of a hub model.
 
     Raises:
-        ValueError: there is no such model; names the field and what would be right.
+        UserError: there is no such model; names the field and what would be right.
     """
     if model.startswith(BUNDLED_PREFIX):
         name = model.removeprefix(BUNDLED_PREFIX)
         if name not in BUNDLED_MODELS:
             choices = ", ".join(BUNDLED_PREFIX + known for known in BUNDLED_MODELS)
-            raise ValueError(f"{field}: {model!r} is not bundled; give one of {choices}")
+            raise UserError(f"{field}: {model!r} is not bundled; give one of {choices}")
         return _read_folder(field, model, resolve_model(model))
     if is_remote(model):
         return _read_folder(field, model, model)
@@ -91,7 +92,7 @@ def find_model(field: str, model: str, revision: str | None = None) -> ModelFile
     if folder.is_dir() or model.startswith(("/", "~", ".")):
         return _read_folder(field, model, str(folder))
     if not HUB_NAME.fullmatch(model):
-        raise ValueError(
+        raise UserError(
             f"{field}: {model!r} is neither a folder nor a hub name; give ORGANISATION/NAME, a folder, "
             f"s3://... or {BUNDLED_PREFIX}{BUNDLED_MODELS[0]}"
         )
@@ -103,7 +104,7 @@ def _read_folder(field: str, model: str, uri: str) -> ModelFiles:
         return _read_small_files(field, model, Folder(uri))
     except (OSError, json.JSONDecodeError) as error:
         reason = " ".join(str(error).split())
-        raise ValueError(
+        raise UserError(
             f"{field}: {model!r} can't be read ({reason}); give a folder that this machine may read"
         ) from error
 
@@ -111,7 +112,7 @@ def _read_folder(field: str, model: str, uri: str) -> ModelFiles:
 def _read_small_files(field: str, model: str, folder: Folder) -> ModelFiles:
     if not folder.exists(CONFIG_FILE):
         what = "holds no config.json" if folder.exists() else "does not exist"
-        raise ValueError(
+        raise UserError(
             f"{field}: {model!r} {what}; give a folder in Hugging Face's layout, or ORGANISATION/NAME"
         )
     config = folder.read_json(CONFIG_FILE)
@@ -140,13 +141,13 @@ def _read_hub(field: str, model: str, revision: str | None) -> ModelFiles:
         paths = {name: hf_hub_download(model, name, revision=revision) for name in names}
     except GatedRepoError as error:
         remedy = "gives its files to approved users only; ask for access and export HF_TOKEN"
-        raise ValueError(f"{field}: {model!r} {remedy}") from error
+        raise UserError(f"{field}: {model!r} {remedy}") from error
     except RevisionNotFoundError as error:
         remedy = f"has no revision {revision!r}; give a branch, tag or commit"
-        raise ValueError(f"{field}: {model!r} {remedy}") from error
+        raise UserError(f"{field}: {model!r} {remedy}") from error
     except RepositoryNotFoundError as error:
         remedy = "is not on the hub; give ORGANISATION/NAME, or a folder"
-        raise ValueError(f"{field}: {model!r} {remedy}") from error
+        raise UserError(f"{field}: {model!r} {remedy}") from error
     except (OSError, HTTPError):
         found = {name: try_to_load_from_cache(model, name, revision=revision) for name in SMALL_FILES}
         paths = {name: path for name, path in found.items() if isinstance(path, str)}

@@ -107,7 +107,7 @@ def find_shape(field: str, model: str, revision: str | None) -> ModelShape | Non
         revision: Of a hub model.
 
     Raises:
-        ValueError: there is no such model, or no decoder of transformers.
+        UserError: there is no such model, or no decoder of transformers.
     """
     settings = _find_settings(field, model, revision)
     return None if settings is None else shape_of(transformers_config(field, model, settings))
@@ -117,7 +117,7 @@ def find_max_tokens(field: str, model: str, revision: str | None) -> int | None:
     """Longest sequence that a model reads; None where only a hub out of reach knows it.
 
     Raises:
-        ValueError: there is no such model.
+        UserError: there is no such model.
     """
     return ModelFiles(_find_settings(field, model, revision), None).max_tokens
 
@@ -126,7 +126,7 @@ def find_encoder(field: str, model: str, revision: str | None) -> EncoderShape |
     """Sizes of an embedding model; None where only a hub out of reach knows them.
 
     Raises:
-        ValueError: there is no such model, or transformers does not know its type.
+        UserError: there is no such model, or transformers does not know its type.
     """
     settings = _find_settings(field, model, revision)
     return None if settings is None else _encoder_of(transformers_config(field, model, settings))

@@ -5,6 +5,7 @@ from pathlib import Path
 import pyarrow.fs as pafs
 
 from app.config import cache_dir
+from app.faults import UserError
 from app.local_copies import copy_once
 from app.storage import Folder, is_remote
 
@@ -18,7 +19,7 @@ def resolve_model(model: str) -> str:
     cache. Folders and hub names are returned as they are.
 
     Raises:
-        ValueError: no such bundled model, or the remote folder is empty.
+        UserError: no such bundled model, or the remote folder is empty.
     """
     if model.startswith(BUNDLED_PREFIX):
         from app.models.bundled import prepare_bundled_model
@@ -35,6 +36,6 @@ def copy_to_cache(uri: str) -> Path:
     selector = pafs.FileSelector(folder.path, recursive=True, allow_not_found=True)
     infos = [info for info in folder.filesystem.get_file_info(selector) if info.is_file]
     if not infos:
-        raise ValueError(f"{uri}: no such folder, or it is empty")
+        raise UserError(f"{uri}: no such folder, or it is empty")
     files = sorted((info.path.removeprefix(f"{folder.path}/"), info.size, info.mtime_ns) for info in infos)
     return copy_once(folder, [name for name, _, _ in files], repr(files), cache_dir() / "remote")

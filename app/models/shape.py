@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from app.faults import UserError
+
 
 @dataclass(frozen=True)
 class ModelShape:
@@ -31,7 +33,7 @@ def shape_of(config: Any) -> ModelShape:
     """Sizes of the model that a configuration of transformers describes; no weight is made for it.
 
     Raises:
-        ValueError: its layers are not where transformers' decoders have them.
+        UserError: its layers are not where transformers' decoders have them.
     """
     from transformers import AutoModelForCausalLM
 
@@ -66,13 +68,13 @@ def transformers_config(field: str, model: str, settings: dict[str, Any]) -> Any
         settings: Content of config.json.
 
     Raises:
-        ValueError: transformers does not know its type, or not its values.
+        UserError: transformers does not know its type, or not its values.
     """
     from transformers import CONFIG_MAPPING
 
     model_type = settings.get("model_type")
     if model_type not in CONFIG_MAPPING:
-        raise ValueError(
+        raise UserError(
             f"{field}: {model!r} is of type {model_type!r}, which transformers does not know; give a model such as "
             f"Llama, Qwen, Mistral or Gemma"
         )
@@ -81,7 +83,7 @@ def transformers_config(field: str, model: str, settings: dict[str, Any]) -> Any
     # Each type of model validates its values in its own way.
     except Exception as error:
         reason = " ".join(str(error).split())
-        raise ValueError(
+        raise UserError(
             f"{field}: transformers can't read the config.json of {model!r} ({reason}); give a model whose "
             f"config.json is whole"
         ) from error
@@ -91,11 +93,11 @@ def layers_of(decoder: Any) -> nn.ModuleList:
     """The decoder layers of a transformers model.
 
     Raises:
-        ValueError: they are not where transformers' decoders have them.
+        UserError: they are not where transformers' decoders have them.
     """
     layers = getattr(decoder.base_model, "layers", None)
     if not isinstance(layers, nn.ModuleList):
-        raise ValueError(
+        raise UserError(
             f"train.model: {type(decoder).__name__} keeps its layers elsewhere than transformers' decoders do; "
             f"give a model such as Llama, Qwen, Mistral or Gemma"
         )

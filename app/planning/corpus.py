@@ -9,6 +9,7 @@ from app.corpus.reader import read_file
 from app.corpus.sources import SourceFile, compression_of, list_files
 from app.corpus.streams import StorageError
 from app.dataset.seeds import DOCUMENTS
+from app.faults import UserError
 from app.planning.lengths import Lengths, of_counts, of_mean
 from app.run import Run
 from app.schema import Document
@@ -48,7 +49,7 @@ def plan_corpus(config: Config) -> CorpusPlan:
     """The run's corpus where it is complete on a local disk, else what the settings say, else its files.
 
     Raises:
-        ValueError: neither tells; names the settings to give.
+        UserError: neither tells; names the settings to give.
     """
     corpus = Run(config.run_dir).corpus if "://" not in config.run_dir else None
     if corpus is not None and corpus.is_complete():
@@ -76,13 +77,13 @@ def _sample(config: Config) -> CorpusPlan:
     try:
         files = list_files(config.corpus.sources, excluded=Folder(config.run_dir))
         counts, num_chars, is_whole = _count_documents(files, config.corpus.max_document_bytes)
-    except (OSError, ValueError, StorageError) as error:
+    except (OSError, StorageError, UserError) as error:
         reason = " ".join(str(error).split())
-        raise ValueError(
+        raise UserError(
             f"plan.num_corpus_tokens: is left out, and the documents can't be read here ({reason}); {remedy}"
         ) from error
     if not counts:
-        raise ValueError(
+        raise UserError(
             f"plan.num_corpus_tokens: is left out, and corpus.sources holds no document that can be read; {remedy}"
         )
     lengths = of_counts(counts)

@@ -24,7 +24,7 @@ def plan_data(config: Config, cluster: Cluster, plan: Plan) -> dict[str, Lengths
         Kind of example → lengths, for the training.
 
     Raises:
-        ValueError: the corpus is not known, or a setting cannot be.
+        UserError: the corpus is not known, or a setting cannot be.
     """
     corpus = plan_corpus(config)
     plan.notes.append(

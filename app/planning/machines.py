@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from app.config import NodeConfig, NodesConfig, PlanConfig
+from app.faults import UserError
 from app.quantities import GIB
 
 NODE_TYPES = tuple(NodesConfig.model_fields)
@@ -87,11 +88,11 @@ class Cluster:
         """So many GPUs of a type, or as many as the cluster has.
 
         Raises:
-            ValueError: the type has none.
+            UserError: the type has none.
         """
         node = self.node(node_type)
         if not node.num_gpus:
-            raise ValueError(
+            raise UserError(
                 f"plan.nodes.{node_type}.num_gpus: 0, and the recipe asks for {num_gpus} GPUs there; give "
                 f"how many a machine has"
             )
@@ -121,20 +122,20 @@ def read_node_types(path: str) -> dict[str, NodeType]:
     """The types of a `ray up` file that a plan knows.
 
     Raises:
-        ValueError: it can't be read, or has none of them.
+        UserError: it can't be read, or has none of them.
     """
     import yaml
 
     try:
         content = yaml.safe_load(Path(path).expanduser().read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(
+        raise UserError(
             f"plan.cluster: {path!r} can't be read ({' '.join(str(error).split())}); give a `ray up` file"
         ) from error
     types: Any = content.get("available_node_types") if isinstance(content, Mapping) else None
     known = [name for name in NODE_TYPES if name in types] if isinstance(types, Mapping) else []
     if not known:
-        raise ValueError(
+        raise UserError(
             f"plan.cluster: {path!r} has no available_node_types named {', '.join(NODE_TYPES)}; give a `ray up` file "
             f"with these names, or leave it out"
         )

@@ -17,7 +17,7 @@ def make_plan(config: RunConfig) -> Plan:
     """Plan all steps whose settings the recipe has.
 
     Raises:
-        ValueError: a setting that cannot be, or a corpus of which nothing is known.
+        UserError: a setting that cannot be, or a corpus of which nothing is known.
     """
     cluster = Cluster(config.plan)
     plan = Plan(f"Plan of {config.run_dir}")

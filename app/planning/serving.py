@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from app.config import EvaluateConfig, RunConfig, ServedModelConfig, VllmConfig
+from app.faults import UserError
 from app.models.known import find_max_tokens, find_shape
 from app.models.shape import ModelShape
 from app.planning.calls import StepCalls
@@ -77,7 +78,7 @@ def plan_served(
             stages = config.train.stages if config.train else []
             lengths = [each.max_seq_tokens for each in stages if STAGE_PREFIX + each.name == served.model]
             if not lengths:
-                raise ValueError(
+                raise UserError(
                     f"{field}: {served.model!r} is no stage of this recipe; give one of its stages"
                 )
             tokens = tokens or lengths[0]

@@ -32,7 +32,7 @@ def index_bytes(factory: str, dim: int, num_vectors: int) -> float:
     """Of a FAISS index: each vector's code as FAISS says, and a number of 8 bytes in an inverted file.
 
     Raises:
-        ValueError: FAISS makes no such index.
+        UserError: FAISS makes no such index.
     """
     import faiss
 

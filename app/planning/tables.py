@@ -19,7 +19,7 @@ def describe_plan(config: RunConfig) -> str:
     """The plan's tables; writes `plan.json_path`, where that is set.
 
     Raises:
-        ValueError: the recipe cannot be planned.
+        UserError: the recipe cannot be planned.
     """
     plan = make_plan(config)
     if config.plan.json_path is not None:

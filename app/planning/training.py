@@ -69,7 +69,7 @@ def plan_stages(
         lengths: Source → lengths of its examples, of those that are known.
 
     Raises:
-        ValueError: a layout that the model's heads do not allow.
+        UserError: a layout that the model's heads do not allow.
     """
     assert config.train is not None
     train = config.train

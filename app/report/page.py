@@ -3,6 +3,7 @@
 import re
 
 from app.config import RunConfig
+from app.faults import UserError
 from app.planning.plan import make_plan
 from app.planning.steps import Plan
 from app.report.asked import TITLE as ASKED
@@ -92,7 +93,7 @@ def render_page(config: RunConfig, facts: RunFacts, plan: Plan | str) -> str:
 def _plan(config: RunConfig) -> Plan | str:
     try:
         return make_plan(config)
-    except ValueError as error:
+    except UserError as error:
         return str(error)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.config import RetrievalConfig
+from app.faults import UserError
 from app.models.places import resolve_model
 
 Vectors = npt.NDArray[np.float32]
@@ -93,7 +94,7 @@ class Embedder:
             device: `cuda` or `cpu`; left out: the GPU if there is one.
 
         Raises:
-            ValueError: `retrieval.embedding_tokens` is more than the model reads.
+            UserError: `retrieval.embedding_tokens` is more than the model reads.
         """
         import torch
         from sentence_transformers import SentenceTransformer
@@ -137,7 +138,7 @@ class Embedder:
 def check_embedding_tokens(config: RetrievalConfig, max_tokens: int | None) -> None:
     """Raise a ValueError if `retrieval.embedding_tokens` is more than the model reads; None means unknown."""
     if max_tokens is not None and config.embedding_tokens > max_tokens:
-        raise ValueError(
+        raise UserError(
             f"retrieval.embedding_tokens: {config.embedding_tokens} is more than {config.model} reads; "
             f"at most {max_tokens}"
         )

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow.fs as pafs
 
 from app.config import RetrievalConfig
+from app.faults import UserError
 from app.retrieval.embedder import Vectors
 from app.retrieval.vectors import Rows, VectorShards
 from app.storage import Folder
@@ -37,25 +38,25 @@ def create_index(config: RetrievalConfig, num_vectors: int, dim: int) -> Any:
     """Empty index of `retrieval.index_factory`, inner product.
 
     Raises:
-        ValueError: FAISS can't make it, or there are too few vectors to train it.
+        UserError: FAISS can't make it, or there are too few vectors to train it.
     """
     factory = config.index_factory
     try:
         index = faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
-        raise ValueError(
+        raise UserError(
             f"retrieval.index_factory: {factory!r} can't be made for vectors of {dim} ({reason}); "
             f"use a FAISS factory string such as `Flat` or `IVF4096,PQ64` (PQ must divide {dim})"
         ) from error
     needed = _num_training_vectors_needed(index)
     if num_vectors < needed:
-        raise ValueError(
+        raise UserError(
             f"retrieval.index_factory: {factory!r} needs at least {needed:,} vectors to train, the corpus has "
             f"{num_vectors:,} passages; use {_what_fits(num_vectors)}"
         )
     if config.num_training_vectors < needed:
-        raise ValueError(
+        raise UserError(
             f"retrieval.num_training_vectors: {config.num_training_vectors:,} is too few for "
             f"retrieval.index_factory {factory!r}; at least {needed:,}"
         )

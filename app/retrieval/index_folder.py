@@ -70,7 +70,7 @@ def make_index(config: RetrievalConfig, run: Run, shards: VectorShards, seed: in
     """Turn vectors into the index's files; at once if they are there and were made from the same settings.
 
     Raises:
-        ValueError: the index factory does not fit.
+        UserError: the index factory does not fit.
     """
     folder = run.index.folder
     made_with = folder.read_json(SETTINGS_FILE)
@@ -103,7 +103,7 @@ def measure_index(config: RetrievalConfig, run: Run) -> dict[str, Any]:
     """Measure the index's recall at `retrieval.nprobe`, write it into its record, and return that.
 
     Raises:
-        ValueError: it is below `retrieval.min_recall`.
+        UserError: it is below `retrieval.min_recall`.
     """
     folder = run.index.folder
     record = folder.read_json(RECORD_FILE)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow.fs as pafs
 
+from app.faults import UserError
 from app.models.places import BUNDLED_PREFIX, resolve_model
 from app.storage import Folder, is_remote
 
@@ -39,7 +40,7 @@ def describe_model(model: str, revision: str | None = None) -> ModelFacts:
     """Read a model's facts from a hub, a local or a remote folder, or the package that bundles it.
 
     Raises:
-        ValueError: there is no such model, or it can't be reached.
+        UserError: there is no such model, or it can't be reached.
     """
     files_hash: str | None = None
     if model.startswith(BUNDLED_PREFIX) or is_remote(model) or Path(model).expanduser().is_dir():
@@ -51,7 +52,7 @@ def describe_model(model: str, revision: str | None = None) -> ModelFacts:
         read_json, revision = _hub_reader(model, revision)
     config = read_json("config.json")
     if config is None:
-        raise ValueError(f"retrieval.model: {model!r} has no config.json; give a sentence-transformers model")
+        raise UserError(f"retrieval.model: {model!r} has no config.json; give a sentence-transformers model")
     own = read_json("config_sentence_transformers.json") or {}
     return ModelFacts(
         prompts={name: prompt for name, prompt in (own.get("prompts") or {}).items() if prompt},
@@ -82,7 +83,7 @@ def _hub_reader(model: str, revision: str | None) -> tuple[ReadJson, str]:
             if is_uncached and constants.HF_HUB_OFFLINE and name != "config.json":
                 return None
             reason = str(error).strip().splitlines()[0]
-            raise ValueError(
+            raise UserError(
                 f"retrieval.model: {model!r} at revision {at or 'main'!r} can't be had ({reason}); "
                 f"give a hub name, an existing folder, or bundled:multilingual-e5-small"
             ) from error

@@ -6,6 +6,7 @@ import ray
 
 from app.cluster.tasks import Report, fetch
 from app.config import Config, RetrievalConfig
+from app.faults import UserError
 from app.retrieval.embedder import check_embedding_tokens
 from app.retrieval.embedding import ShardPlan, embed_corpus, num_node_cores, plan_shards
 from app.retrieval.index import create_index
@@ -34,7 +35,7 @@ def build_index(config: Config, run: Run, report: Report) -> dict[str, Any]:
         report: Takes lines for a person to read.
 
     Raises:
-        ValueError: the model can't be had, the index there was made with other settings, its factory does not fit, or
+        UserError: the model can't be had, the index there was made with other settings, its factory does not fit, or
             its recall is too low.
     """
     retrieval = config.retrieval
@@ -70,7 +71,7 @@ def _reuse(config: Config, run: Run) -> dict[str, Any]:
     wanted = build_settings(retrieval, config.seed)
     for name, was, now in differences(record["build"], wanted):
         field = name if name == "seed" else f"retrieval.{name}"
-        raise ValueError(
+        raise UserError(
             f"{field}: {run.index.folder.uri} was made with {was!r}, now it is {now!r}, and its vectors are no "
             f"longer kept; set it back, or give another run_dir"
         )

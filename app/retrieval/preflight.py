@@ -7,7 +7,7 @@ from app.checks import check_local_gpus, check_local_labels, check_run_dir
 from app.config import Config, OpenAiConfig, ray_address
 from app.corpus.decontamination import list_evaluation_files
 from app.corpus.sources import SourceFile, list_files
-from app.faults import one_line
+from app.faults import UserError, one_line
 from app.models.files import find_model
 from app.storage import Folder
 
@@ -19,7 +19,7 @@ def check_index(config: Config) -> None:
     """What the corpus and the index need.
 
     Raises:
-        ValueError: they cannot be made with these settings.
+        UserError: they cannot be made with these settings.
     """
     check_index_inputs(config)
     check_local_gpus({"retrieval.gpus_per_embed_actor": config.retrieval.gpus_per_embed_actor})
@@ -46,8 +46,8 @@ def _check_files_open(files: list[SourceFile]) -> None:
             raise unreadable(file, error) from error
 
 
-def unreadable(file: SourceFile, error: Exception) -> ValueError:
-    return ValueError(
+def unreadable(file: SourceFile, error: Exception) -> UserError:
+    return UserError(
         f"corpus.sources.{file.source_index}.path: {file.name!r} can't be read ({one_line(error)}); "
         f"give files that every node may read"
     )
@@ -57,7 +57,7 @@ def _check_evaluation_files(config: Config) -> None:
     try:
         list_evaluation_files(config.corpus.decontamination)
     except OSError as error:
-        raise ValueError(
+        raise UserError(
             f"corpus.decontamination.paths: can't be listed ({one_line(error)}); give other paths"
         ) from error
 
@@ -76,7 +76,7 @@ def _check_local_cpus(config: Config) -> None:
     num_cpus = config.ray.num_cpus or os.cpu_count() or 1
     if num_cpus < needed:
         whose = "" if config.ray.num_cpus else " (this machine's)"
-        raise ValueError(
+        raise UserError(
             f"ray.num_cpus: {num_cpus}{whose} is too few for the actors of `pipeline` and `retrieval` "
             f"and one to read and write; at least {needed}"
         )
@@ -86,7 +86,7 @@ def _check_embedder(config: Config) -> None:
     retrieval = config.retrieval
     files = find_model("retrieval.model", retrieval.model, retrieval.revision)
     if files.max_tokens is not None and retrieval.embedding_tokens > files.max_tokens:
-        raise ValueError(
+        raise UserError(
             f"retrieval.embedding_tokens: {retrieval.embedding_tokens} is more than {retrieval.model} reads; "
             f"at most {files.max_tokens}"
         )
@@ -101,7 +101,7 @@ def check_index_factory(factory: str, dim: int | None) -> None:
         dim: Size of the vectors, if known.
 
     Raises:
-        ValueError: it does not.
+        UserError: it does not.
     """
     import faiss
 
@@ -112,7 +112,7 @@ def check_index_factory(factory: str, dim: int | None) -> None:
             continue
         return
     vectors = f"vectors of {dim} numbers" if dim else "vectors of any usual size"
-    raise ValueError(
+    raise UserError(
         f"retrieval.index_factory: FAISS makes no {factory!r} for {vectors}; for example Flat, "
         f"or IVF4096,PQ64 where 64 divides the size"
     )

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.config import RetrievalConfig
+from app.faults import UserError
 from app.retrieval.embedder import Vectors
 from app.retrieval.index import SearchIndex
 from app.retrieval.vectors import Rows, VectorShards
@@ -87,7 +88,7 @@ def check_recall(config: RetrievalConfig, recall: float) -> None:
     if recall >= config.min_recall:
         return
     remedy = f"raise retrieval.nprobe above {config.nprobe}, or " if "IVF" in config.index_factory else ""
-    raise ValueError(
+    raise UserError(
         f"retrieval.min_recall: recall@{NUM_NEIGHBOURS} of retrieval.index_factory {config.index_factory!r} is "
         f"{recall:.3f}, below {config.min_recall}; {remedy}use a finer one such as more bytes a vector or `Flat`"
     )

@@ -6,6 +6,7 @@ import ipaddress
 from pathlib import Path
 
 from app.config import ServeConfig, read_secret
+from app.faults import UserError
 
 
 def is_loopback(host: str) -> bool:
@@ -22,7 +23,7 @@ def read_key(settings: ServeConfig) -> str | None:
     """The key that clients must send: of the file where one is named, else of the environment.
 
     Raises:
-        ValueError: the file can't be read, or what it or the environment holds is no key.
+        UserError: the file can't be read, or what it or the environment holds is no key.
     """
     if settings.api_key_file is None:
         return _checked(read_secret(settings.api_key_env), f"serve.api_key_env: {settings.api_key_env}")
@@ -30,9 +31,9 @@ def read_key(settings: ServeConfig) -> str | None:
     try:
         text = Path(settings.api_key_file).expanduser().read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{field} can't be read ({error}); give a file with the key alone") from error
+        raise UserError(f"{field} can't be read ({error}); give a file with the key alone") from error
     if not text.strip():
-        raise ValueError(f"{field} is empty; put the key into it")
+        raise UserError(f"{field} is empty; put the key into it")
     return _checked(text.strip(), field)
 
 
@@ -40,11 +41,11 @@ def require_key(settings: ServeConfig) -> str:
     """The key, where others than this machine reach the server.
 
     Raises:
-        ValueError: there is none.
+        UserError: there is none.
     """
     key = read_key(settings)
     if key is None:
-        raise ValueError(
+        raise UserError(
             f"serve.host: {settings.host!r} lets others than this machine ask, and {settings.api_key_env} is not set "
             f"in the environment; export a key, name serve.api_key_file, or listen on 127.0.0.1"
         )
@@ -72,5 +73,5 @@ def is_allowed(authorization: bytes | None, digest: bytes | None) -> bool:
 
 def _checked(key: str | None, field: str) -> str | None:
     if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
-        raise ValueError(f"{field} holds what no header can carry; give printable ASCII without blanks")
+        raise UserError(f"{field} holds what no header can carry; give printable ASCII without blanks")
     return key

@@ -31,7 +31,7 @@ def build(args: dict[str, Any]) -> Application:
         args: `config`, the recipe, and `overrides`, a mapping of dotted settings.
 
     Raises:
-        ValueError: the settings cannot work, or there is no API key.
+        UserError: the settings cannot work, or there is no API key.
     """
     overrides = [
         text for name, value in args.get("overrides", {}).items() for text in (f"--{name}", str(value))

@@ -3,6 +3,7 @@
 from typing import Any
 
 from app.config import RunConfig, ServedModelConfig, ray_address
+from app.faults import UserError
 from app.machine import gpu_memory_bytes, host_memory_bytes
 from app.models.files import ModelFiles
 from app.models.shape import ModelShape, shape_of, transformers_config
@@ -17,7 +18,7 @@ def describe_plan(config: RunConfig) -> str:
     """What each model takes of the memory there is, as lines for a person.
 
     Raises:
-        ValueError: there is no such model.
+        UserError: there is no such model.
     """
     serve = serve_section(config)
     blocks = [_describe(config, name, served) for name, served in serve.models.items()]
@@ -32,7 +33,7 @@ def check_plan(config: RunConfig, may_be_to_come: bool = False) -> None:
         may_be_to_come: Count with stages that have no export yet, too.
 
     Raises:
-        ValueError: the first model that does not; with the smallest change that would make it fit.
+        UserError: the first model that does not; with the smallest change that would make it fit.
     """
     host_bytes = 0.0
     for name, served in serve_section(config).models.items():
@@ -41,11 +42,11 @@ def check_plan(config: RunConfig, may_be_to_come: bool = False) -> None:
         if model is None:
             continue
         if memory is not None and not model.fits(memory):
-            raise ValueError(_refusal(name, model, memory))
+            raise UserError(_refusal(name, model, memory))
         if not served.gpus_per_replica:
             host_bytes += model.host_bytes() * served.min_replicas
     if ray_address() is None and host_bytes > host_memory_bytes():
-        raise ValueError(
+        raise UserError(
             f"serve.models: need {host_bytes / GIB:.1f} GiB together, and this machine has "
             f"{host_memory_bytes() / GIB:.1f}; leave a model out, or give less cpu_kv_cache_gib or min_replicas"
         )
@@ -140,7 +141,7 @@ def _keeps_all_keys(settings: dict[str, Any]) -> bool:
 def _shape(field: str, model: str, settings: dict[str, Any]) -> ModelShape | None:
     try:
         return shape_of(transformers_config(field, model, settings))
-    except ValueError:
+    except UserError:
         # vLLM knows models that transformers does not.
         return None
 

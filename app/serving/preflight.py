@@ -9,6 +9,7 @@ import socket
 
 from app.checks import check_run_dir
 from app.config import RunConfig, ServeConfig, ray_address
+from app.faults import UserError
 from app.machine import gpu_memory_bytes
 from app.models.files import ModelFiles
 from app.serving.access import is_loopback, read_key, require_key
@@ -24,7 +25,7 @@ def check_serving(config: RunConfig, may_be_to_come: bool = False) -> None:
         may_be_to_come: Stages that have no export yet are trained before.
 
     Raises:
-        ValueError: they cannot be served with these settings.
+        UserError: they cannot be served with these settings.
     """
     serve = serve_section(config)
     check_models(config, may_be_to_come)
@@ -49,7 +50,7 @@ def check_models(config: RunConfig, may_be_to_come: bool = False) -> None:
         may_be_to_come: Stages that have no export yet are trained before.
 
     Raises:
-        ValueError: a model is not there, is asked for more than it reads, or does not fit.
+        UserError: a model is not there, is asked for more than it reads, or does not fit.
     """
     for name in serve_section(config).models:
         _check_length(config, name, served_files(config, name, may_be_to_come))
@@ -62,7 +63,7 @@ def _check_length(config: RunConfig, name: str, files: ModelFiles) -> None:
     if asked is None or files.max_tokens is None or "hf_overrides" in served.engine_args:
         return
     if asked > files.max_tokens:
-        raise ValueError(
+        raise UserError(
             f"serve.models.{name}.max_model_tokens: {asked} is more than the RoPE settings of {served.model} are made "
             f"for; at most {files.max_tokens}, or a stage that was trained longer"
         )
@@ -74,7 +75,7 @@ def _check_local_cpus(config: RunConfig, serve: ServeConfig) -> None:
     num_cpus = config.ray.num_cpus or os.cpu_count() or 1
     if num_cpus < needed:
         whose = "" if config.ray.num_cpus else " (this machine's)"
-        raise ValueError(
+        raise UserError(
             f"ray.num_cpus: {num_cpus}{whose} is too few for the replicas of serve.models; at least {needed}, or fewer "
             f"models, min_replicas or cpus_per_replica"
         )
@@ -86,7 +87,7 @@ def _check_local_gpus(serve: ServeConfig) -> None:
     if num_gpus >= num_needed:
         return
     name = next(name for name, each in serve.models.items() if each.gpus_per_replica)
-    raise ValueError(
+    raise UserError(
         f"serve.models.{name}.gpus_per_replica: all models together ask for {num_needed} GPUs, and this machine has "
         f"{num_gpus}; give 0 for a CPU, or submit the job to a cluster with --address http://HEAD:8265"
     )
@@ -98,7 +99,7 @@ def _check_address(serve: ServeConfig) -> None:
             serve.host.strip("[]"), serve.port, type=socket.SOCK_STREAM
         )[0]
     except OSError as error:
-        raise ValueError(
+        raise UserError(
             f"serve.host: {serve.host!r} is no address of this machine ({error}); for example 127.0.0.1 or 0.0.0.0"
         ) from error
     with socket.socket(family, kind, protocol) as probe:
@@ -107,7 +108,7 @@ def _check_address(serve: ServeConfig) -> None:
         try:
             probe.bind(address)
         except OSError as error:
-            raise ValueError(
+            raise UserError(
                 f"serve.port: {serve.port} can't be listened on at {serve.host} ({error.strerror}); give a free one "
                 f"with --port"
             ) from error

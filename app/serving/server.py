@@ -14,6 +14,7 @@ from ray.serve.handle import DeploymentHandle
 from ray.serve.schema import ApplicationStatusOverview
 
 from app.config import RunConfig
+from app.faults import UserError
 from app.serving.access import is_loopback, read_key
 from app.serving.application import build_application
 from app.serving.sources import serve_section
@@ -34,7 +35,7 @@ def serve(config: RunConfig, report: Report) -> None:
         report: Takes one line for the person who watches.
 
     Raises:
-        ValueError: Serve runs on this cluster already, or others reach a Ray without token authentication.
+        UserError: Serve runs on this cluster already, or others reach a Ray without token authentication.
         RuntimeError: a model could not be loaded.
     """
     server = Server(config, report)
@@ -57,7 +58,7 @@ def serving(config: RunConfig, report: Report) -> Iterator[str]:
         The base URL, with /v1.
 
     Raises:
-        ValueError: as in `serve`.
+        UserError: as in `serve`.
         RuntimeError: the same.
     """
     server = Server(config, report)
@@ -154,13 +155,13 @@ class Server:
     def _check_cluster(self) -> None:
         running = ray_serve.status()
         if running.applications or running.proxies:
-            raise ValueError(
+            raise UserError(
                 "serve: Ray Serve runs on this cluster already, at an address of its own; end it with `serve "
                 "shutdown`, or give RAY_ADDRESS of another cluster"
             )
         host = self._settings.host
         if not is_loopback(host) and not _has_token_authentication():
-            raise ValueError(
+            raise UserError(
                 f"serve.host: {host!r} lets others than this machine in, and this Ray takes jobs from whoever reaches "
                 f"it; start it with RAY_AUTH_MODE=token, or listen on 127.0.0.1"
             )

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from app.config import RunConfig, ServeConfig, StageConfig
+from app.faults import UserError
 from app.models.files import ModelFiles, find_model
 from app.run import EXPORT_DIR, Run
 
@@ -13,10 +14,10 @@ def serve_section(config: RunConfig) -> ServeConfig:
     """The settings of serving.
 
     Raises:
-        ValueError: there are none.
+        UserError: there are none.
     """
     if config.serve is None:
-        raise ValueError(
+        raise UserError(
             "serve: is missing, and there is no model to serve without it; set serve.models.NAME.model"
         )
     return config.serve
@@ -26,7 +27,7 @@ def served_source(config: RunConfig, name: str) -> str:
     """Model or folder behind a name of `serve.models`, as `app.models.places.resolve_model` takes it.
 
     Raises:
-        ValueError: it is the export of a stage that has none, or whose folder can't be read.
+        UserError: it is the export of a stage that has none, or whose folder can't be read.
     """
     model = serve_section(config).models[name].model
     if not model.startswith(STAGE_PREFIX):
@@ -38,18 +39,18 @@ def served_source(config: RunConfig, name: str) -> str:
         is_exported = artefact.is_complete()
     except OSError as error:
         reason = " ".join(str(error).split())
-        raise ValueError(
+        raise UserError(
             f"{field}: {model!r} is in {artefact.folder.uri}, which can't be read ({reason}); give a run_dir that this "
             f"machine may read"
         ) from error
     if not is_exported:
         stages = [] if config.train is None else [each.name for each in config.train.stages]
         if stages and stage not in stages:
-            raise ValueError(
+            raise UserError(
                 f"{field}: {model!r} is no stage of this recipe; give one of "
                 f"{', '.join(STAGE_PREFIX + known for known in stages)}"
             )
-        raise ValueError(
+        raise UserError(
             f"{field}: {model!r} has no export in {artefact.folder.uri}; train it first, or leave this model out"
         )
     return (artefact.folder / EXPORT_DIR).uri
@@ -78,7 +79,7 @@ def served_files(config: RunConfig, name: str, may_be_to_come: bool = False) -> 
             from, with its length.
 
     Raises:
-        ValueError: there is no such model.
+        UserError: there is no such model.
     """
     served = serve_section(config).models[name]
     if may_be_to_come and (stage := stage_to_come(config, name)) is not None:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from app.faults import UserError
 from app.models.shape import layers_of
 from app.training.model import LanguageModel, build_decoder
 from app.training.parallel.attention import PackedSequence
@@ -37,24 +38,24 @@ def check_architecture(config: Any, max_seq_tokens: int) -> None:
         max_seq_tokens: Longest sequence it is trained on.
 
     Raises:
-        ValueError: names what is in the way.
+        UserError: names what is in the way.
     """
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
 
     if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
-        raise ValueError(
+        raise UserError(
             f"train.model: {config.model_type} is no causal language model; give a model such as Llama, Qwen, Mistral "
             f"or Gemma"
         )
     for field, what in REFUSED_FIELDS.items():
         if getattr(config, field, None):
-            raise ValueError(
+            raise UserError(
                 f"train.model: {config.model_type} {what} ({field}), which training does not do yet"
             )
     for field, share in config.to_dict().items():
         # Layers are computed twice, and the second time others would be dropped.
         if field.endswith(("dropout", "pdrop")) and field not in UNUSED_DROPOUTS and share:
-            raise ValueError(
+            raise UserError(
                 f"train.model: {config.model_type} drops activations ({field} {share}), which training does not do; "
                 f"set it to 0 in the model's config.json"
             )
@@ -62,12 +63,12 @@ def check_architecture(config: Any, max_seq_tokens: int) -> None:
     window = getattr(config, "sliding_window", None)
     if not types <= {FULL_ATTENTION, "sliding_attention"}:
         others = ", ".join(sorted(types - {FULL_ATTENTION}))
-        raise ValueError(
+        raise UserError(
             f"train.model: {config.model_type} has layers with {others}; only full attention is trained"
         )
     slides = "sliding_attention" in types or (window is not None and not hasattr(config, "layer_types"))
     if slides and window is not None and window < max_seq_tokens:
-        raise ValueError(
+        raise UserError(
             f"train.model: {config.model_type} has a sliding window of {window} tokens, shorter than max_seq_tokens "
             f"{max_seq_tokens}; give a model with full attention, or switch the window off in its config.json"
         )
@@ -75,10 +76,10 @@ def check_architecture(config: Any, max_seq_tokens: int) -> None:
         _probe(config)
     # Whatever an unknown architecture does with our attention: its name is to be told, not where it broke.
     except Exception as error:
-        if isinstance(error, ValueError) and str(error).startswith("train."):
+        if isinstance(error, UserError):
             raise
         reason = " ".join(str(error).split())[:300]
-        raise ValueError(
+        raise UserError(
             f"train.model: {config.model_type} does not work with training's attention ({reason}); give a model such "
             f"as Llama, Qwen, Mistral or Gemma"
         ) from error
@@ -106,7 +107,7 @@ def _probe(config: Any) -> None:
         expected = torch.cat([_logits(theirs, part) for part in tokens.split(PROBE_TOKENS)])
     difference = float((found - expected).abs().max() / expected.abs().max())
     if not difference <= PROBE_TOLERANCE:
-        raise ValueError(
+        raise UserError(
             f"train.model: {config.model_type} computes its logits in a way that training does not know (off by "
             f"{difference:.1e} on random weights); give a model such as Llama, Qwen, Mistral or Gemma"
         )

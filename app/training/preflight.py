@@ -11,6 +11,7 @@ from typing import Any
 
 from app.checks import check_local_labels, check_run_dir
 from app.config import RunConfig, StageConfig, TrainConfig, ray_address
+from app.faults import UserError
 from app.machine import gpu_memory_bytes
 from app.models.files import find_model
 from app.models.shape import shape_of, transformers_config
@@ -29,7 +30,7 @@ def check_training(config: RunConfig, is_dataset_to_come: bool = False) -> None:
         is_dataset_to_come: The run's own dataset is made before.
 
     Raises:
-        ValueError: they cannot be trained with these settings.
+        UserError: they cannot be trained with these settings.
     """
     check_training_values(config)
     train = _train_of(config)
@@ -50,13 +51,13 @@ def check_training_values(config: RunConfig) -> None:
     """What needs no files: the part that is also right for a job that runs elsewhere.
 
     Raises:
-        ValueError: a value that no machine can work with.
+        UserError: a value that no machine can work with.
     """
     train = _train_of(config)
     _ = config.trained_model
     memory = train.memory
     if memory.offload_checkpoints and not memory.checkpoint_activations:
-        raise ValueError(
+        raise UserError(
             "train.memory.offload_checkpoints: true moves nothing while train.memory.checkpoint_activations is "
             "false; set that true, or this false"
         )
@@ -67,13 +68,13 @@ def check_training_values(config: RunConfig) -> None:
 
 def _train_of(config: RunConfig) -> TrainConfig:
     if config.train is None:
-        raise ValueError("train: is missing, and there is nothing to train without it; set train.stages")
+        raise UserError("train: is missing, and there is nothing to train without it; set train.stages")
     return config.train
 
 
 def _check_steps(field: str, stage: StageConfig) -> None:
     if stage.warmup_steps >= stage.total_steps:
-        raise ValueError(
+        raise UserError(
             f"{field}.warmup_steps: {stage.warmup_steps} leaves none of the {stage.total_steps} steps of stage "
             f"{stage.name} with its whole learning rate; at most {stage.total_steps - 1}"
         )
@@ -88,7 +89,7 @@ def _check_groups(field: str, stage: StageConfig, num_workers: int) -> None:
     size = next(
         size for size in sizes if num_workers % size == 0 and num_workers // size <= stage.sequences_per_step
     )
-    raise ValueError(
+    raise UserError(
         f"{field}.batch_tokens: {stage.batch_tokens} holds {stage.sequences_per_step} sequences a step for "
         f"{num_groups} groups of workers (train.num_workers {num_workers} / sequence_parallel_size "
         f"{stage.sequence_parallel_size}), some of which would never have one; at least "
@@ -105,14 +106,14 @@ def _check_local_workers(config: RunConfig, train: TrainConfig) -> None:
     num_cpus = config.ray.num_cpus or os.cpu_count() or 1
     if num_cpus < needed:
         whose = "" if config.ray.num_cpus else " (this machine's)"
-        raise ValueError(
+        raise UserError(
             f"ray.num_cpus: {num_cpus}{whose} is too few for {num_workers} training workers of "
             f"{train.cpus_per_worker:g} CPUs; at least {needed}, or fewer train.num_workers"
         )
     needed = math.ceil(num_workers * train.gpus_per_worker)
     num_gpus = len(gpu_memory_bytes()) if needed else 0
     if num_gpus < needed:
-        raise ValueError(
+        raise UserError(
             f"train.gpus_per_worker: {train.gpus_per_worker:g} for each of {num_workers} workers is more than this "
             f"machine's {num_gpus} GPUs; give 0 or fewer workers, or submit the job to a cluster with --address "
             f"http://HEAD:8265"
@@ -142,5 +143,5 @@ def _named(field: str) -> Iterator[None]:
     """Errors of what knows no stage, with the stage's name in the settings."""
     try:
         yield
-    except ValueError as error:
-        raise ValueError(f"{field}.{error}") from error
+    except UserError as error:
+        raise UserError(f"{field}.{error}") from error

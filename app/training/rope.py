@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.config import StageConfig
+from app.faults import UserError
 
 FIXED_ROPE_TYPES = ("default", "linear", "llama3", "yarn")
 """Their angles depend on the position alone; `dynamic` and `longrope` change with the length of the input."""
@@ -26,7 +27,7 @@ def rope_parameters_of(config: Any, stages: Sequence[StageConfig], index: int) -
         index: Whose.
 
     Raises:
-        ValueError: the model has no RoPE with a base, or the block is of a type whose angles are not fixed.
+        UserError: the model has no RoPE with a base, or the block is of a type whose angles are not fixed.
     """
     parameters, length = _of_model(config), int(config.max_position_embeddings)
     for stage in stages[: index + 1]:
@@ -54,7 +55,7 @@ def with_rope(config: Any, parameters: dict[str, Any], max_seq_tokens: int) -> A
 def _of_model(config: Any) -> dict[str, Any]:
     parameters = getattr(config, "rope_parameters", None)
     if not isinstance(parameters, dict) or not isinstance(parameters.get("rope_theta"), int | float):
-        raise ValueError(
+        raise UserError(
             f"train.model: {config.model_type} has no RoPE with one base for all layers, so its context can't be "
             f"extended by it; give a model such as Llama, Qwen, Mistral or Gemma"
         )
@@ -64,9 +65,9 @@ def _of_model(config: Any) -> dict[str, Any]:
 
 def _check_block(config: Any, parameters: dict[str, Any], field: str) -> None:
     if not isinstance(parameters.get("rope_theta"), int | float):
-        raise ValueError(f"{field}: {parameters} has no rope_theta; give one")
+        raise UserError(f"{field}: {parameters} has no rope_theta; give one")
     if parameters.get("rope_type", "default") not in FIXED_ROPE_TYPES:
-        raise ValueError(
+        raise UserError(
             f"{field}: rope_type {parameters['rope_type']!r} is not fixed in the length of the input; give one of "
             f"{', '.join(FIXED_ROPE_TYPES)}"
         )
@@ -77,6 +78,6 @@ def _check_block(config: Any, parameters: dict[str, Any], field: str) -> None:
         probe.validate_rope()
     except (KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error.args[0] if error.args else error).split())
-        raise ValueError(
+        raise UserError(
             f"{field}: {parameters} is not whole ({reason}); give what its rope_type needs"
         ) from error

@@ -43,7 +43,7 @@ def train(config: RunConfig, run: Run, report: Report) -> None:
     """Train all stages that are not complete yet, one after the other.
 
     Raises:
-        ValueError: the run was made with other settings, or the data cannot fill a stage.
+        UserError: the run was made with other settings, or the data cannot fill a stage.
         RuntimeError: a stage stopped, with the reason.
     """
     assert config.train is not None
@@ -58,7 +58,7 @@ def prepare_training(config: RunConfig, run: Run, report: Report) -> None:
     """Tokenize what the stages are made of, and see that it is enough for all of them.
 
     Raises:
-        ValueError: the run was made with other settings, or the data cannot fill a stage.
+        UserError: the run was made with other settings, or the data cannot fill a stage.
     """
     prepare_tokens(config, run, report)
     check_mixes(config, run)
@@ -74,7 +74,7 @@ def train_stage(config: RunConfig, run: Run, index: int, report: Report) -> None
         report: Takes lines for the person who watches.
 
     Raises:
-        ValueError: the stage was made with other settings.
+        UserError: the stage was made with other settings.
         RuntimeError: it stopped, with the reason.
     """
     assert config.train is not None

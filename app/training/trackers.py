@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from app.faults import UserError
 from app.storage import Folder, is_remote
 from app.training.metrics import StepMetrics
 
@@ -34,12 +35,12 @@ def check_trackers(names: Sequence[str]) -> None:
     """Look whether the trackers' packages are installed; none is imported.
 
     Raises:
-        ValueError: one is not.
+        UserError: one is not.
     """
     for name in names:
         package = PACKAGES[name]
         if importlib.util.find_spec(package) is None:
-            raise ValueError(
+            raise UserError(
                 f"train.trackers: {name} needs the package {package}, which is not installed here; "
                 f"run `pip install {package}`, or leave {name} out"
             )
@@ -57,7 +58,7 @@ def open_trackers(
         settings: To be kept beside the metrics; recipes hold no secret.
 
     Raises:
-        ValueError: a package is missing, or wandb does not start.
+        UserError: a package is missing, or wandb does not start.
     """
     check_trackers(names)
     openers: dict[str, Callable[[], Tracker]] = {
@@ -123,7 +124,7 @@ class WandbTracker:
         settings: To be kept beside the metrics.
 
     Raises:
-        ValueError: wandb does not start.
+        UserError: wandb does not start.
     """
 
     def __init__(self, folder: Folder, run_name: str, settings: Mapping[str, Any]) -> None:
@@ -143,7 +144,7 @@ class WandbTracker:
             )
         except wandb.Error as error:
             reason = " ".join(str(error).split())
-            raise ValueError(
+            raise UserError(
                 f"train.trackers: wandb does not start ({reason}); export WANDB_API_KEY, or "
                 f"WANDB_MODE=offline, where the workers run, or leave wandb out"
             ) from error

@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from app.config import EvaluateConfig
+from app.faults import UserError
 from app.tokens import Tokenizer
 from eval.fitting import fit
 from eval.haystack import Haystack, RepeatedText, read_text
@@ -209,11 +210,11 @@ class RecallMaker:
         """Those that the haystack does not speak of, in the order in which they are asked.
 
         Raises:
-            ValueError: it speaks of all of them.
+            UserError: it speaks of all of them.
         """
         facts = facts_not_in(self._text)
         if not facts:
-            raise ValueError(
+            raise UserError(
                 "evaluate.recall.haystack: states every fact of the bundled table by itself; give another text"
             )
         random.Random(f"{self._seed} facts").shuffle(facts)

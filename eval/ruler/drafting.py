@@ -93,5 +93,5 @@ class Family(Protocol):
             length_tokens: Of prompt and answer, as asked for.
 
         Raises:
-            ValueError: the length is too short for the task.
+            UserError: the length is too short for the task.
         """

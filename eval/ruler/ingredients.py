@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from app.config import RulerConfig, cache_dir
+from app.faults import UserError
 from eval.haystack import read_text
 from eval.ruler.definitions import TASKS, CommonWords, Needles, QuestionAnswering, Task
 
@@ -52,7 +53,7 @@ class Ingredients:
         config: Names the folder, and the haystack that stands for the essays.
 
     Raises:
-        ValueError: `ruler.data` is no folder.
+        UserError: `ruler.data` is no folder.
     """
 
     def __init__(self, config: RulerConfig) -> None:
@@ -61,7 +62,7 @@ class Ingredients:
         if config.data is not None:
             folder = Path(config.data).expanduser()
             if not folder.is_dir():
-                raise ValueError(
+                raise UserError(
                     f"ruler.data: {config.data!r} is no folder; give one with {SQUAD}, {HOTPOTQA}, ..."
                 )
             self._folders.insert(0, folder)
@@ -70,12 +71,12 @@ class Ingredients:
         """Make sure that all is there that the tasks are made of.
 
         Raises:
-            ValueError: it is not.
+            UserError: it is not.
         """
         for task in tasks:
             for name in self._files_of(TASKS[task]):
                 if self._find(name) is None:
-                    raise ValueError(
+                    raise UserError(
                         f"ruler.tasks: {task} needs {name}, which is neither in ruler.data nor in "
                         f"{cache_dir()}; run `python -m app.models.bundled ruler`, or name other tasks"
                     )

@@ -4,6 +4,7 @@ from functools import cached_property
 from typing import Any
 
 from app.config import EvaluateConfig
+from app.faults import UserError
 from app.tokens import Tokenizer
 from eval.prompt_frame import PromptFrame
 from eval.ruler.common_words import CommonWordLists
@@ -37,7 +38,7 @@ class RulerMaker:
         seed: Decides all that is drawn.
 
     Raises:
-        ValueError: what a task is made of is missing.
+        UserError: what a task is made of is missing.
     """
 
     def __init__(self, config: EvaluateConfig, tokenizer: Tokenizer, seed: int) -> None:
@@ -82,7 +83,7 @@ class RulerMaker:
         """See `SampleMaker`.
 
         Raises:
-            ValueError: the length is too short for the task.
+            UserError: the length is too short for the task.
         """
         task = TASKS[slot.task]
         limit_tokens = slot.length_tokens - task.max_output_tokens
@@ -90,8 +91,8 @@ class RulerMaker:
             draft = self._family(task).draft(
                 Dice(self._seed, slot.sample_id), slot.index, limit_tokens, slot.length_tokens
             )
-        except ValueError as error:
-            raise ValueError(f"ruler, {slot.task} with {slot.length_tokens} tokens: {error}") from error
+        except UserError as error:
+            raise UserError(f"ruler, {slot.task} with {slot.length_tokens} tokens: {error}") from error
         return Sample(
             sample_id=slot.sample_id,
             task=slot.task,

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from app.faults import UserError
 from eval.fitting import fit
 from eval.ruler.definitions import VariableTracking
 from eval.ruler.drafting import Dice, Draft, Haystacks, TaskFrame
@@ -73,7 +74,7 @@ class VariableChains:
         ]
         try:
             example = fit(build, np.asarray(sizes), self._settings.example_tokens)
-        except ValueError:
+        except UserError:
             # Of a tokenizer with short tokens; the reference takes the least lines then, too.
             example = build(0)
         return f"{example.text} {' '.join(names)}"

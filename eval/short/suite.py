@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from app.config import EvaluateConfig, cache_dir
+from app.faults import UserError
 from app.storage import Folder
 from app.tokens import Tokenizer
 from eval.samples import fingerprint
@@ -51,7 +52,7 @@ def run_short(
         report: Gets a line for each task.
 
     Raises:
-        ValueError: a task is not known, or its data or the endpoint's kind of answers are not to be had, or the
+        UserError: a task is not known, or its data or the endpoint's kind of answers are not to be had, or the
             endpoint refuses a question or does not answer any more.
     """
     asking = _Asking(config, model, tokenizer, url, key, folder)
@@ -110,7 +111,7 @@ class _Asking:
                 use_cache=str(unfinished / "answers"),
             )
         except (aiohttp.ClientError, requests.RequestException, TimeoutError) as error:
-            raise ValueError(_reason(error, name, self.url)) from error
+            raise UserError(_reason(error, name, self.url)) from error
         scores = read_scores(results)
         # The scores come last: they say that all is there.
         self.folder.write_bytes(_stem(name) + SAMPLES_SUFFIX, _sample_lines(results["samples"]))

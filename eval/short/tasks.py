@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from app.faults import UserError
 from eval.short.bundled import DATA, TASKS
 
 _WRITTEN = "generate_until"
@@ -40,14 +41,14 @@ def check_tasks(
         How many questions each has.
 
     Raises:
-        ValueError: lm-eval knows no such task, its data cannot be had, or the API cannot answer it.
+        UserError: lm-eval knows no such task, its data cannot be had, or the API cannot answer it.
     """
     return {name: _check_task(manager, name, api, num_samples) for name in names}
 
 
 def _check_task(manager: Any, name: str, api: str, num_samples: int | None) -> int:
     if name not in manager.task_index:
-        raise ValueError(
+        raise UserError(
             f"evaluate.short.tasks: lm-eval has no task {name!r}; `lm-eval ls tasks` lists them, and left empty the "
             f"bundled set is asked"
         )
@@ -57,18 +58,18 @@ def _check_task(manager: Any, name: str, api: str, num_samples: int | None) -> i
     try:
         tasks = manager.load([name])["tasks"]
     except ImportError as error:
-        raise ValueError(
+        raise UserError(
             f"evaluate.short.tasks: {name} needs a package that is not there ({_line(error)}); install it, or leave "
             f"the task out"
         ) from error
     except Exception as error:
-        raise ValueError(
+        raise UserError(
             f"evaluate.short.tasks: the data of {name} can't be had ({_line(error)}); ask where the Hugging Face hub "
             f"is reached or HF_HOME holds the data, or leave short.tasks empty for the bundled set"
         ) from error
     for task in tasks.values():
         if api == "chat" and task.OUTPUT_TYPE != _WRITTEN:
-            raise ValueError(
+            raise UserError(
                 f"evaluate.short.tasks: {name} compares log probabilities, which chat endpoints don't give; set "
                 f"evaluate.api to completions, or leave the task out"
             )
@@ -84,7 +85,7 @@ def _check_sentence_splitter(name: str) -> None:
         nltk.data.find(_SENTENCE_SPLITTER)
     except LookupError as error:
         if not nltk.download("punkt_tab", quiet=True):
-            raise ValueError(
+            raise UserError(
                 f"evaluate.short.tasks: {name} needs NLTK's punkt_tab, which is not there and can't be downloaded; put "
                 f"it into a folder of NLTK_DATA, or leave the task out"
             ) from error

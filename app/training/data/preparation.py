@@ -18,6 +18,7 @@ from typing import Any
 from app.cluster.tasks import Report, run_tasks
 from app.config import RunConfig, StageConfig
 from app.corpus.units import WorkUnit, fingerprint_of_plan
+from app.faults import UserError
 from app.run import SETTINGS_FILE, Artefact, Run
 from app.storage import Folder
 from app.tokens import Tokenizer
@@ -42,7 +43,7 @@ def prepare_tokens(config: RunConfig, run: Run, report: Report) -> None:
         report: Takes lines for the person who watches.
 
     Raises:
-        ValueError: the run's dataset is not complete, a source has no row, most of its rows are malformed, or the
+        UserError: the run's dataset is not complete, a source has no row, most of its rows are malformed, or the
             folder was made with other settings.
     """
     assert config.train is not None
@@ -58,8 +59,8 @@ def prepare_tokens(config: RunConfig, run: Run, report: Report) -> None:
         }
         try:
             _claim(artefact, settings, report, f"tokens of {name}")
-        except ValueError as error:
-            raise ValueError(f"{error}, or give the source another name") from error
+        except UserError as error:
+            raise UserError(f"{error}, or give the source another name") from error
         if not artefact.is_complete():
             parts = plan_parts(list_training_files(config, name), f"train.sources.{name}")
             _begin_or_go_on(artefact, settings, fingerprint_of_plan(parts, None), report, f"tokens of {name}")
@@ -77,7 +78,7 @@ def prepare_stage(config: RunConfig, run: Run, stage: StageConfig, report: Repor
         report: Takes lines for the person who watches.
 
     Raises:
-        ValueError: a source has too few tokens for its share, or the folder was made with other settings.
+        UserError: a source has too few tokens for its share, or the folder was made with other settings.
     """
     artefact = data_of(run, stage)
     inputs = StageInputs(config, run, stage)
@@ -106,7 +107,7 @@ def check_mixes(config: RunConfig, run: Run) -> None:
         run: Where the tokens are, complete.
 
     Raises:
-        ValueError: a source has too few tokens for its share in a stage.
+        UserError: a source has too few tokens for its share in a stage.
     """
     assert config.train is not None
     for stage in config.train.stages:
@@ -162,12 +163,12 @@ def _tokenize(
     num_rows = record["num_examples"] + num_rejects
     if not num_rows:
         kinds = f" of kind {kind}" if kind else ""
-        raise ValueError(
+        raise UserError(
             f"train.sources.{name}: holds no row{kinds}; leave it out of all mixes, or give another"
         )
     if num_rejects > MOST_REJECTED_SHARE * num_rows:
         first = next(done[index].first_reject for index in sorted(done) if done[index].first_reject)
-        raise ValueError(
+        raise UserError(
             f"train.sources.{name}: {num_rejects:,} of {num_rows:,} rows can't be trained on "
             f"({_listed(record['num_rejects'])}); mend them or give others; all are in {(folder / REJECTS_DIR).uri}, "
             f"the first is {first}"

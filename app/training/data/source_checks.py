@@ -5,6 +5,7 @@ from typing import Any
 
 from app.config import Config, RunConfig
 from app.corpus.streams import StorageError
+from app.faults import UserError
 from app.run import SETTINGS_FILE, Artefact, Run
 from app.tokens import Tokenizer
 from app.training.data.sources import list_training_files, used_sources
@@ -20,14 +21,14 @@ def check_sources(config: RunConfig, is_dataset_to_come: bool = False) -> None:
         is_dataset_to_come: The run's own dataset is made before the training; what is known of it is checked.
 
     Raises:
-        ValueError: one line with the field, the value and what would be right.
+        UserError: one line with the field, the value and what would be right.
     """
     if config.train is None:
-        raise ValueError("train: is missing, and there is nothing to train without it; set train.stages")
+        raise UserError("train: is missing, and there is nothing to train without it; set train.stages")
     model, revision = config.trained_model
     for name in used_sources(config.train):
         if not _FOLDER_NAME.fullmatch(name):
-            raise ValueError(
+            raise UserError(
                 f"train.sources: {name!r} becomes a folder's name; use letters, digits, '.', '_' and '-'"
             )
         if config.train.sources[name].path is not None:
@@ -46,7 +47,7 @@ def _check_files(config: RunConfig, name: str) -> None:
             stream.read(1)
     except (OSError, StorageError) as error:
         reason = " ".join(str(error).split())
-        raise ValueError(
+        raise UserError(
             f"{field}: {file.name!r} can't be read ({reason}); give files that every node may read"
         ) from error
 
@@ -65,11 +66,11 @@ def require_dataset(name: str, dataset: Artefact) -> None:
     """A source that stands for the run's own dataset needs it whole.
 
     Raises:
-        ValueError: it is not.
+        UserError: it is not.
     """
     if not dataset.is_complete():
         what = "is not complete" if dataset.folder.exists() else "is not there"
-        raise ValueError(
+        raise UserError(
             f"train.sources.{name}: stands for the run's own dataset, and {dataset.folder.uri} {what}; finish it "
             f"with `longstrap synthesize`, set train.sources.{name}.path, or give the run_dir of a finished one"
         )
@@ -92,7 +93,7 @@ def _check_tokenizer(
     assert config.train is not None
     field = "train.model" if config.train.model else "generator.model"
     if _fingerprint_of(field, trained) != _fingerprint_of("dataset.tokenizer", Tokenizer(model, revision)):
-        raise ValueError(
+        raise UserError(
             f"{field}: {trained.model!r} has another tokenizer or chat template than {model!r}, in whose tokens "
             f"{dataset.folder.uri} is measured; train a model with that tokenizer, or make the dataset anew with "
             f"dataset.tokenizer {trained.model} in another run_dir"
@@ -104,7 +105,7 @@ def _fingerprint_of(field: str, tokenizer: Tokenizer) -> str:
         return tokenizer.fingerprint
     except (OSError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise ValueError(
+        raise UserError(
             f"{field}: the tokenizer of {tokenizer.model!r} can't be loaded ({reason}), and the dataset's tokens "
             f"can't be compared with the model's; bring it back"
         ) from error

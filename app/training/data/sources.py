@@ -14,6 +14,7 @@ from app.corpus.sources import SourceFile, list_source
 from app.corpus.streams import RawFile
 from app.corpus.units import WorkUnit, plan_units
 from app.dataset.shards import EXAMPLES_DIR
+from app.faults import UserError
 from app.run import Run
 from app.training.data.source_rows import ROW_COLUMNS
 
@@ -31,7 +32,7 @@ def list_training_files(config: RunConfig, name: str) -> list[SourceFile]:
     """Files of one source of the training, sorted by path.
 
     Raises:
-        ValueError: there are none that can be read; names the field.
+        UserError: there are none that can be read; names the field.
     """
     assert config.train is not None
     run, path = Run(config.run_dir), config.train.sources[name].path
@@ -54,7 +55,7 @@ def plan_parts(files: Sequence[SourceFile], section: str) -> list[WorkUnit]:
         section: Its place in the settings, for errors.
 
     Raises:
-        ValueError: a Parquet file has neither chats nor texts.
+        UserError: a Parquet file has neither chats nor texts.
     """
     tables = [file for file in files if file.format == "parquet"]
     with ThreadPoolExecutor(_NUM_FOOTERS_AT_ONCE) as pool:
@@ -77,7 +78,7 @@ def _measure_groups(file: SourceFile, section: str) -> list[tuple[int, int]]:
             return []
         there = parquet.schema_arrow.names
         if not set(ROW_COLUMNS) & set(there):
-            raise ValueError(
+            raise UserError(
                 f"{section}.path: {file.name} has neither a column {' nor '.join(ROW_COLUMNS)}; "
                 f"it has {', '.join(there)}"
             )

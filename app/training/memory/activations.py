@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.checkpoint import checkpoint
 
+from app.faults import UserError
+
 
 def save_activation_memory(
     layers: nn.ModuleList, *, checkpoint_layers: bool, offload: bool, mlp_tile_tokens: int | None
@@ -26,7 +28,7 @@ def save_activation_memory(
         mlp_tile_tokens: Tokens that an MLP works on at once; None: all.
 
     Raises:
-        ValueError: the layers' MLPs are not where transformers' decoders have them.
+        UserError: the layers' MLPs are not where transformers' decoders have them.
     """
     offloader = Offloader() if offload else None
     for layer in layers:
@@ -65,7 +67,7 @@ def _tile(mlp: nn.Module, tile_tokens: int) -> None:
 def _mlp_of(layer: nn.Module) -> nn.Module:
     mlp = getattr(layer, "mlp", None)
     if not isinstance(mlp, nn.Module):
-        raise ValueError(
+        raise UserError(
             f"train.memory.mlp_tile_tokens: {type(layer).__name__} has no plain MLP to be tiled; leave it out"
         )
     return mlp

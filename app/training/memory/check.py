@@ -1,6 +1,7 @@
 """Whether a stage fits the memory of its workers, as far as a setting or this machine tells it."""
 
 from app.config import StageConfig, TrainConfig, ray_address
+from app.faults import UserError
 from app.machine import gpu_memory_bytes, host_memory_bytes
 from app.models.shape import ModelShape
 from app.quantities import GIB
@@ -17,7 +18,7 @@ def check_memory(train: TrainConfig, field: str, stage: StageConfig, shape: Mode
         shape: Of the model.
 
     Raises:
-        ValueError: it does not fit; names the parts and the smallest change that would make it fit.
+        UserError: it does not fit; names the parts and the smallest change that would make it fit.
     """
     memory = _worker_memory(train)
     if memory is None:
@@ -46,7 +47,7 @@ def check_memory(train: TrainConfig, field: str, stage: StageConfig, shape: Mode
     advice = (
         f"set {remedy}" if remedy else "give workers with more memory, a shorter stage or a smaller model"
     )
-    raise ValueError(
+    raise UserError(
         f"{field}.max_seq_tokens: {stage.max_seq_tokens} (stage {stage.name}) needs about "
         f"{needed.total_bytes / GIB:.1f} GiB a worker ({needed.describe()}), which has {limit_bytes / GIB:.1f} "
         f"({source}); {advice}"
@@ -59,7 +60,7 @@ def _check_host_memory(train: TrainConfig, field: str, stage: StageConfig, plan:
     if ray_address() is not None or needed <= (there := host_memory_bytes()):
         return
     offloads = [name for name in ("offload_checkpoints", "offload_optimizer") if getattr(train.memory, name)]
-    raise ValueError(
+    raise UserError(
         f"train.memory.{offloads[0]}: true needs about {needed / GIB:.1f} GiB of this machine's {there / GIB:.1f} "
         f"for {train.num_workers} workers in stage {stage.name}; set it false and {field}.sequence_parallel_size "
         f"higher, or take machines with more memory"

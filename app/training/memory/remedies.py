@@ -30,7 +30,7 @@ class MemoryPlan:
         """Bytes of one worker.
 
         Raises:
-            ValueError: the heads don't allow the stage's Ulysses groups.
+            UserError: the heads don't allow the stage's Ulysses groups.
         """
         stage = self.stage
         layout = layout_of(

@@ -12,6 +12,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh
 
+from app.faults import UserError
 from app.training.parallel.kernels import Segments, attention_backward, attention_forward
 from app.training.parallel.layout import SequenceLayout
 from app.training.parallel.ring import Ring, ring_attention
@@ -128,7 +129,7 @@ def attention_of_transformers(
     """`attend` as transformers calls it: `[1, heads, own tokens, head_dim]` in, `[1, own tokens, heads, head_dim]` out.
 
     Raises:
-        ValueError: the model asks its attention for something that this one does not do.
+        UserError: the model asks its attention for something that this one does not do.
     """
     unknown = [
         name for name, value in arguments.items() if value is not None and name not in HARMLESS_ARGUMENTS
@@ -140,7 +141,7 @@ def attention_of_transformers(
     if attention_mask is not None:
         unknown.append("attention_mask")
     if unknown or query.shape[0] != 1:
-        raise ValueError(
+        raise UserError(
             f"train.model: {type(module).__name__} asks for {', '.join(unknown) or 'a batch of sequences'}, which "
             f"sequence-parallel attention does not do; give a model without"
         )

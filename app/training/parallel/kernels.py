@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from app.faults import UserError
+
 _aten: Any = torch.ops.aten
 
 
@@ -67,7 +69,7 @@ def attention_forward(
     """Output `[tokens, query_heads, head_dim]` and log-sum-exp.
 
     Raises:
-        ValueError: the kernel does not take this type on a GPU.
+        UserError: the kernel does not take this type on a GPU.
     """
     if query.is_cuda:
         _check_half(query)
@@ -125,7 +127,7 @@ def attention_backward(
 
 def _check_half(query: Tensor) -> None:
     if query.dtype not in (torch.bfloat16, torch.float16):
-        raise ValueError(f"train.dtype: {query.dtype} has no flash kernel on a GPU; give bfloat16")
+        raise UserError(f"train.dtype: {query.dtype} has no flash kernel on a GPU; give bfloat16")
 
 
 def _cpu_forward(

@@ -8,6 +8,8 @@ is the heavier traffic.
 
 from dataclasses import dataclass
 
+from app.faults import UserError
+
 MOST_HEAD_WASTE = 1.34
 """Heads with padding over heads: where Ulysses would pad more, a ring takes over."""
 
@@ -61,12 +63,12 @@ def layout_of(size: int, mode: str, num_heads: int, ulysses_size: int | None = N
         ulysses_size: Overrules the mode; divides `size`.
 
     Raises:
-        ValueError: a Ulysses group would have more ranks than there are heads.
+        UserError: a Ulysses group would have more ranks than there are heads.
     """
     if ulysses_size is None:
         ulysses_size = 1 if mode == "ring" else _largest_ulysses_size(size, num_heads)
     if ulysses_size > num_heads:
-        raise ValueError(
+        raise UserError(
             f"ulysses_size: {ulysses_size} is more than the model's {num_heads} heads; at most "
             f"{_largest_ulysses_size(size, num_heads)}"
         )

@@ -7,6 +7,7 @@ import torch
 import torch.distributed as dist
 from torch.distributed.device_mesh import DeviceMesh
 
+from app.faults import UserError
 from app.training.parallel.attention import SequenceParallel
 from app.training.parallel.layout import SequenceLayout
 
@@ -67,12 +68,12 @@ def join_workers(layout: SequenceLayout, device: torch.device) -> Workers | None
         This process's place, or nothing if it is one too many.
 
     Raises:
-        ValueError: there are fewer processes than share a sequence.
+        UserError: there are fewer processes than share a sequence.
     """
     num_processes = dist.get_world_size()
     data_size = num_processes // layout.size
     if not data_size:
-        raise ValueError(
+        raise UserError(
             f"sequence_parallel_size: {layout.size} is more than the {num_processes} workers that there are; at most "
             f"{num_processes}"
         )
