@@ -212,4 +212,4 @@ def _bundled_file(index: int, source: SourceConfig, field: str) -> SourceFile:
 
 
 def _bundled_path(name: str) -> str:
-    return str(resources.files("app") / "bundled" / "data" / BUNDLED_SAMPLES[name])
+    return str(resources.files("app.models.bundled") / "data" / BUNDLED_SAMPLES[name])

@@ -12,7 +12,7 @@ DASHBOARD = json.loads((ROOT / "docs" / "grafana.json").read_text())
 
 def exported_metrics() -> set[str]:
     """Names under which Ray exports our metrics: with its prefix, counters with their suffix."""
-    tree = ast.parse((ROOT / "app" / "progress_actor.py").read_text())
+    tree = ast.parse((ROOT / "app" / "progress" / "actor.py").read_text())
     calls = [
         node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     ]

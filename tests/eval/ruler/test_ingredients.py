@@ -37,7 +37,7 @@ def test_tasks_say_which_file_they_miss_and_what_to_do(data, name, tasks):
     for task in TASKS:
         if task in tasks:
             with pytest.raises(
-                ValueError, match=rf"ruler\.tasks: {task} needs {name}, .* run `python -m app\.bundled ruler`"
+                ValueError, match=rf"ruler\.tasks: {task} needs {name}, .* run `python -m app\.models\.bundled ruler`"
             ):
                 ingredients.check([task])
         else:
