@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from app.config import Config, RunConfig
-from app.faults import UserError
+from app.faults import UserError, one_line
 
 RECIPES_DIR = Path(__file__).parent.parent / "ray_jobs" / "recipes"
 MAX_SHOWN_CHARS = 80
@@ -57,7 +57,7 @@ def load_config(recipe: str, overrides: Sequence[str] = ()) -> RunConfig:
     try:
         settings = yaml.load(path.read_text("utf-8"), Loader=_Loader)  # noqa: S506 (a SafeLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"--config {recipe}: not YAML ({' '.join(str(error).split())})") from error
+        raise UserError(f"--config {recipe}: not YAML ({one_line(error)})") from error
     if not isinstance(settings, dict):
         raise UserError(f"--config {recipe}: holds {type(settings).__name__}, not a mapping of settings")
     for name, value in parse_overrides(overrides):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from app.config import Config, RunConfig, ray_address
-from app.faults import UserError
+from app.faults import UserError, one_line
 from app.models.places import BUNDLED_PREFIX
 from app.recipe import RECIPES_DIR, find_recipe, load_config
 
@@ -153,8 +153,7 @@ def _connect(address: str) -> Any:
         ) from error
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise UserError(
-            f"--address {address}: no Ray dashboard answers there ({' '.join(str(error).split())}); "
-            f"give http://HEAD:8265"
+            f"--address {address}: no Ray dashboard answers there ({one_line(error)}); give http://HEAD:8265"
         ) from error
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.corpus.sentences import sentence_borders
-from app.faults import UserError
+from app.faults import UserError, one_line
 from app.tokens import Tokenizer
 from eval.token_text import TokenText, join, tokenize
 
@@ -145,5 +145,5 @@ def read_text(field: str, path: str) -> str:
     try:
         return "\n\n".join(file.read_text("utf-8") for file in files)
     except (OSError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise UserError(f"{field}: {path!r} can't be read as text ({reason}); give UTF-8 text") from error

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.faults import UserError
+from app.faults import UserError, one_line
 from app.progress.attempts import Attempt, read_attempts
 from app.quantities import duration
 from app.run import ASKED_FILE, CONFIG_FILE, REPORT_FILE, Run, later_rounds
@@ -44,7 +44,7 @@ def require_run(field: str, run_dir: str) -> Folder:
         folder = Folder(run_dir)
         is_run = folder.exists(CONFIG_FILE)
     except OSError as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise UserError(f"{field}: {run_dir} can't be read ({reason}); give the folder of a run") from error
     if not is_run:
         raise UserError(f"{field}: {folder.uri} holds no run; give the folder of one")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.faults import UserError
+from app.faults import UserError, one_line
 from app.models.bundled import BUNDLED_MODELS
 from app.models.places import BUNDLED_PREFIX, resolve_model
 from app.storage import Folder, is_remote
@@ -45,7 +45,7 @@ class ModelFiles:
         try:
             render_jinja_template([chat], chat_template=self.chat_template, bos_token="", eos_token="")
         except TemplateError as error:
-            return " ".join(str(error).split())
+            return one_line(error)
         return None
 
     @property
@@ -103,9 +103,8 @@ def _read_folder(field: str, model: str, uri: str) -> ModelFiles:
     try:
         return _read_small_files(field, model, Folder(uri))
     except (OSError, json.JSONDecodeError) as error:
-        reason = " ".join(str(error).split())
         raise UserError(
-            f"{field}: {model!r} can't be read ({reason}); give a folder that this machine may read"
+            f"{field}: {model!r} can't be read ({one_line(error)}); give a folder that this machine may read"
         ) from error
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from app.faults import UserError
+from app.faults import UserError, one_line
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def transformers_config(field: str, model: str, settings: dict[str, Any]) -> Any
         return CONFIG_MAPPING[model_type].from_dict(settings)
     # Each type of model validates its values in its own way.
     except Exception as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise UserError(
             f"{field}: transformers can't read the config.json of {model!r} ({reason}); give a model whose "
             f"config.json is whole"

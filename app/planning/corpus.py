@@ -9,7 +9,7 @@ from app.corpus.reader import read_file
 from app.corpus.sources import SourceFile, compression_of, list_files
 from app.corpus.streams import StorageError
 from app.dataset.seeds import DOCUMENTS
-from app.faults import UserError
+from app.faults import UserError, one_line
 from app.planning.lengths import Lengths, of_counts, of_mean
 from app.run import Run
 from app.schema import Document
@@ -78,7 +78,7 @@ def _sample(config: Config) -> CorpusPlan:
         files = list_files(config.corpus.sources, excluded=Folder(config.run_dir))
         counts, num_chars, is_whole = _count_documents(files, config.corpus.max_document_bytes)
     except (OSError, StorageError, UserError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise UserError(
             f"plan.num_corpus_tokens: is left out, and the documents can't be read here ({reason}); {remedy}"
         ) from error

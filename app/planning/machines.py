@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from app.config import NodeConfig, NodesConfig, PlanConfig
-from app.faults import UserError
+from app.faults import UserError, one_line
 from app.quantities import GIB
 
 NODE_TYPES = tuple(NodesConfig.model_fields)
@@ -130,7 +130,7 @@ def read_node_types(path: str) -> dict[str, NodeType]:
         content = yaml.safe_load(Path(path).expanduser().read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(
-            f"plan.cluster: {path!r} can't be read ({' '.join(str(error).split())}); give a `ray up` file"
+            f"plan.cluster: {path!r} can't be read ({one_line(error)}); give a `ray up` file"
         ) from error
     types: Any = content.get("available_node_types") if isinstance(content, Mapping) else None
     known = [name for name in NODE_TYPES if name in types] if isinstance(types, Mapping) else []

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
+from app.faults import one_line
 from app.storage import Folder
 
 ATTEMPTS_DIR = "attempts"
@@ -90,7 +91,7 @@ def attempt(run: Folder, step: str, interval_sec: float, report: Report) -> Iter
     except BaseException as error:
         ended.set()
         thread.join()
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error) or type(error).__name__
         write(outcome="failed", line=_writable(reason))
         raise
     ended.set()

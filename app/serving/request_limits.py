@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.requests import Request
 
+from app.faults import one_line
 from app.serving.replies import JSON, RequestError
 
 MAX_SHOWN_CHARS = 200
@@ -73,7 +74,7 @@ def model_in(body: bytes, models: Mapping[str, int | None]) -> str:
     try:
         request = json.loads(body)
     except (ValueError, RecursionError) as error:
-        reason = "too deep" if isinstance(error, RecursionError) else " ".join(str(error).split())
+        reason = "too deep" if isinstance(error, RecursionError) else one_line(error)
         raise RequestError(400, f"the body is not JSON ({reason[:MAX_SHOWN_CHARS]})") from error
     if not isinstance(request, dict):
         raise RequestError(400, 'the body is not a JSON object; send {"model": NAME, ...}')

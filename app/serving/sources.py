@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from app.config import RunConfig, ServeConfig, StageConfig
-from app.faults import UserError
+from app.faults import UserError, one_line
 from app.models.files import ModelFiles, find_model
 from app.run import EXPORT_DIR, Run
 
@@ -38,7 +38,7 @@ def served_source(config: RunConfig, name: str) -> str:
     try:
         is_exported = artefact.is_complete()
     except OSError as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise UserError(
             f"{field}: {model!r} is in {artefact.folder.uri}, which can't be read ({reason}); give a run_dir that this "
             f"machine may read"

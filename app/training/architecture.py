@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from app.faults import UserError
+from app.faults import UserError, one_line
 from app.models.shape import layers_of
 from app.training.model import LanguageModel, build_decoder
 from app.training.parallel.attention import PackedSequence
@@ -78,7 +78,7 @@ def check_architecture(config: Any, max_seq_tokens: int) -> None:
     except Exception as error:
         if isinstance(error, UserError):
             raise
-        reason = " ".join(str(error).split())[:300]
+        reason = one_line(error)[:300]
         raise UserError(
             f"train.model: {config.model_type} does not work with training's attention ({reason}); give a model such "
             f"as Llama, Qwen, Mistral or Gemma"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from app.faults import UserError
+from app.faults import UserError, one_line
 from app.storage import Folder, is_remote
 from app.training.metrics import StepMetrics
 
@@ -143,9 +143,8 @@ class WandbTracker:
                 dir=tempfile.gettempdir() if is_remote(folder.uri) else folder.path,
             )
         except wandb.Error as error:
-            reason = " ".join(str(error).split())
             raise UserError(
-                f"train.trackers: wandb does not start ({reason}); export WANDB_API_KEY, or "
+                f"train.trackers: wandb does not start ({one_line(error)}); export WANDB_API_KEY, or "
                 f"WANDB_MODE=offline, where the workers run, or leave wandb out"
             ) from error
         # wandb's own steps only grow, and a stage that goes on makes some again.

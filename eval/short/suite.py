@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from app.config import EvaluateConfig, cache_dir
-from app.faults import UserError
+from app.faults import UserError, one_line
 from app.storage import Folder
 from app.tokens import Tokenizer
 from eval.samples import fingerprint
@@ -165,7 +165,7 @@ def _reason(error: Exception, name: str, url: str) -> str:
     """Whether the endpoint refuses for good, or is away."""
     response = getattr(error, "response", None)
     status = getattr(error, "status", None) or getattr(response, "status_code", None)
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    reason = one_line(error)[:200] or type(error).__name__
     if isinstance(status, int) and 400 <= status < 500 and status not in _PASSING_STATUS:
         return f"evaluate.short.tasks: {url} refuses a question of {name} ({reason}); see its words in the log above"
     return (

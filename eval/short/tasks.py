@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from app.faults import UserError
+from app.faults import UserError, one_line
 from eval.short.bundled import DATA, TASKS
 
 _WRITTEN = "generate_until"
@@ -93,4 +93,4 @@ def _check_sentence_splitter(name: str) -> None:
 
 def _line(error: BaseException) -> str:
     """Kind and reason of an error in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
+    return f"{type(error).__name__}: {one_line(error)}"[:200]

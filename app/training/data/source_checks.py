@@ -5,7 +5,7 @@ from typing import Any
 
 from app.config import Config, RunConfig
 from app.corpus.streams import StorageError
-from app.faults import UserError
+from app.faults import UserError, one_line
 from app.run import SETTINGS_FILE, Artefact, Run
 from app.tokens import Tokenizer
 from app.training.data.sources import list_training_files, used_sources
@@ -46,9 +46,8 @@ def _check_files(config: RunConfig, name: str) -> None:
         with filesystem.open_input_file(path) as stream:
             stream.read(1)
     except (OSError, StorageError) as error:
-        reason = " ".join(str(error).split())
         raise UserError(
-            f"{field}: {file.name!r} can't be read ({reason}); give files that every node may read"
+            f"{field}: {file.name!r} can't be read ({one_line(error)}); give files that every node may read"
         ) from error
 
 
@@ -104,7 +103,7 @@ def _fingerprint_of(field: str, tokenizer: Tokenizer) -> str:
     try:
         return tokenizer.fingerprint
     except (OSError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = one_line(error)[:300]
         raise UserError(
             f"{field}: the tokenizer of {tokenizer.model!r} can't be loaded ({reason}), and the dataset's tokens "
             f"can't be compared with the model's; bring it back"

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from app.faults import one_line
 from app.schema import Message
 from app.tokens import Tokenizer
 
@@ -98,7 +99,7 @@ def _render(tokenizer: Tokenizer, messages: Sequence[Message], generation_prompt
     try:
         return tokenizer.render(messages, generation_prompt)
     except (TemplateError, TypeError, ValueError, IndexError) as error:
-        raise UntrainableRowError("refused by the chat template", " ".join(str(error).split())) from error
+        raise UntrainableRowError("refused by the chat template", one_line(error)) from error
 
 
 def _response_spans(
