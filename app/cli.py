@@ -1,28 +1,17 @@
 """`longstrap VERB --config RECIPE [--section.field VALUE ...]`: runs a job here, or submits it."""
 
 import os
-import re
 import sys
 import time
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 
-from app.faults import UserError
+from app.faults import UserError, user_error_in
 from app.jobs import JOBS
 
-PROJECT_DIR = Path(__file__).resolve().parent.parent
-OWN_PACKAGES = ("app", "eval")
 USER_ERROR = 2
 INTERRUPTED = 130
-REMOTE_FILE = re.compile(r'^ +File "([^"\n]+)", line \d+', re.MULTILINE)
-REMOTE_VALUE_ERROR = re.compile(
-    r'^ +File "(?P<file>[^"\n]+)", line \d+, in .*\n(?: {4}.*\n)*ValueError: (?P<text>.*)$', re.MULTILINE
-)
-
-
 OTHER_HELP = {
     "config": """\
 Print the settings that a recipe and its overrides come to, as YAML.
@@ -67,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         return _run(parse_command(arguments))
     except Exception as error:
-        fault = _users_fault(error)
+        fault = user_error_in(error)
         if fault is None:
             raise
         print(f"longstrap: {fault}", file=sys.stderr)
@@ -162,35 +151,6 @@ def _status(arguments: list[str]) -> str:
     return describe_status(arguments[0], time.time())
 
 
-def _users_fault(error: Exception) -> str | None:
-    """What to tell the user where the fault is theirs: Longstrap's own code found it. A library's is a bug."""
-    ray_exceptions = sys.modules.get("ray.exceptions")
-    if ray_exceptions is not None and isinstance(error, ray_exceptions.RayError):
-        return _remote_fault(str(error))
-    frames = traceback.extract_tb(error.__traceback__)
-    is_own = isinstance(error, ValueError) and bool(frames) and _is_own_file(frames[-1].filename)
-    return str(error) if is_own else None
-
-
-def _remote_fault(report: str) -> str | None:
-    """The same of an error from a Ray worker: pickling took its frames and causes, Ray's text has them."""
-    raised = REMOTE_VALUE_ERROR.search(report)
-    if raised is None or not _is_own_file(raised["file"]):
-        return None
-    later = report[raised.end() :]
-    was_handled = "During handling of the above exception" in later
-    return None if was_handled or any(map(_is_own_file, REMOTE_FILE.findall(later))) else raised["text"]
-
-
-def _is_own_file(name: str) -> bool:
-    # A worker on another node has its own copy of the packages.
-    for package in OWN_PACKAGES:
-        _, folder, below = name.rpartition(f"/{package}/")
-        if folder and (PROJECT_DIR / package / below).is_file():
-            return True
-    return False
-
-
 def _help() -> str:
     verbs = "\n".join(f"  {verb:<12} {job.summary}" for verb, job in JOBS.items())
     return f"""\
@@ -236,3 +196,7 @@ Values are YAML: numbers, words, null, [1, 2], {{key: value}}; a list's items ar
 counted from 0. `longstrap config --config RECIPE` prints every setting.
 Results are in the recipe's run_dir. The same command goes on after a stop; with
 other settings it stops and names the one that differs."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

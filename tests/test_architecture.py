@@ -8,9 +8,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = (
+    ("app.faults",),
     (
         "app.config",
-        "app.faults",
         "app.machine",
         "app.quantities",
         "app.schema",

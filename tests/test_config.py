@@ -12,6 +12,7 @@ from app.config import (
     identity,
     ray_address,
 )
+from app.faults import UserError
 from app.recipe import load_config
 
 
@@ -70,7 +71,7 @@ def test_temp_dir_leaves_room_for_socket_names():
 
 
 def test_shortest_target_must_leave_room_for_documents():
-    with pytest.raises(ValueError, match=r"dataset.target_lengths starts at 300 tokens"):
+    with pytest.raises(UserError, match=r"dataset.target_lengths starts at 300 tokens"):
         load_config("laptop", ["--dataset.target_lengths.0.min_tokens", "300"])
 
 
@@ -107,7 +108,7 @@ def test_every_setting_has_a_type_that_json_can_hold():
     ],
 )
 def test_values_that_no_machine_can_work_with_are_refused(overrides, expected):
-    with pytest.raises(ValueError, match=expected):
+    with pytest.raises(UserError, match=expected):
         load_config("laptop", overrides)
 
 

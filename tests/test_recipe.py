@@ -4,12 +4,13 @@
 import pytest
 
 from app.config import Config
+from app.faults import UserError
 from app.recipe import RECIPES_DIR, find_recipe, load_config, parse_overrides
 from eval.gate import gate_of
 
 
 def message(*overrides: str, recipe: str = "laptop") -> str:
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(UserError) as caught:
         load_config(recipe, overrides)
     return str(caught.value)
 

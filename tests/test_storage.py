@@ -4,6 +4,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from app.faults import UserError
 from app.storage import Folder, is_remote, open_storage
 
 
@@ -68,7 +69,7 @@ def test_uris_name_other_filesystems(tmp_path):
 
 def test_an_unknown_scheme_is_named():
     with pytest.raises(
-        ValueError, match=r"^nowhere://x: no such filesystem .*; use a local path, s3:// or gs://$"
+        UserError, match=r"^nowhere://x: no such filesystem .*; use a local path, s3:// or gs://$"
     ):
         open_storage("nowhere://x")
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from app import submission
+from app.faults import UserError
 from app.recipe import load_config
 from app.submission import check_portable, submit
 
@@ -100,14 +101,14 @@ def test_a_recipe_under_the_folder_goes_along_by_its_relative_name(tmp_path, mon
 def test_a_recipe_elsewhere_is_refused(tmp_path):
     path = tmp_path / "r.yaml"
     path.write_text((ROOT / "ray_jobs/recipes/laptop.yaml").read_text("utf-8"))
-    with pytest.raises(ValueError, match=r"--config .*r\.yaml: is not under .*; put it there"):
+    with pytest.raises(UserError, match=r"--config .*r\.yaml: is not under .*; put it there"):
         run(FakeClient([]), recipe=str(path))
 
 
 def test_a_folder_that_is_not_longstraps_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
-        ValueError, match=r"--address: uploads the current folder, but .* has no ray_jobs/index\.py"
+        UserError, match=r"--address: uploads the current folder, but .* has no ray_jobs/index\.py"
     ):
         run(FakeClient([]))
 
@@ -123,14 +124,14 @@ def test_a_folder_that_is_not_longstraps_is_refused(tmp_path, monkeypatch):
     ],
 )  # fmt: skip
 def test_paths_of_this_machine_are_refused(overrides, field):
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(UserError) as caught:
         check_portable(load_config("laptop", overrides))
     assert str(caught.value).startswith(field)
 
 
 def test_a_run_dir_that_would_be_thrown_away_is_never_submitted():
     client = FakeClient([])
-    with pytest.raises(ValueError, match=r"^run_dir: 'runs/laptop' is relative"):
+    with pytest.raises(UserError, match=r"^run_dir: 'runs/laptop' is relative"):
         run(client, overrides=())
     assert client.submitted == {}
 
@@ -143,7 +144,7 @@ def test_paths_that_every_node_sees_pass():
 def test_bad_settings_are_never_submitted():
     client = FakeClient([])
     with pytest.raises(
-        ValueError, match=r"^agent\.task_weights: .* names sing, which is no task; known: compare"
+        UserError, match=r"^agent\.task_weights: .* names sing, which is no task; known: compare"
     ):
         run(client, overrides=("--run_dir", "/x", "--agent.task_weights", "{sing: 1}"))
     assert client.submitted == {}
@@ -151,13 +152,13 @@ def test_bad_settings_are_never_submitted():
 
 def test_an_environment_that_would_redirect_the_client_is_named(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "http://other:8265")
-    with pytest.raises(ValueError, match="RAY_ADDRESS is set to 'http://other:8265' and would win; unset it"):
+    with pytest.raises(UserError, match="RAY_ADDRESS is set to 'http://other:8265' and would win; unset it"):
         submit("index", "laptop", ["--run_dir", "/x"], ADDRESS)
 
 
 def test_a_dashboard_that_does_not_answer_is_named(monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    with pytest.raises(ValueError, match=r"--address http://127\.0\.0\.1:9: no Ray dashboard answers there"):
+    with pytest.raises(UserError, match=r"--address http://127\.0\.0\.1:9: no Ray dashboard answers there"):
         submit("index", "laptop", ["--run_dir", "/x"], "http://127.0.0.1:9")
 
 

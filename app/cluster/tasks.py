@@ -10,6 +10,8 @@ import ray
 import ray.data
 from ray.data import DataContext
 
+from app.cluster.faults import sent_to_driver, users_faults
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Report = Callable[[str], None]
@@ -35,11 +37,15 @@ def run_tasks(
         title: What is done to the items, for the lines of progress.
         report: Takes those lines.
         log_interval_sec: Least time between two of them.
+
+    Raises:
+        UserError: a task has raised it.
+        RayError: a task has failed otherwise.
     """
     if not items:
         return
     started = last = time.monotonic()
-    with DataContext.current(quiet_context()):
+    with DataContext.current(quiet_context()), users_faults():
         # Pickled here, as Arrow's attempt to make columns of our objects ends in a warning.
         rows = [{"item": pickle.dumps(item)} for item in items]
         dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map(partial(_work_on, function))
@@ -53,15 +59,19 @@ def run_tasks(
 
 
 def fetch(reference: "ray.ObjectRef[Any]") -> Any:
-    """A task's result. The user's faults come back as values: raised in the task, Ray would wrap them in tracebacks."""
-    result = ray.get(reference)
-    if isinstance(result, ValueError):
-        raise result
-    return result
+    """A task's result.
+
+    Raises:
+        UserError: the task has raised it.
+        RayError: the task has failed otherwise.
+    """
+    with users_faults():
+        return ray.get(reference)
 
 
 def _work_on(function: Callable[[Any], Any], row: dict[str, Any]) -> dict[str, Any]:
-    return {"result": pickle.dumps(function(pickle.loads(row["item"])))}  # noqa: S301 (packed by `run_tasks`)
+    with sent_to_driver():
+        return {"result": pickle.dumps(function(pickle.loads(row["item"])))}  # noqa: S301 (packed by `run_tasks`)
 
 
 def quiet_context() -> DataContext:
@@ -71,4 +81,5 @@ def quiet_context() -> DataContext:
     context.print_on_execution_start = False
     context.retried_map_errors = _PASSING_ERRORS
     context.max_map_retries = _NUM_RETRIES
+    context.raise_original_map_exception = True
     return context

@@ -134,7 +134,7 @@ class _Build:
         find = partial(find_edges, layout=self.layout, settings=dedup)
         for _ in run_tasks(tasks, find, "corpus: searches for repeats", self.report, self._interval_sec):
             pass
-        ray.get(_resolve_repeats.remote(tasks, self.layout))
+        fetch(_resolve_repeats.remote(tasks, self.layout))
 
     def _finish(self, scanned: dict[int, UnitRecord], contaminants: Any) -> list[ShardRecord]:
         """Records of all shards in the corpus's order."""
@@ -171,8 +171,8 @@ _resolve_repeats = ray.remote(num_cpus=1)(resolve_repeats)
 
 
 @ray.remote(num_cpus=0)
-def _count_ngrams(contaminants: Contaminants | ValueError) -> int | ValueError:
-    return contaminants if isinstance(contaminants, ValueError) else len(contaminants.hashes)
+def _count_ngrams(contaminants: Contaminants) -> int:
+    return len(contaminants.hashes)
 
 
 def _start_reading_contaminants(files: Sequence[EvaluationFile], ngram_words: int) -> Any:
@@ -181,12 +181,7 @@ def _start_reading_contaminants(files: Sequence[EvaluationFile], ngram_words: in
     return _read_contaminants.options(scheduling_strategy=here).remote(files, ngram_words)
 
 
-@ray.remote(num_cpus=0)
-def _read_contaminants(files: Sequence[EvaluationFile], ngram_words: int) -> Contaminants | ValueError:
-    try:
-        return read_contaminants(files, ngram_words)
-    except ValueError as error:
-        return error
+_read_contaminants = ray.remote(num_cpus=0)(read_contaminants)
 
 
 def _count_reasons(scanned: Iterable[UnitRecord]) -> Counter[str]:

@@ -13,6 +13,14 @@ _BLOCK_BYTES = 256 * 1024
 class StorageError(RuntimeError):
     """The storage, not the file's content, failed: nothing that a reject may cover up."""
 
+    def __init__(self, file: SourceFile, reason: str) -> None:
+        super().__init__(file, reason)
+        self.file = file
+
+    def __str__(self) -> str:
+        file, reason = self.args
+        return f"storage failed on {file.name}: {reason}"
+
 
 class RawFile:
     """A stored file; a decoder that reads through it can't take its failures for corrupt content.
@@ -21,7 +29,7 @@ class RawFile:
     """
 
     def __init__(self, file: SourceFile) -> None:
-        self._name = file.name
+        self._file = file
         filesystem, path = file.open_filesystem()
         self._stream: Any = self._guard(lambda: filesystem.open_input_file(path))
 
@@ -29,7 +37,7 @@ class RawFile:
         try:
             return action()
         except OSError as error:
-            raise StorageError(f"storage failed on {self._name}: {error}") from error
+            raise StorageError(self._file, str(error)) from error
 
     def __enter__(self) -> "RawFile":
         return self

@@ -11,6 +11,7 @@ from app.agent.journal import CallJournal
 from app.agent.llm import Generator, LlmCall, LlmReply
 from app.agent.prompts import PROMPT_VERSION
 from app.agent.workflow import Retrieve, Workflow
+from app.cluster.faults import Kept, sent_to_driver
 from app.config import Config, GeneratorConfig, OpenAiConfig
 from app.dataset.assembly import assemble
 from app.dataset.filters import check_draft
@@ -40,7 +41,7 @@ class AgentActor:
         self._calls = calls
         self._retrievers = retrievers
         self._sender = ProgressSender(progress)
-        self._generate = make_generator(config.generator)
+        self._generator = Kept(lambda: make_generator(config.generator))
         self._tokenizer = Tokenizer(config.tokenizer_model, config.tokenizer_revision)
         self._generator_tokenizer = Tokenizer(config.generator_tokenizer, config.generator.revision)
         self._workflow = Workflow(config.agent, config.generator, self._generator_tokenizer)
@@ -50,8 +51,9 @@ class AgentActor:
         seeds = [Seed(**row) for row in batch.to_pylist()]
         rows = [asyncio.create_task(self._make_row(seed)) for seed in seeds]
         try:
-            for row in asyncio.as_completed(rows):
-                yield pa.Table.from_pylist([await row], schema=RESULT_SCHEMA)
+            with sent_to_driver():
+                for row in asyncio.as_completed(rows):
+                    yield pa.Table.from_pylist([await row], schema=RESULT_SCHEMA)
         finally:
             # One row that fails beyond its own means ends the batch; the others' finished calls are in the journal.
             for row in rows:
@@ -88,7 +90,7 @@ class AgentActor:
             self._sender.count(call.step, calls=0, replayed=1)
 
         async def generate_and_count(call: LlmCall) -> LlmReply:
-            reply = await self._generate(call)
+            reply = await self._generator.get()(call)
             self._sender.count(
                 call.step,
                 prompt_tokens=reply.num_prompt_tokens,

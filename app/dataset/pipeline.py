@@ -12,7 +12,8 @@ from ray.data import ActorPoolStrategy, DataContext
 from ray.data.checkpoint import CheckpointConfig
 
 from app.agent.prompts import PROMPT_VERSION
-from app.cluster.tasks import Report, run_tasks
+from app.cluster.faults import users_faults
+from app.cluster.tasks import Report, fetch, run_tasks
 from app.config import Config, PipelineConfig, identity, read_secret
 from app.dataset.agent_actor import AgentActor
 from app.dataset.card import CARD_FILE
@@ -140,7 +141,8 @@ def make_results(config: Config, run: Run, num_seeds: int, report: Report) -> No
                 num_gpus=pipeline.gpus_per_actor,
                 label_selector=pipeline.node_labels,
             )
-            with watch(progress, ProgressView(run.dataset.folder, config.progress.log_interval_sec)):
+            view = ProgressView(run.dataset.folder, config.progress.log_interval_sec)
+            with watch(progress, view), users_faults():
                 results.write_parquet((folder / RESULTS).path, filesystem=folder.filesystem)
     finally:
         for actor in (*retrievers, progress):
@@ -158,6 +160,7 @@ def _context(checkpoint: Folder, pipeline: PipelineConfig) -> DataContext:
         override_filesystem=checkpoint.filesystem,
         delete_checkpoint_on_success=False,
     )
+    context.raise_original_map_exception = True
     # It grows when a batch waits at every actor. Ray's own threshold, three waiting for four that are worked on, would
     # never be reached.
     context.autoscaling_config = replace(
@@ -196,7 +199,7 @@ def _finish(config: Config, run: Run, num_seeds: int) -> dict[str, Any]:
     """Finish the dataset in a task: the driver's memory holds none of it."""
     folder = run.dataset.folder
     task = ray.remote(finish_dataset).remote(config, folder, folder / RESULTS, num_seeds)
-    record: dict[str, Any] = ray.get(task)
+    record: dict[str, Any] = fetch(task)
     if not record["num_examples"]:
         reasons = ", ".join(f"{row['reason']} {row['num_rejects']}" for row in record["rejects"][:3])
         raise UserError(

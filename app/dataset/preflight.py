@@ -122,8 +122,6 @@ def _check_corpus_fills_targets(config: Config) -> None:
     try:
         size = measure_corpus(files, tokenizer, config.corpus.max_document_bytes)
     except StorageError as error:
-        named = [file for file in files if file.name in str(error)]
-        file = max(named or files, key=lambda file: len(file.name))
-        raise unreadable(file, error) from error
+        raise unreadable(error.file, error) from error
     if size.surely_below(longest):
         _refuse_targets_above(config, size.num_tokens)

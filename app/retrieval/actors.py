@@ -8,6 +8,7 @@ from typing import Any
 import ray
 from ray.actor import ActorHandle
 
+from app.cluster.faults import Kept, users_faults
 from app.config import Config, RetrievalConfig
 from app.retrieval.index_folder import open_retriever
 from app.retrieval.retriever import Query
@@ -25,12 +26,14 @@ class RetrieverActor:
 
     def __init__(self, config: RetrievalConfig, run: Run) -> None:
         # Not "whatever is there": without a GPU of its own it would take an engine's.
-        self._retriever = open_retriever(config, run, "cuda" if config.gpus_per_retriever else "cpu")
+        device = "cuda" if config.gpus_per_retriever else "cpu"
+        self._retriever = Kept(lambda: open_retriever(config, run, device))
         self._waiting: list[_Waiting] = []
         self._answering: asyncio.Task[None] | None = None
 
     async def ready(self) -> bool:
         """Answers once the model and the index are loaded."""
+        self._retriever.get()
         return True
 
     async def retrieve(self, query: Query) -> list[ContextDocument]:
@@ -47,7 +50,7 @@ class RetrieverActor:
             await asyncio.sleep(GATHER_SEC)
             batch, self._waiting = self._waiting[:MAX_BATCH_QUERIES], self._waiting[MAX_BATCH_QUERIES:]
             try:
-                found = await asyncio.to_thread(self._retriever.retrieve, [query for query, _ in batch])
+                found = await asyncio.to_thread(self._retriever.get().retrieve, [query for query, _ in batch])
             except Exception as error:
                 for _, answer in batch:
                     if not answer.done():
@@ -72,7 +75,11 @@ class RetrieverPool:
 
 
 def start_retrievers(config: Config, run: Run) -> list[ActorHandle[Any]]:
-    """Start `retrieval.num_retrievers` actors and wait until they answer. They live as long as the handles are kept."""
+    """Start `retrieval.num_retrievers` actors and wait until they answer. They live as long as the handles are kept.
+
+    Raises:
+        UserError: a node can't load the model.
+    """
     retrieval = config.retrieval
     actor = ray.remote(RetrieverActor).options(
         num_cpus=retrieval.cpus_per_retriever,
@@ -82,5 +89,6 @@ def start_retrievers(config: Config, run: Run) -> list[ActorHandle[Any]]:
         max_task_retries=-1,
     )
     handles = [actor.remote(retrieval, run) for _ in range(retrieval.num_retrievers)]
-    ray.get([handle.ready.remote() for handle in handles])
+    with users_faults():
+        ray.get([handle.ready.remote() for handle in handles])
     return handles

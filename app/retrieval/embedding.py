@@ -14,6 +14,7 @@ import ray
 import ray.data
 from ray.data import DataContext
 
+from app.cluster.faults import Kept, sent_to_driver, users_faults
 from app.cluster.tasks import Report, quiet_context
 from app.config import Config, RetrievalConfig
 from app.retrieval.embedder import Vectors
@@ -63,14 +64,18 @@ def _num_rows(passages: Folder, name: str) -> int:
 
 
 def embed_corpus(config: Config, run: Run, plans: Sequence[ShardPlan], report: Report) -> None:
-    """Embed what is not embedded yet. The driver sees names and numbers only."""
+    """Embed what is not embedded yet. The driver sees names and numbers only.
+
+    Raises:
+        UserError: a node can't load the model.
+    """
     retrieval = config.retrieval
     done = set((run.index.folder / VECTORS_FOLDER).list_names(".npy"))
     todo = [plan for plan in plans if plan.name not in done]
     num_all, num_todo = (sum(plan.num_rows for plan in some) for some in (plans, todo))
     if not todo:
         return
-    with DataContext.current(quiet_context()):
+    with DataContext.current(quiet_context()), users_faults():
         report_progress(
             (int(row["num_rows"]) for row in _embedded(retrieval, run, todo).iter_rows()),
             num_all,
@@ -142,16 +147,18 @@ class _EmbedActor:
             torch.set_num_threads(
                 max(math.ceil(retrieval.cpus_per_embed_actor), num_node_cores() // max_actors)
             )
-        self._embedder = load_embedder(retrieval, run, device)
+        self._embedder = Kept(lambda: load_embedder(retrieval, run, device))
         # What a half-precision model computes has no more digits than this.
         self._dtype = np.float32 if retrieval.dtype == "float32" else np.float16
         self._passages = run.corpus.folder / PASSAGES_FOLDER
         self._vectors = run.index.folder / VECTORS_FOLDER
 
+    @sent_to_driver()
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        embedder = self._embedder.get()
         (part,), (first_row,), (num_rows,) = batch["part"], batch["first_row"], batch["num_rows"]
         plan = ShardPlan(str(part), int(first_row), int(num_rows))
-        blocks = [self._embedder.embed_passages(texts) for texts in read_texts(self._passages, plan)]
+        blocks = [embedder.embed_passages(texts) for texts in read_texts(self._passages, plan)]
         vectors: Vectors = np.concatenate(blocks)
         assert len(vectors) == plan.num_rows
         write_shard(self._vectors, plan.name, vectors.astype(self._dtype))

@@ -84,27 +84,19 @@ def _reuse(config: Config, run: Run) -> dict[str, Any]:
 
 
 @ray.remote(max_retries=1)
-def _build(
-    retrieval: RetrievalConfig, run: Run, plans: list[ShardPlan], seed: int
-) -> dict[str, Any] | ValueError:
+def _build(retrieval: RetrievalConfig, run: Run, plans: list[ShardPlan], seed: int) -> dict[str, Any]:
     _use_all_cores()
     shards = VectorShards(
         run.index.folder / VECTORS_FOLDER, [VectorShard(plan.name, plan.num_rows) for plan in plans]
     )
-    try:
-        make_index(retrieval, run, shards, seed)
-        return measure_index(retrieval, run)
-    except ValueError as error:
-        return error
+    make_index(retrieval, run, shards, seed)
+    return measure_index(retrieval, run)
 
 
 @ray.remote(max_retries=1)
-def _measure(retrieval: RetrievalConfig, run: Run) -> dict[str, Any] | ValueError:
+def _measure(retrieval: RetrievalConfig, run: Run) -> dict[str, Any]:
     _use_all_cores()
-    try:
-        return measure_index(retrieval, run)
-    except ValueError as error:
-        return error
+    return measure_index(retrieval, run)
 
 
 def _use_all_cores() -> None:

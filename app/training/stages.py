@@ -15,6 +15,7 @@ from ray.train import FailureConfig, ScalingConfig
 from ray.train import RunConfig as RayRunConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 
+from app.cluster.faults import users_faults
 from app.config import RunConfig, TrainConfig, identity
 from app.run import EXPORT_DIR, Artefact, Run
 from app.training.data.preparation import check_mixes, prepare_stage, prepare_tokens
@@ -161,7 +162,8 @@ def _fit(train_config: TrainConfig, assignment: _Assignment, run: Run, report: R
                 failure_config=FailureConfig(max_failures=train_config.max_failures),
             ),
         )
-        trainer.fit()
+        with users_faults():
+            trainer.fit()
     ray_folder.delete()
     if task.folder.exists(STOPPED_FILE):
         raise RuntimeError(task.folder.read_json(STOPPED_FILE)["reason"])

@@ -5,6 +5,7 @@ import pytest
 from app.agent.llm import EngineDeadError, LlmCall, LlmError
 from app.agent.openai_generator import OpenAiGenerator
 from app.config import OpenAiConfig
+from app.faults import UserError
 from tests.integration.endpoint_double import EndpointDouble
 
 CALL = LlmCall(
@@ -55,7 +56,7 @@ def test_late_answer_fails_the_call_alone(monkeypatch):
 
 def test_missing_key_is_named_before_any_call(monkeypatch):
     monkeypatch.delenv("DOUBLE_KEY", raising=False)
-    with pytest.raises(ValueError, match="DOUBLE_KEY is not set"):
+    with pytest.raises(UserError, match="DOUBLE_KEY is not set"):
         ask("http://127.0.0.1:1/v1")
 
 

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from app.faults import UserError
 from benchmarks.reserved_core import reserved_core
 
 CORES = os.sched_getaffinity(0)
@@ -44,5 +45,5 @@ def test_no_core_reserves_nothing():
 
 
 def test_a_core_that_is_not_there_is_refused():
-    with pytest.raises(ValueError, match="engine-core"), reserved_core(max(CORES) + 1):
+    with pytest.raises(UserError, match="engine-core"), reserved_core(max(CORES) + 1):
         pass

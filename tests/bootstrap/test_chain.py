@@ -6,6 +6,7 @@ import pytest
 
 from app.bootstrap import chain
 from app.bootstrap.chain import bootstrap
+from app.faults import UserError
 from app.progress.attempts import read_attempts
 from app.run import Run
 from tests.bootstrap.loop_settings import loop_config
@@ -129,7 +130,7 @@ def test_started_again_it_goes_on_where_it_failed(jobs, tmp_path, failing):
 
 def test_a_gate_stops_the_chain_before_the_next_stage_and_the_report_tells(jobs, tmp_path):
     jobs.percents["20k"] = 40.0
-    with pytest.raises(ValueError, match=r"stage 20k finds 40\.0 % of the needles .* less than 50"):
+    with pytest.raises(UserError, match=r"stage 20k finds 40\.0 % of the needles .* less than 50"):
         start(loop_config(tmp_path))
     assert not [call for call in jobs.calls if "train 40k" in call]
     assert jobs.calls[-4:] == ["serve base 10k 20k", "evaluate base 10k 20k", "stop", "report"]
@@ -137,7 +138,7 @@ def test_a_gate_stops_the_chain_before_the_next_stage_and_the_report_tells(jobs,
 
 def test_a_lower_threshold_lets_it_go_on_without_asking_again(jobs, tmp_path):
     jobs.percents["20k"] = 40.0
-    with pytest.raises(ValueError, match="less than 50"):
+    with pytest.raises(UserError, match="less than 50"):
         start(loop_config(tmp_path))
     jobs.calls.clear()
     jobs.evaluated.clear()
@@ -166,6 +167,6 @@ def test_a_second_round_reads_the_same_documents_with_another_generator(jobs, tm
 
 def test_a_refused_last_gate_starts_no_second_round(jobs, tmp_path):
     jobs.percents["40k"] = 0.0
-    with pytest.raises(ValueError, match=r"stage 40k finds 0\.0 %"):
+    with pytest.raises(UserError, match=r"stage 40k finds 0\.0 %"):
         start(loop_config(tmp_path, "--bootstrap.rounds", "2"))
     assert jobs.calls == WHOLE

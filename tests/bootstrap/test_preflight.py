@@ -5,6 +5,7 @@ import re
 import pytest
 
 from app.bootstrap.preflight import check_bootstrap
+from app.faults import UserError
 from tests.bootstrap.loop_settings import loop_config
 
 
@@ -53,7 +54,7 @@ def test_a_loop_whose_stages_are_all_to_come_passes(tmp_path):
     ],
 )
 def test_what_cannot_work(tmp_path, overrides, expected):
-    with pytest.raises(ValueError, match=re.escape(expected)) as caught:
+    with pytest.raises(UserError, match=re.escape(expected)) as caught:
         check_bootstrap(loop_config(tmp_path, *overrides))
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()

@@ -1,6 +1,7 @@
 import pytest
 
 from app.bootstrap.rounds import rounds_of
+from app.faults import UserError
 from app.run import Run
 from tests.bootstrap.loop_settings import loop_config
 
@@ -59,6 +60,6 @@ def test_a_later_round_has_the_extended_model_as_generator_and_the_original_to_t
 )
 def test_later_rounds_that_cannot_be(tmp_path, overrides, expected):
     config = loop_config(tmp_path, "--bootstrap.rounds", "2", *overrides)
-    with pytest.raises(ValueError, match="bootstrap") as caught:
+    with pytest.raises(UserError, match="bootstrap") as caught:
         list(rounds_of(config, Run(config.run_dir)))
     assert expected in str(caught.value)

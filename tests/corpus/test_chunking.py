@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.corpus.chunking import UnsplittableError, split_document, split_text
+from app.faults import UserError
 from app.schema import Document, hash_text
 
 
@@ -128,7 +129,7 @@ def test_a_long_text_is_never_tokenized_whole(tokenizer):
 
 
 def test_a_limit_that_no_passage_can_keep_is_refused(tokenizer):
-    with pytest.raises(ValueError, match=r"corpus\.passage_tokens: 7 is too few; at least 8"):
+    with pytest.raises(UserError, match=r"corpus\.passage_tokens: 7 is too few; at least 8"):
         split_text("text", tokenizer, 7)
 
     class Expanding:

@@ -4,6 +4,7 @@ import pytest
 
 from app.config import DecontaminationConfig
 from app.corpus.decontamination import list_evaluation_files, read_contaminants
+from app.faults import UserError
 
 THIRTEEN = "the quick brown fox jumps over the lazy dog and then sleeps well"
 TWELVE = THIRTEEN.rpartition(" ")[0]
@@ -64,8 +65,8 @@ def test_nothing_named_means_nothing_found():
 
 
 def test_missing_and_broken_files_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"corpus\.decontamination\.paths\.0: '.*nowhere' is not there"):
+    with pytest.raises(UserError, match=r"corpus\.decontamination\.paths\.0: '.*nowhere' is not there"):
         contaminants(tmp_path / "nowhere")
     (tmp_path / "a.json").write_text("{")
-    with pytest.raises(ValueError, match=r"corpus\.decontamination: .*a\.json can't be read"):
+    with pytest.raises(UserError, match=r"corpus\.decontamination: .*a\.json can't be read"):
         contaminants(tmp_path / "a.json")

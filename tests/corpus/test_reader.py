@@ -11,6 +11,7 @@ from app.config import FieldNames, SourceConfig
 from app.corpus.reader import RowGroups, parquet_group_rows, read_file
 from app.corpus.sources import list_files
 from app.corpus.streams import StorageError, split_lines
+from app.faults import UserError
 from app.schema import Document, hash_text
 
 
@@ -154,9 +155,9 @@ def test_parquet_with_a_missing_column_is_the_users_fault(tmp_path):
     path = tmp_path / "rows.parquet"
     pq.write_table(pa.table({"body": ["a"], "n": [1]}), path)
     message = r"corpus\.sources\.0\.fields\.text: .*rows\.parquet has no column 'text'; it has body, n"
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         read(path)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         parquet_group_rows(source_file(path))
 
 

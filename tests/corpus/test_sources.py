@@ -2,6 +2,7 @@ import pytest
 
 from app.config import SourceConfig
 from app.corpus.sources import compression_of, list_files
+from app.faults import UserError
 from app.storage import Folder
 
 
@@ -47,7 +48,7 @@ def test_a_file_chosen_by_name_may_be_called_anything(tmp_path):
     touch(tmp_path, "rows.dump")
     assert listed(tmp_path / "rows.dump", format="jsonl")[0].format == "jsonl"
     with pytest.raises(
-        ValueError, match=r"corpus\.sources\.0\.path: '.*rows\.dump' .*corpus\.sources\.0\.format"
+        UserError, match=r"corpus\.sources\.0\.path: '.*rows\.dump' .*corpus\.sources\.0\.format"
     ):
         listed(tmp_path / "rows.dump")
 
@@ -83,7 +84,7 @@ def test_the_runs_own_files_are_no_sources(tmp_path, pattern):
         source = SourceConfig(path=f"{scheme}{tmp_path}/{pattern}")
         files = list_files([source], excluded=Folder(str(tmp_path / "run")))
         assert [file.path.removeprefix(f"{tmp_path}/") for file in files] == ["in/a.jsonl", "run2/d.jsonl"]
-    with pytest.raises(ValueError, match=r"^corpus\.sources\.0\.path: .*the run's own folder"):
+    with pytest.raises(UserError, match=r"^corpus\.sources\.0\.path: .*the run's own folder"):
         list_files([SourceConfig(path=str(tmp_path / "run"))], excluded=Folder(str(tmp_path / "run")))
 
 
@@ -105,7 +106,7 @@ def test_a_source_without_files_is_refused_in_one_line(tmp_path, monkeypatch, pa
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     touch(tmp_path, "fine.txt")
-    with pytest.raises(ValueError, match=r"^corpus\.sources\.1\.path: ") as raised:
+    with pytest.raises(UserError, match=r"^corpus\.sources\.1\.path: ") as raised:
         list_files([SourceConfig(path="fine.txt"), SourceConfig(path=path)])
     assert repr(path) in str(raised.value)
     assert "\n" not in str(raised.value)

@@ -13,6 +13,7 @@ from app.corpus.size import SAMPLE_BYTES, CorpusSize, holds_at_least, measure_co
 from app.corpus.sources import list_files
 from app.corpus.streams import StorageError
 from app.dataset.preflight import check_synthesis, check_targets_fit
+from app.faults import UserError
 from app.models import files as model_files
 from app.models.files import ModelFiles, find_model
 from app.recipe import load_config
@@ -55,7 +56,7 @@ def config(models):
 
 
 def fault(check, settings) -> str:
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(UserError) as caught:
         check(settings)
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -114,7 +115,7 @@ def test_a_model_that_cannot_be_read_is_named(monkeypatch):
 
     monkeypatch.setattr(model_files, "Folder", fail)
     expected = r"^f: 's3://bucket/m' can't be read \(AWS Error NETWORK_CONNECTION during HeadBucket\); give"
-    with pytest.raises(ValueError, match=expected):
+    with pytest.raises(UserError, match=expected):
         find_model("f", "s3://bucket/m")
 
 
@@ -180,7 +181,7 @@ def test_an_input_file_that_cannot_be_read_is_named(config, tmp_path, monkeypatc
     (tmp_path / "c.txt").write_text("word")
 
     def measure(files, *_):
-        raise StorageError(f"storage failed on {files[0].name}: gone")
+        raise StorageError(files[0], "gone")
 
     monkeypatch.setattr(size, "measure_corpus", measure)
     settings = config("--corpus.sources.0.path", str(tmp_path / "c.txt"))
@@ -206,7 +207,7 @@ def test_a_target_beyond_the_corpus_is_refused_with_what_it_holds():
     settings = load_config("laptop")
     longest = settings.dataset.target_lengths[0].max_tokens
     check_targets_fit(settings, longest)
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(UserError) as caught:
         check_targets_fit(settings, longest - 1)
     expected = f"dataset.target_lengths.0.max_tokens: {longest} is beyond the whole corpus"
     assert str(caught.value).startswith(expected)
@@ -217,7 +218,7 @@ def test_targets_of_another_tokenizer_have_a_tolerance_and_none_are_needed_witho
     longest = load_config("laptop").dataset.target_lengths[0].max_tokens
     other = load_config("laptop", ["--dataset.tokenizer", "an/other"])
     check_targets_fit(other, longest // 2)
-    with pytest.raises(ValueError, match=r"^dataset\.target_lengths\.0\.max_tokens"):
+    with pytest.raises(UserError, match=r"^dataset\.target_lengths\.0\.max_tokens"):
         check_targets_fit(other, longest // 2 - 1)
     check_targets_fit(load_config("laptop", ["--dataset.num_long_input_seeds", "0"]), 1)
 
@@ -284,7 +285,7 @@ def test_large_files_need_not_be_opened(config, tmp_path):
 def test_a_corpus_without_a_document_is_named_with_its_first_fault(config, tmp_path):
     (tmp_path / "c.jsonl").write_text("{broken\n")
     with pytest.raises(
-        ValueError, match=r"^corpus\.sources: .*c\.jsonl.* no document that can be read; .*:1 is: bad"
+        UserError, match=r"^corpus\.sources: .*c\.jsonl.* no document that can be read; .*:1 is: bad"
     ):
         measure_corpus(corpus(config, tmp_path / "c.jsonl"), WordCounter(), 10**6)
 
@@ -320,5 +321,5 @@ def test_index_factories_that_faiss_makes(factory, dim):
 
 
 def test_an_index_factory_must_fit_the_vectors():
-    with pytest.raises(ValueError, match="FAISS makes no 'PQ64' for vectors of 100 numbers"):
+    with pytest.raises(UserError, match="FAISS makes no 'PQ64' for vectors of 100 numbers"):
         check_index_factory("PQ64", 100)

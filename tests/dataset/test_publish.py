@@ -9,6 +9,7 @@ from app.config import PublishConfig
 from app.dataset.card import write_card
 from app.dataset.publish import publish_dataset
 from app.dataset.statistics import compute_statistics
+from app.faults import UserError
 from tests.dataset.example_rows import CALLS, make_config, write_dataset
 
 PUBLISHED = {
@@ -78,11 +79,11 @@ def test_without_a_repo_nothing_is_done(dataset):
 @pytest.mark.parametrize("token", [None, ""])
 def test_a_missing_token_names_the_setting(dataset, token):
     hub = FakeHub()
-    with pytest.raises(ValueError, match=r"dataset\.publish\.token_env: MY_TOKEN is not set"):
+    with pytest.raises(UserError, match=r"dataset\.publish\.token_env: MY_TOKEN is not set"):
         publish_dataset(dataset, PublishConfig(repo="floods/all", token_env="MY_TOKEN"), token, hub)
     assert hub.repos == {}
 
 
 def test_a_bad_name_names_the_setting(dataset):
-    with pytest.raises(ValueError, match=r"dataset\.publish\.repo: 'a/b/c' is no name on the Hub"):
+    with pytest.raises(UserError, match=r"dataset\.publish\.repo: 'a/b/c' is no name on the Hub"):
         publish_dataset(dataset, PublishConfig(repo="a/b/c"), "token")

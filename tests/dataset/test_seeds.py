@@ -16,6 +16,7 @@ from app.dataset.seeds import (
     priority_bound,
     scan_part,
 )
+from app.faults import UserError
 from app.recipe import load_config
 from app.schema import DOCUMENT_SCHEMA, PASSAGE_SCHEMA
 from app.storage import Folder
@@ -95,7 +96,7 @@ def test_small_corpus_gives_a_passage_twice_with_another_task_or_length(corpus):
 
 def test_too_few_documents_for_the_long_outputs_are_named(corpus):
     config = load_config("laptop", (*OVERRIDES[:3], "11"))
-    with pytest.raises(ValueError, match=r"dataset\.num_long_output_seeds: 11 .* has 10 documents"):
+    with pytest.raises(UserError, match=r"dataset\.num_long_output_seeds: 11 .* has 10 documents"):
         draw_seeds(config, *scan(corpus, config))
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from app.config import EvaluateConfig
+from app.faults import UserError
 from eval import client as client_module
 from eval.client import EndpointAwayError, EvaluationClient, RequestFailedError
 from eval.samples import Sample
@@ -106,7 +107,7 @@ def test_an_endpoint_that_stays_away_ends_the_evaluation():
     ],
 )
 def test_what_no_sample_can_get_past_stops_everything(answer, fault):
-    with CompletionsDouble(lambda body: answer) as endpoint, pytest.raises(ValueError, match=fault) as raised:
+    with CompletionsDouble(lambda body: answer) as endpoint, pytest.raises(UserError, match=fault) as raised:
         ask(endpoint.url, key="secret")
     assert "secret" not in str(raised.value)
     assert len(endpoint.asked) == 1

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from app.config import EvaluateConfig, EvaluatedModelConfig, NiahConfig, RecallConfig, RulerConfig, RunConfig
+from app.faults import UserError
 from app.run import Run
 from app.tokens import Tokenizer
 from eval import client as client_module
@@ -106,7 +107,7 @@ def test_an_evaluation_that_stops_goes_on_with_what_is_missing(tmp_path):
 
     with (
         both(dies) as endpoint,
-        pytest.raises(ValueError, match=r"does not answer any more .* goes on from there"),
+        pytest.raises(UserError, match=r"does not answer any more .* goes on from there"),
     ):
         evaluate(config, endpoint)
     with both(knows) as endpoint:
@@ -151,14 +152,14 @@ def test_records_are_one_line_of_json_a_sample(tmp_path):
 def test_other_prompts_do_not_go_into_the_same_records(tmp_path):
     with both(knows) as endpoint:
         evaluate(config_of(tmp_path, suites=["niah"]), endpoint)
-        with pytest.raises(ValueError, match=r"samples.template: .* was made with 'chat', now it is 'base'"):
+        with pytest.raises(UserError, match=r"samples.template: .* was made with 'chat', now it is 'base'"):
             evaluate(config_of(tmp_path, suites=["niah"], template="base"), endpoint)
 
 
 def test_a_model_that_is_not_served_is_named_before_anything_is_asked(tmp_path):
     with (
         CompletionsDouble(knows, models=("base",)) as endpoint,
-        pytest.raises(ValueError, match=r"does not serve 'long'; it serves base"),
+        pytest.raises(UserError, match=r"does not serve 'long'; it serves base"),
     ):
         evaluate(config_of(tmp_path), endpoint)
     assert endpoint.asked == []
@@ -199,12 +200,12 @@ def test_endpoints_with_chats_only_get_the_question_without_our_template(tmp_pat
 )
 def test_wrong_settings_end_in_a_line_before_anything_is_made(tmp_path, changes, fault):
     config = config_of(tmp_path, **({"url": "http://127.0.0.1:1/v1"} | changes))
-    with pytest.raises(ValueError, match=fault) as raised:
+    with pytest.raises(UserError, match=fault) as raised:
         check_evaluation(config)
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "run").exists()
 
 
 def test_what_no_model_is_named_for_is_said():
-    with pytest.raises(ValueError, match="evaluate: is missing; give --url"):
+    with pytest.raises(UserError, match="evaluate: is missing; give --url"):
         check_evaluation(RunConfig(run_dir="r"))

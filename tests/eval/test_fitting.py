@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.faults import UserError
 from eval.fitting import fit
 
 
@@ -27,7 +28,7 @@ def test_the_prompt_is_full_and_not_above(data):
     limit = data.draw(st.integers(30, 400))
     build, _ = sized(sizes, around)
     if int(sizes[0]) + around[0] > limit:
-        with pytest.raises(ValueError, match=f"lengths_tokens: {limit} tokens are too few"):
+        with pytest.raises(UserError, match=f"lengths_tokens: {limit} tokens are too few"):
             fit(build, sizes, limit)
         return
     found = len(fit(build, sizes, limit))

@@ -1,5 +1,6 @@
 import pytest
 
+from app.faults import UserError
 from eval.haystack import Haystack, read_text
 from eval.token_text import tokenize
 from tests.eval.prompt_tokenizers import TOKENIZERS
@@ -69,7 +70,7 @@ def test_control_tokens_are_no_part_of_it(tokenizer):
 
 
 def test_a_haystack_without_words_is_refused(tokenizer):
-    with pytest.raises(ValueError, match="haystack: holds no words"):
+    with pytest.raises(UserError, match="haystack: holds no words"):
         Haystack.of_prose(tokenizer, " <|im_end|>\n")
 
 
@@ -83,8 +84,8 @@ def test_text_is_read_from_file_folder_and_glob(tmp_path):
 
 
 def test_missing_or_unreadable_text_names_its_setting(tmp_path):
-    with pytest.raises(ValueError, match=r"ruler.haystack: '.*nothing' holds no text"):
+    with pytest.raises(UserError, match=r"ruler.haystack: '.*nothing' holds no text"):
         read_text("ruler.haystack", str(tmp_path / "nothing"))
     (tmp_path / "bad.txt").write_bytes(b"\xff\xfe")
-    with pytest.raises(ValueError, match=r"can't be read as text"):
+    with pytest.raises(UserError, match=r"can't be read as text"):
         read_text("ruler.haystack", str(tmp_path / "bad.txt"))

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+from app.faults import UserError
 from eval.niah import NiahMaker, Stretch, bundled_text, needle_places
 from eval.prefill_share import expected_prefill_share
 from tests.eval.niah_settings import make_config, save_tokenizer
@@ -210,7 +211,7 @@ def test_text_without_sentences_is_cut_at_words():
 
 def test_lengths_without_room_are_refused(tokenizer):
     maker = NiahMaker(make_config(lengths_tokens=[160]), tokenizer, seed=1)
-    with pytest.raises(ValueError, match="lengths_tokens"):
+    with pytest.raises(UserError, match="lengths_tokens"):
         maker.make(maker.slots()[0])
 
 

@@ -1,6 +1,7 @@
 import pytest
 from transformers import AutoTokenizer
 
+from app.faults import UserError
 from app.tokens import Tokenizer
 from eval.prompt_frame import PromptFrame
 from eval.token_text import tokenize
@@ -54,5 +55,5 @@ def test_a_template_that_drops_what_the_user_says_is_refused(tmp_path):
     hf = AutoTokenizer.from_pretrained(tmp_path)
     hf.chat_template = "{{ '<|im_start|>' }}"
     hf.save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match=r"does not show a user's message once; set evaluate\.template base"):
+    with pytest.raises(UserError, match=r"does not show a user's message once; set evaluate\.template base"):
         PromptFrame(Tokenizer(str(tmp_path)), "chat")

@@ -30,6 +30,7 @@ from app.config import (
 )
 from app.corpus.pipeline import build_corpus
 from app.corpus.sources import list_files
+from app.faults import UserError
 from app.run import Run
 from app.schema import passage_id_of
 
@@ -160,6 +161,7 @@ def check_artefact(corpus, record):
 
 KILLED_JOB = """
 import sys
+from app.faults import UserError
 from tests.integration.test_corpus_pipeline import build_corpus, config_of, local_ray, Run
 with local_ray(1):
     config = config_of(sys.argv[1], sys.argv[2], documents_per_shard=5)
@@ -221,7 +223,7 @@ def test_a_broken_evaluation_file_is_told_before_anything_is_read(tmp_path):
     config = config_of(tmp_path / "run", tmp_path / "table.parquet", evaluation=[tmp_path / "broken.json"])
     with (
         local_ray(1),
-        pytest.raises(ValueError, match=r"^corpus\.decontamination: .*broken\.json can't be read") as raised,
+        pytest.raises(UserError, match=r"^corpus\.decontamination: .*broken\.json can't be read") as raised,
     ):
         build_corpus(config, Run(config.run_dir), print)
     assert "\n" not in str(raised.value)
@@ -237,12 +239,12 @@ def test_too_many_malformed_rows_stop_the_job_until_they_are_allowed_or_mended(t
     lines = []
     with local_ray(1):
         with pytest.raises(
-            ValueError, match=r"^corpus\.max_reject_share: 3 of 9 rows are malformed"
+            UserError, match=r"^corpus\.max_reject_share: 3 of 9 rows are malformed"
         ) as raised:
             build_corpus(strict, Run(strict.run_dir), lines.append)
         allowed = build_corpus(lax, Run(lax.run_dir), lines.append)
         assert "corpus: going on, 1 of 1 units are read" in lines
-        with pytest.raises(ValueError, match="3 of 9 rows"):
+        with pytest.raises(UserError, match="3 of 9 rows"):
             build_corpus(other, Run(other.run_dir), lines.append)
         source.write_text("\n".join(rows))
         mended = build_corpus(other, Run(other.run_dir), lines.append)

@@ -11,6 +11,7 @@ import pytest
 import ray
 
 from app.config import Config
+from app.faults import UserError
 from app.recipe import load_config
 from app.retrieval.actors import RetrieverPool, start_retrievers
 from app.retrieval.embedding import plan_shards, read_texts, report_progress
@@ -160,14 +161,14 @@ def test_the_same_again_is_reused(built):
 )
 def test_other_vectors_are_refused_by_name(built, overrides, message):
     _, run, lines = built
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         build_index(config_of(run.folder.path, *overrides), run, lines.append)
 
 
 def test_another_model_is_refused_by_name(built, tmp_path):
     _, run, lines = built
     (tmp_path / "config.json").write_text(json.dumps({"hidden_size": 384}))
-    with pytest.raises(ValueError, match=r"^retrieval.model: .*multilingual-e5-small', now it is "):
+    with pytest.raises(UserError, match=r"^retrieval.model: .*multilingual-e5-small', now it is "):
         build_index(config_of(run.folder.path, "--retrieval.model", str(tmp_path)), run, lines.append)
 
 
@@ -176,7 +177,7 @@ def test_another_corpus_is_refused_by_name(built, tmp_path):
     shutil.copytree(run.folder.path, tmp_path / "run")
     other = Run(str(tmp_path / "run"))
     other.corpus.complete(other.corpus.record() | {"fingerprint": "corpus two"})
-    with pytest.raises(ValueError, match=r"^corpus.fingerprint: .* 'corpus one', now it is 'corpus two'"):
+    with pytest.raises(UserError, match=r"^corpus.fingerprint: .* 'corpus one', now it is 'corpus two'"):
         build_index(config, other, lines.append)
 
 
@@ -186,7 +187,7 @@ def test_a_half_done_index_is_continued_and_its_settings_may_still_change(local_
     lines: list[str] = []
     too_coarse = config_of(tmp_path / "run", "--retrieval.index_factory", "IVF8,Flat", "--retrieval.nprobe", "1",
                            "--retrieval.min_recall", "0.99")  # fmt: skip
-    with pytest.raises(ValueError, match=r"^retrieval.min_recall: .* raise retrieval.nprobe above 1"):
+    with pytest.raises(UserError, match=r"^retrieval.min_recall: .* raise retrieval.nprobe above 1"):
         build_index(too_coarse, half, lines.append)
     vectors = half.index.folder / "_vectors"
     made = {name: Path(vectors.file(name)).stat().st_mtime_ns for name in vectors.list_names()}
@@ -211,7 +212,7 @@ def test_a_half_done_index_is_continued_and_its_settings_may_still_change(local_
     assert 0.5 < record["recall_at_10"] < 1.0
     assert half.index.record() == record
     finer_still = finer.retrieval.model_copy(update={"nprobe": 4})
-    with pytest.raises(ValueError, match=r"^retrieval.min_recall: "):
+    with pytest.raises(UserError, match=r"^retrieval.min_recall: "):
         build_index(finer.model_copy(update={"retrieval": finer_still}), half, lines.append)
 
 

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from app.config import EvaluateConfig, ShortConfig
+from app.faults import UserError
 from app.storage import Folder
 from eval.short.bundled import DATA, TASKS
 from eval.short.suite import run_short
@@ -112,7 +113,7 @@ def test_a_run_that_broke_off_asks_only_what_is_missing(tokenizer, tmp_path):
         return knows(body) if len(endpoint.asked) <= 5 else Answer(status=503)
 
     with CompletionsDouble(away) as endpoint:
-        with pytest.raises(ValueError, match=r"^evaluate\.url: http.* does not answer any more"):
+        with pytest.raises(UserError, match=r"^evaluate\.url: http.* does not answer any more"):
             run(endpoint, tokenizer, tmp_path, num_concurrent_requests=1)
         assert (tmp_path / "m" / "longstrap_instructions.json").exists()
         assert not (tmp_path / "m" / "longstrap_arithmetic.json").exists()
@@ -153,12 +154,12 @@ def test_a_base_model_reads_the_bare_text_behind_its_first_token(tmp_path):
 def test_a_refused_question_is_the_users_fault(tokenizer, tmp_path):
     with CompletionsDouble(lambda body: Answer(status=400, message="too long")) as endpoint:
         with pytest.raises(
-            ValueError, match=r"^evaluate\.short\.tasks: http.* refuses a question of longstrap_facts"
+            UserError, match=r"^evaluate\.short\.tasks: http.* refuses a question of longstrap_facts"
         ):
             run(endpoint, tokenizer, tmp_path, tasks=["longstrap_facts"])
         # The error of one request at a time is another library's.
         with pytest.raises(
-            ValueError, match=r"^evaluate\.short\.tasks: http.* refuses a question of longstrap_facts"
+            UserError, match=r"^evaluate\.short\.tasks: http.* refuses a question of longstrap_facts"
         ):
             run(endpoint, tokenizer, tmp_path, tasks=["longstrap_facts"], num_concurrent_requests=1)
 
@@ -174,5 +175,5 @@ def test_lm_evals_own_tasks_are_known_beside_the_bundled_ones():
     manager = task_manager([*names, "ifeval"])
     assert set(names) <= set(manager.task_index)
     assert check_tasks(manager, ["longstrap_reading"], "completions") == {"longstrap_reading": 54}
-    with pytest.raises(ValueError, match="lm-eval has no task 'leaderbord_bbh'"):
+    with pytest.raises(UserError, match="lm-eval has no task 'leaderbord_bbh'"):
         check_tasks(manager, ["leaderbord_bbh"], "completions")

@@ -17,6 +17,7 @@ import pytest
 
 from app.config import RunConfig, StageConfig, TrainConfig, TrainSourceConfig
 from app.dataset.shards import EXAMPLES_DIR, write_shards
+from app.faults import UserError
 from app.run import Run
 from app.tokens import Tokenizer
 from app.training.data import sources, stage_shards
@@ -186,6 +187,7 @@ def check_joined(store):
 KILLED_JOB = """
 import sys
 from app.training.data import sources
+from app.faults import UserError
 from tests.integration.test_training_data import Run, config_of, local_ray, prepare_tokens, stage_of
 sources.PART_BYTES = 1
 config = config_of(sys.argv[1], [stage_of("s", {"long_input": 1.0, "long_output": 1.0})])
@@ -259,7 +261,7 @@ def test_faults_stop_the_job_in_one_line_until_they_are_mended(tmp_path):
     run = Run(config.run_dir)
     with local_ray(1):
         with pytest.raises(
-            ValueError,
+            UserError,
             match=r"^train\.sources\.short: 3 of 4 rows can't be trained on \(bad JSON 1, wrong type 2\); mend them .*"
             r"_tokens/short/rejects, the first is .*short\.jsonl:2: bad JSON",
         ) as raised:
@@ -269,10 +271,10 @@ def test_faults_stop_the_job_in_one_line_until_they_are_mended(tmp_path):
         prepare_tokens(config, run, lines.append)
         assert any("has changed since the job was interrupted" in line for line in lines)
         unfilled = r"^train\.stages\.0\.mix\.short: stage s needs 2,048 tokens .* there are 700 at"
-        with pytest.raises(ValueError, match=unfilled):
+        with pytest.raises(UserError, match=unfilled):
             check_mixes(config, run)
         assert not run.stage("s").folder.exists()
-        with pytest.raises(ValueError, match=unfilled):
+        with pytest.raises(UserError, match=unfilled):
             prepare_stage(config, run, stage, lines.append)
         # The remedies that the refusals name are taken: what is half made gives way, what is whole does not.
         more = [stage.model_copy(update={"max_epochs": epochs}) for epochs in (3.0, 4.0)]
@@ -282,24 +284,24 @@ def test_faults_stop_the_job_in_one_line_until_they_are_mended(tmp_path):
         ]
         assert prepare_stage(changed[0], run, more[0], lines.append).num_sequences == 1
         with pytest.raises(
-            ValueError,
+            UserError,
             match=r"^train\.stages\.s\.max_epochs: .*/train/s/data was made with 3\.0, now it is 4\.0",
         ):
             prepare_stage(changed[1], run, more[1], lines.append)
         other = config_of(run.folder.uri, [stage], short=tmp_path)
         with pytest.raises(
-            ValueError,
+            UserError,
             match=r"^train\.sources\.short\.path: .*_tokens/short was made .*give the source another name$",
         ):
             prepare_tokens(other, run, lines.append)
         unmade = config_of(tmp_path / "unmade", [stage_of("s", {"long_input": 1.0})])
         with pytest.raises(
-            ValueError, match=r"^train\.sources\.long_input: .*/unmade/dataset is not there; fin"
+            UserError, match=r"^train\.sources\.long_input: .*/unmade/dataset is not there; fin"
         ):
             prepare_tokens(unmade, Run(unmade.run_dir), lines.append)
         (tmp_path / "none.jsonl").write_text("")
         empty = config_of(tmp_path / "empty", [stage_of("s", {"none": 1.0})], none=tmp_path / "none.jsonl")
         with pytest.raises(
-            ValueError, match=r"^train\.sources\.none: holds no row; leave it out of all mixes"
+            UserError, match=r"^train\.sources\.none: holds no row; leave it out of all mixes"
         ):
             prepare_tokens(empty, Run(empty.run_dir), lines.append)

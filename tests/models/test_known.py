@@ -1,6 +1,7 @@
 import pytest
 from transformers import AutoConfig
 
+from app.faults import UserError
 from app.models.known import EncoderShape, find_encoder, find_max_tokens, find_shape
 from tests.models.known_models import TINY, configuration
 
@@ -18,7 +19,7 @@ def test_a_folder_is_read(tmp_path):
     assert shape is not None
     assert (shape.num_layers, shape.hidden_size) == (2, 32)
     assert find_max_tokens("train.model", str(tmp_path), None) == 128
-    with pytest.raises(ValueError, match=r"train.model: .* does not exist"):
+    with pytest.raises(UserError, match=r"train.model: .* does not exist"):
         find_shape("train.model", str(tmp_path / "nowhere"), None)
 
 

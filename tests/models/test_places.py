@@ -4,6 +4,7 @@ import pyarrow.fs as pafs
 import pytest
 
 from app import storage
+from app.faults import UserError
 from app.local_copies import copy_once
 from app.models import places
 from app.models.places import copy_to_cache
@@ -35,7 +36,7 @@ def test_a_remote_folder_is_copied_once_and_again_when_it_changed(remote):
 
 
 def test_an_empty_remote_folder_is_no_model(remote):
-    with pytest.raises(ValueError, match=r"^mock://model: no such folder, or it is empty"):
+    with pytest.raises(UserError, match=r"^mock://model: no such folder, or it is empty"):
         copy_to_cache("mock://model")
 
 

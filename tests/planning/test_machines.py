@@ -2,6 +2,7 @@ import pytest
 import yaml
 
 from app.config import NodeConfig, NodesConfig, PlanConfig
+from app.faults import UserError
 from app.planning.machines import Cluster, read_node_types
 from app.quantities import GIB
 
@@ -64,12 +65,12 @@ def test_a_cluster_file_gives_the_most_nodes(cluster_file):
 def test_another_file_is_refused_in_one_line(tmp_path, content):
     path = tmp_path / "other.yaml"
     path.write_bytes(content.encode("utf-8", "surrogateescape"))
-    with pytest.raises(ValueError, match=r"^plan.cluster: .*; give a `ray up` file") as caught:
+    with pytest.raises(UserError, match=r"^plan.cluster: .*; give a `ray up` file") as caught:
         read_node_types(str(path))
     assert "\n" not in str(caught.value)
 
 
 def test_a_type_without_gpus_is_refused_where_gpus_are_needed():
     nodes = NodesConfig(train_gpu=NodeConfig(num_gpus=0))
-    with pytest.raises(ValueError, match=r"^plan.nodes.train_gpu.num_gpus: 0"):
+    with pytest.raises(UserError, match=r"^plan.nodes.train_gpu.num_gpus: 0"):
         Cluster(PlanConfig(nodes=nodes)).gpus("train_gpu", 8)

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from app.cli import main
+from app.faults import UserError
 from app.planning.plan import make_plan
 from app.planning.tables import COLUMNS, render_plan
 from app.quantities import long_duration, money, size
@@ -89,7 +90,7 @@ def test_what_does_not_fit_is_told_and_a_corpus_that_is_nowhere_is_asked_for():
     assert any("set train." in fault for fault in small.faults)
     unknown = ["--plan.num_corpus_tokens", "null", "--corpus.sources.0.path", "/nowhere/*.parquet"]
     with pytest.raises(
-        ValueError, match=r"^plan.num_corpus_tokens: is left out, and the documents can't be read"
+        UserError, match=r"^plan.num_corpus_tokens: is left out, and the documents can't be read"
     ):
         make_plan(load_config("llama3_8b_1m", unknown))
 

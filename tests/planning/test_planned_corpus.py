@@ -1,5 +1,6 @@
 import pytest
 
+from app.faults import UserError
 from app.planning.corpus import plan_corpus
 from app.recipe import load_config
 
@@ -28,7 +29,7 @@ def test_the_settings_tell_of_files_that_nobody_can_read_here(tmp_path):
     )
     assert (corpus.num_documents, corpus.num_tokens, corpus.source) == (100, 90_000, "the settings")
     assert corpus.lengths.mean == pytest.approx(900)
-    with pytest.raises(ValueError, match=r"give plan.num_corpus_documents and plan.num_corpus_tokens$"):
+    with pytest.raises(UserError, match=r"give plan.num_corpus_documents and plan.num_corpus_tokens$"):
         plan_corpus(recipe(tmp_path))
 
 

@@ -1,6 +1,7 @@
 import pytest
 
 from app.config import Config, EvaluateConfig, NiahConfig, RulerConfig, VllmConfig
+from app.faults import UserError
 from app.planning.machines import Cluster
 from app.planning.serving import evaluation_calls, plan_generator, plan_served, time_calls
 from app.recipe import load_config
@@ -51,7 +52,7 @@ def test_a_replica_of_more_gpus_than_a_generating_machine_has_is_on_a_training_o
 
 def test_an_unknown_stage_is_refused():
     config = recipe("--serve.models.long.model", "stage:2m")
-    with pytest.raises(ValueError, match=r"serve.models.long.model: 'stage:2m' is no stage of this recipe"):
+    with pytest.raises(UserError, match=r"serve.models.long.model: 'stage:2m' is no stage of this recipe"):
         plan_served(config, known_shape(LLAMA_8B), Cluster(config.plan))
 
 

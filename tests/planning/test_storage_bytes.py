@@ -2,6 +2,7 @@ import faiss
 import numpy as np
 import pytest
 
+from app.faults import UserError
 from app.planning.storage_bytes import checkpoints_bytes, export_bytes, index_bytes
 from app.recipe import load_config
 from benchmarks.published import LLAMA_8B, known_shape
@@ -27,7 +28,7 @@ def test_the_bundled_samples_index():
 
 
 def test_an_unknown_index_is_refused():
-    with pytest.raises(ValueError, match=r"retrieval.index_factory"):
+    with pytest.raises(UserError, match=r"retrieval.index_factory"):
         index_bytes("Nonsense", 32, 1)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
 
+from app.faults import UserError
 from app.retrieval.embedder import Embedder, Prefixes, check_embedding_tokens, resolve_prefixes
 from app.retrieval.model_facts import describe_model
 from tests.retrieval.fake_corpus import BagOfWords
@@ -68,7 +69,7 @@ def test_a_vector_without_direction_is_not_passed_on():
 def test_more_tokens_than_the_model_reads_are_refused(settings):
     check_embedding_tokens(settings(embedding_tokens=512), 512)
     check_embedding_tokens(settings(embedding_tokens=512), None)
-    with pytest.raises(ValueError, match=r"^retrieval.embedding_tokens: 513 is more .* at most 512$"):
+    with pytest.raises(UserError, match=r"^retrieval.embedding_tokens: 513 is more .* at most 512$"):
         check_embedding_tokens(settings(embedding_tokens=513), 512)
 
 
@@ -143,16 +144,16 @@ def test_a_hub_that_fails_is_not_a_file_that_is_missing(tmp_path, monkeypatch):
     assert describe_model("some/model").revision == "0123"
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", hub_double(folder, outage))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    with pytest.raises(ValueError, match=r"^retrieval.model: .* at revision '0123' can't be had"):
+    with pytest.raises(UserError, match=r"^retrieval.model: .* at revision '0123' can't be had"):
         describe_model("some/model")
     # Offline by wish, the cache is all there is.
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     assert describe_model("some/model").dim == 48
     (folder / "config.json").unlink()
-    with pytest.raises(ValueError, match=r"^retrieval.model: .* at revision 'main' can't be had"):
+    with pytest.raises(UserError, match=r"^retrieval.model: .* at revision 'main' can't be had"):
         describe_model("some/model")
 
 
 def test_a_folder_that_is_no_model_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"^retrieval.model: .* has no config.json"):
+    with pytest.raises(UserError, match=r"^retrieval.model: .* has no config.json"):
         describe_model(str(tmp_path))

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow.fs as pafs
 import pytest
 
+from app.faults import UserError
 from app.retrieval.index import INDEX_FILE, Hits, SearchIndex, create_index, fill_index, save_index
 from app.retrieval.recall import RecallSample, check_recall
 from app.retrieval.vectors import VectorShard, VectorShards, write_shard
@@ -232,12 +233,12 @@ def test_any_of_equal_neighbours_is_right():
     ],
 )
 def test_a_factory_that_does_not_fit_is_refused(settings, factory, num_vectors, message):
-    with pytest.raises(ValueError, match=f"^retrieval.index_factory: {message}"):
+    with pytest.raises(UserError, match=f"^retrieval.index_factory: {message}"):
         create_index(settings(index_factory=factory), num_vectors, DIM)
 
 
 def test_too_small_a_training_sample_is_refused(settings):
-    with pytest.raises(ValueError, match=r"^retrieval.num_training_vectors: 100 .* at least 256"):
+    with pytest.raises(UserError, match=r"^retrieval.num_training_vectors: 100 .* at least 256"):
         create_index(settings(index_factory="IVF4,PQ8", num_training_vectors=100), 9999, DIM)
 
 
@@ -245,7 +246,7 @@ def test_low_recall_is_refused_with_the_numbers(settings):
     config = settings(index_factory="IVF64,PQ8", nprobe=4, min_recall=0.5)
     check_recall(config, 0.5)
     with pytest.raises(
-        ValueError, match=r"^retrieval.min_recall: .*'IVF64,PQ8' is 0.412, below 0.5; raise .*nprobe above 4"
+        UserError, match=r"^retrieval.min_recall: .*'IVF64,PQ8' is 0.412, below 0.5; raise .*nprobe above 4"
     ):
         check_recall(config, 0.412)
 
@@ -254,6 +255,7 @@ RSS = """
 import sys, faiss
 from pathlib import Path
 from app.retrieval.index import SearchIndex
+from app.faults import UserError
 import numpy as np
 
 def anonymous_mib():

@@ -3,6 +3,7 @@
 import pytest
 
 from app.config import ServeConfig
+from app.faults import UserError
 from app.serving.access import digest_of, is_allowed, is_loopback, read_key, require_key
 
 MODELS = {"base": {"model": "bundled:smollm2-135m-instruct"}}
@@ -44,12 +45,12 @@ def test_a_file_without_a_key_is_refused(tmp_path, content):
     file = tmp_path / "key"
     if content is not None:
         file.write_text(content)
-    with pytest.raises(ValueError, match=r"^serve\.api_key_file: "):
+    with pytest.raises(UserError, match=r"^serve\.api_key_file: "):
         read_key(settings(api_key_file=str(file)))
 
 
 def test_others_need_a_key():
-    with pytest.raises(ValueError, match=r"serve\.host: '0\.0\.0\.0'.*TEST_LONGSTRAP_KEY"):
+    with pytest.raises(UserError, match=r"serve\.host: '0\.0\.0\.0'.*TEST_LONGSTRAP_KEY"):
         require_key(settings(host="0.0.0.0"))
 
 

@@ -4,6 +4,7 @@ import pytest
 from ray import cloudpickle
 
 from app.config import ServedModelConfig
+from app.faults import UserError
 from app.serving.application import build, build_application
 from app.serving.replica import FilesAreThere, llm_settings, placement_bundles, placement_strategy
 from tests.models.known_models import TINY
@@ -54,7 +55,7 @@ def test_what_a_config_file_deploys_needs_a_key(tmp_path, model, monkeypatch):
         "overrides": {"serve.models.base.max_queued_requests": 9},
     }
     monkeypatch.delenv("LONGSTRAP_API_KEY", raising=False)
-    with pytest.raises(ValueError, match=r"LONGSTRAP_API_KEY"):
+    with pytest.raises(UserError, match=r"LONGSTRAP_API_KEY"):
         build(args)
     monkeypatch.setenv("LONGSTRAP_API_KEY", KEY)
     assert deployments(build(args))["model-0-base"].max_queued_requests == 9

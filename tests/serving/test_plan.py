@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from app.faults import UserError
 from app.models.shape import shape_of
 from app.quantities import GIB
 from app.serving.memory import Memory, ModelMemory, kv_bytes_per_token
@@ -80,7 +81,7 @@ def test_tensor_parallel_devices_share_heads_until_there_is_one_each(tmp_path):
 
 
 def refusal(tmp_path, served: dict) -> str:
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(UserError) as caught:
         check_plan(recipe(tmp_path, {"m": served}))
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -136,7 +137,7 @@ def test_engines_that_are_more_than_this_machine_together(tmp_path, monkeypatch)
     folder = write_model(tmp_path / "m", TINY)
     served = {"model": folder, "cpu_kv_cache_gib": 2}
     check_plan(recipe(tmp_path, {"m": served | {"min_replicas": 2, "max_replicas": 2}}))
-    with pytest.raises(ValueError, match=r"serve\.models: need 10\.5 GiB together"):
+    with pytest.raises(UserError, match=r"serve\.models: need 10\.5 GiB together"):
         check_plan(recipe(tmp_path, {"m": served | {"min_replicas": 3, "max_replicas": 3}}))
 
 

@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from app.faults import UserError
 from app.jobs import JOBS
 from app.recipe import RECIPES_DIR, load_config
 from app.run import Run
@@ -29,7 +30,7 @@ def served(tmp_path):
 
 
 def fault(config) -> str:
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(UserError) as caught:
         check_serving(config)
     assert "\n" not in str(caught.value)
     return str(caught.value)

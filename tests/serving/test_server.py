@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from app.faults import UserError
 from app.serving import server
 from app.serving.server import Server
 from tests.models.known_models import TINY
@@ -99,7 +100,7 @@ def test_its_url_is_one_that_can_be_asked(started, host, url):
 def test_a_serve_of_others_is_left_alone(started):
     serve = FakeServe(is_running_before=True)
     one, _ = started(serve)
-    with pytest.raises(ValueError, match=r"^serve: Ray Serve runs on this cluster already"):
+    with pytest.raises(UserError, match=r"^serve: Ray Serve runs on this cluster already"):
         one.start(threading.Event())
     one.shutdown()
     assert serve.calls == []
@@ -117,7 +118,7 @@ def test_others_reach_no_ray_without_a_token(started, monkeypatch, host, has_tok
     if starts:
         one.start(threading.Event())
     else:
-        with pytest.raises(ValueError, match=r"^serve\.host: '0\.0\.0\.0' .*RAY_AUTH_MODE=token"):
+        with pytest.raises(UserError, match=r"^serve\.host: '0\.0\.0\.0' .*RAY_AUTH_MODE=token"):
             one.start(threading.Event())
         assert serve.calls == []
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from app.faults import UserError
 from app.training.architecture import check_architecture
 from tests.models.known_models import TINY, configuration
 
@@ -54,7 +55,7 @@ def test_what_training_computes_rightly_passes(settings):
     ids=lambda value: value.get("model_type") if isinstance(value, dict) else "",
 )  # fmt: skip
 def test_what_training_would_compute_wrongly_is_refused_by_name(settings, expected):
-    with pytest.raises(ValueError, match=rf"^train\.model: .*({expected})") as caught:
+    with pytest.raises(UserError, match=rf"^train\.model: .*({expected})") as caught:
         check_architecture(configuration(TINY | settings), LONG)
     assert "\n" not in str(caught.value)
 

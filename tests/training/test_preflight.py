@@ -7,6 +7,7 @@ import re
 import pytest
 
 from app.config import RunConfig
+from app.faults import UserError
 from app.training import architecture, preflight
 from app.training.memory import check as memory_check
 from app.training.preflight import check_training, check_training_values
@@ -53,7 +54,7 @@ def config(folder, stages=({},), num_cpus=8, **train):
 
 
 def fault(settings, check=check_training) -> str:
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(UserError) as caught:
         check(settings)
     assert "\n" not in str(caught.value)
     return str(caught.value)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from app.faults import UserError
 from app.training.rope import raise_base, rope_parameters_of, with_rope
 from tests.models.known_models import LLAMA_3_ROPE, LLAMA_8B, TINY, configuration
 from tests.training.train_settings import stage_config
@@ -65,7 +66,7 @@ def test_a_block_replaces_the_models():
     ],
 )  # fmt: skip
 def test_a_block_that_cannot_be_trained_is_refused(block, expected):
-    with pytest.raises(ValueError, match=expected):
+    with pytest.raises(UserError, match=expected):
         rope_parameters_of(configuration(TINY), stages(64, rope_parameters=block), 0)
 
 
@@ -79,7 +80,7 @@ def test_a_block_that_cannot_be_trained_is_refused(block, expected):
     ],
 )  # fmt: skip
 def test_a_model_whose_rope_cannot_be_stretched_is_refused(settings, expected):
-    with pytest.raises(ValueError, match=expected):
+    with pytest.raises(UserError, match=expected):
         rope_parameters_of(configuration(settings), stages(64), 0)
 
 

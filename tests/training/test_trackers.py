@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from app.faults import UserError
 from app.storage import Folder
 from app.training import trackers
 from app.training.trackers import TensorBoardTracker, check_trackers, open_trackers
@@ -89,9 +90,9 @@ def test_a_tracker_that_saw_no_step_closes_too(folder, monkeypatch):
 def test_a_missing_package_is_named_with_its_remedy(folder, monkeypatch, name, package):
     monkeypatch.setattr(trackers.importlib.util, "find_spec", lambda name: None)
     expected = rf"^train\.trackers: {name} needs the package {package}, .*`pip install {package}`, or leave {name} out$"
-    with pytest.raises(ValueError, match=expected):
+    with pytest.raises(UserError, match=expected):
         check_trackers([name])
-    with pytest.raises(ValueError, match=expected):
+    with pytest.raises(UserError, match=expected):
         open_trackers([name], folder, "run/256k", {})
     assert not folder.exists()
 
@@ -166,6 +167,6 @@ def test_wandb_goes_on_in_its_own_run(folder, wandb):
 def test_wandbs_reason_is_told_in_a_line(folder, wandb):
     wandb.fault = "api_key not configured (no-tty).\ncall wandb.login()"
     with pytest.raises(
-        ValueError, match=r"^train\.trackers: wandb does not start \(api_key not .*\); export WANDB"
+        UserError, match=r"^train\.trackers: wandb does not start \(api_key not .*\); export WANDB"
     ):
         open_trackers(["wandb"], folder, "run", {})

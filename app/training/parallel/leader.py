@@ -5,6 +5,8 @@ from typing import Any, TypeVar
 
 import torch.distributed as dist
 
+from app.faults import UserError
+
 T = TypeVar("T")
 
 
@@ -16,7 +18,8 @@ def ask_leader(group: dist.ProcessGroup, function: Callable[[], T]) -> T:
         function: Called on the leader only.
 
     Raises:
-        Exception: that of the leader; on the others a RuntimeError that tells of it.
+        UserError: that of the leader, on all.
+        Exception: any other of the leader; on the others a RuntimeError that tells of it.
     """
     answer: list[Any] = [None, None]
     error: Exception | None = None
@@ -25,10 +28,13 @@ def ask_leader(group: dist.ProcessGroup, function: Callable[[], T]) -> T:
             answer[0] = function()
         except Exception as caught:
             # Not every error can be pickled, its text can.
-            error, answer[1] = caught, f"{type(caught).__name__}: {caught}"
+            is_users = isinstance(caught, UserError)
+            error, answer[1] = caught, caught if is_users else f"{type(caught).__name__}: {caught}"
     dist.broadcast_object_list(answer, group=group, group_src=0)
     if error is not None:
         raise error
+    if isinstance(answer[1], UserError):
+        raise answer[1]
     if answer[1] is not None:
         raise RuntimeError(f"The leading worker failed: {answer[1]}")
     value: T = answer[0]

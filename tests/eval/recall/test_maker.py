@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from app.config import EvaluateConfig, RecallConfig
+from app.faults import UserError
 from eval.recall.facts import load_facts
 from eval.recall.maker import RecallMaker
 from eval.samples import Slot
@@ -173,10 +174,10 @@ def test_more_questions_than_facts_come_round_with_other_answers(tokenizer, text
 def test_a_text_that_states_everything_is_refused(tokenizer, tmp_path):
     facts = " ".join(fact.state(fact.answer) for fact in load_facts())
     (tmp_path / "all.txt").write_text(facts, "utf-8")
-    with pytest.raises(ValueError, match=r"evaluate\.recall\.haystack: states every fact"):
+    with pytest.raises(UserError, match=r"evaluate\.recall\.haystack: states every fact"):
         maker(tokenizer, tmp_path / "all.txt").slots()
 
 
 def test_a_length_without_room_is_refused(tokenizer, text_file):
-    with pytest.raises(ValueError, match="lengths_tokens: 60 tokens are too few"):
+    with pytest.raises(UserError, match="lengths_tokens: 60 tokens are too few"):
         maker(tokenizer, text_file).make(Slot("fact_true", 108, 0))

@@ -1,6 +1,7 @@
 import pytest
 
 from app.config import RulerConfig, cache_dir
+from app.faults import UserError
 from eval.ruler.definitions import TASKS
 from eval.ruler.ingredients import Ingredients
 from tests.eval.prompt_tokenizers import write_ingredients
@@ -37,7 +38,7 @@ def test_tasks_say_which_file_they_miss_and_what_to_do(data, name, tasks):
     for task in TASKS:
         if task in tasks:
             with pytest.raises(
-                ValueError, match=rf"ruler\.tasks: {task} needs {name}, .* run `python -m app\.models\.bundled ruler`"
+                UserError, match=rf"ruler\.tasks: {task} needs {name}, .* run `python -m app\.models\.bundled ruler`"
             ):
                 ingredients.check([task])
         else:
@@ -50,7 +51,7 @@ def test_only_two_tasks_need_nothing():
     ingredients.check(["vt", "fwe"])
     assert set(ingredients.digests().values()) == {None}
     for task in set(TASKS) - {"vt", "fwe"}:
-        with pytest.raises(ValueError, match=task):
+        with pytest.raises(UserError, match=task):
             ingredients.check([task])
 
 
@@ -67,7 +68,7 @@ def test_a_file_of_the_folder_comes_before_the_cached_one(tmp_path):
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"ruler\.data: '.*nowhere' is no folder"):
+    with pytest.raises(UserError, match=r"ruler\.data: '.*nowhere' is no folder"):
         Ingredients(RulerConfig(data=str(tmp_path / "nowhere")))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.config import EvaluateConfig, RulerConfig
+from app.faults import UserError
 from app.tokens import Tokenizer
 from eval.ruler.definitions import TASKS
 from eval.ruler.maker import RulerMaker
@@ -124,7 +125,7 @@ def test_a_chat_has_the_question_in_one_turn_and_the_prefix_behind_it(plain, dat
 @pytest.mark.parametrize("task", ["niah_single_2", "vt", "cwe", "fwe", "qa_1"])
 def test_a_length_that_is_too_short_names_task_and_length(plain, task):
     with pytest.raises(
-        ValueError, match=rf"ruler, {task} with 200 tokens: lengths_tokens: \d+ tokens are too few"
+        UserError, match=rf"ruler, {task} with 200 tokens: lengths_tokens: \d+ tokens are too few"
     ):
         plain.make(Slot(task, 200, 0))
 

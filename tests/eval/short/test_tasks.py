@@ -2,6 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from app.faults import UserError
 from eval.short.bundled import TASKS
 from eval.short.tasks import check_tasks, task_names
 
@@ -64,7 +65,7 @@ def test_what_cannot_be_asked_is_one_line_that_names_it(name, api, message):
         extra=fail(ModuleNotFoundError("No module named 'langdetect'")),
         choice=lambda: {"choice": task("multiple_choice")},
     )
-    with pytest.raises(ValueError, match=rf"^evaluate\.short\.tasks: {message}") as raised:
+    with pytest.raises(UserError, match=rf"^evaluate\.short\.tasks: {message}") as raised:
         check_tasks(manager, [name], api)
     assert "\n" not in str(raised.value)
 

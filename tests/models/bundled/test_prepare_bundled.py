@@ -3,6 +3,7 @@ import sys
 
 import pytest
 
+from app.faults import UserError
 from app.models.bundled import BUNDLED_MODELS, prepare_bundled_model, prepare_ruler_text
 
 
@@ -36,9 +37,7 @@ def test_failed_download_leaves_no_folder(name, tmp_path):
 
 
 def test_unknown_model_names_the_choices(tmp_path):
-    with pytest.raises(
-        ValueError, match="'gpt-5' does not exist; choose one of smollm2-135m-instruct, multi"
-    ):
+    with pytest.raises(UserError, match="'gpt-5' does not exist; choose one of smollm2-135m-instruct, multi"):
         prepare_bundled_model("gpt-5", tmp_path, never)
 
 

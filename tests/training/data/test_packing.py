@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.config import StageConfig
+from app.faults import UserError
 from app.training.data.packing import plan_stage
 from app.training.data.supplies import SourceLengths
 
@@ -201,7 +202,7 @@ def test_a_stage_of_which_a_whole_sequence_would_stay_empty_is_refused():
     sources = {"a": lengths_of([76]), "b": lengths_of([76])}
     stage = stage_of({"a": 1.0, "b": 1.0}, 100, 3, max_epochs=1.98)
     with pytest.raises(
-        ValueError, match=r"needs 150 .* there are 150 .* max_epochs to 1\.99 or num_steps to 2$"
+        UserError, match=r"needs 150 .* there are 150 .* max_epochs to 1\.99 or num_steps to 2$"
     ):
         plan_stage(stage, sources, 0, FIELD)
 
@@ -231,7 +232,7 @@ def test_what_cannot_be_used_is_left_out_and_counted():
 def test_a_mix_that_cannot_be_filled_tells_what_would_be_right(more, message):
     sources = {"a": lengths_of([10] * 10 + [200]), "b": lengths_of([10] * 100)}
     stage = stage_of({"a": 1.0, "b": 1.0}, 100, 10, **more)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         plan_stage(stage, sources, 0, FIELD)
     right = stage.model_copy(update={"max_epochs": 5.0})
     assert plan_stage(right, sources, 0, FIELD).shares["a"].num_epochs == 5.0
@@ -243,7 +244,7 @@ def test_a_mix_that_cannot_be_filled_tells_what_would_be_right(more, message):
 def test_a_source_without_anything_to_learn_is_refused():
     sources = {"a": lengths_of([10] * 5, num_targets=[0] * 5)}
     with pytest.raises(
-        ValueError, match=r"are 0 at max_epochs 1 \(examples left out: 5 nothing to learn\); give"
+        UserError, match=r"are 0 at max_epochs 1 \(examples left out: 5 nothing to learn\); give"
     ):
         plan_stage(stage_of({"a": 1.0}, 100, 1), sources, 0, FIELD)
 

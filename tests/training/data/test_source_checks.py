@@ -3,6 +3,7 @@
 import pytest
 
 from app.config import Config
+from app.faults import UserError
 from app.recipe import load_config
 from app.run import Run
 from app.training.data.source_checks import check_sources, tokenizer_of
@@ -23,7 +24,7 @@ def write_dataset(run_dir, generator, tokenizer=None):
 
 
 def refusal(config):
-    with pytest.raises(ValueError) as raised:
+    with pytest.raises(UserError) as raised:
         check_sources(config)
     assert "\n" not in str(raised.value)
     return str(raised.value)

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from app.config import RunConfig, StageConfig, TrainConfig, TrainSourceConfig
+from app.faults import UserError
 from app.schema import Reject
 from app.training.data import sources as sources_module
 from app.training.data.source_rows import read_rows
@@ -63,7 +64,7 @@ def test_without_a_path_it_is_the_runs_own_dataset(tmp_path):
 )
 def test_files_that_are_not_there_name_the_field(tmp_path, name, message):
     (tmp_path / "only.csv").write_text("x")
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         list_training_files(config_of(tmp_path / "run", a=tmp_path / name), "a")
 
 
@@ -92,7 +93,7 @@ def test_a_parquet_file_without_chats_and_texts_is_refused(tmp_path):
     pq.write_table(pa.table({"prompt": ["a"], "answer": ["b"]}), tmp_path / "a.parquet")
     files = list_training_files(config_of(tmp_path / "run", a=tmp_path), "a")
     with pytest.raises(
-        ValueError,
+        UserError,
         match=r"^train\.sources\.a\.path: .*a\.parquet has neither a column messages nor text; it has p",
     ):
         plan_parts(files, "train.sources.a")

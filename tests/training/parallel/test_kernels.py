@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from app.faults import UserError
 from app.training.parallel.kernels import Segments, attention_backward, attention_forward
 from benchmarks.attention_check import TOLERANCES, Inputs, by_kernel, by_mathematics, check_attention
 
@@ -50,5 +51,5 @@ def test_the_gpu_takes_no_float32():
     with FakeTensorMode():
         query = torch.empty(3, 8, 64, device="cuda")
         segments = Segments.causal((0, 3), query.device)
-        with pytest.raises(ValueError, match=r"train\.dtype: torch\.float32"):
+        with pytest.raises(UserError, match=r"train\.dtype: torch\.float32"):
             attention_forward(query, query, query, segments, 1.0)

@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.faults import UserError
 from app.training.parallel.layout import SequenceLayout, layout_of
 
 LAYOUTS = st.builds(SequenceLayout, st.integers(1, 9), st.integers(1, 9))
@@ -87,5 +88,5 @@ def test_a_mode_always_finds_a_layout(size, num_heads):
 
 def test_more_ulysses_ranks_than_heads_are_refused():
     expected = r"^ulysses_size: 16 is more than the model's 9 heads; at most 4$"
-    with pytest.raises(ValueError, match=expected):
+    with pytest.raises(UserError, match=expected):
         layout_of(16, "ulysses", 9, 16)
