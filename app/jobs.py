@@ -22,7 +22,7 @@ class Job:
     summary: str
     """What it does, in a line of the help."""
     check: Callable[["RunConfig"], None]
-    """Raises a ValueError for settings that cannot work, before Ray is there."""
+    """Raises a UserError for settings that cannot work, before Ray is there."""
     work: Callable[["RunConfig", "Run", Report], None]
     """Does it; Ray is connected, where it is needed."""
     options: Mapping[str, str] = field(default_factory=dict)

@@ -1,6 +1,6 @@
 """Checks that an evaluation's settings can work, before anything is made or asked.
 
-Every fault is a ValueError of one line: the field, the value, and what would be right.
+Every fault is a UserError of one line: the field, the value, and what would be right.
 """
 
 from app.checks import check_run_dir

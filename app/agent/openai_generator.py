@@ -15,7 +15,7 @@ class OpenAiGenerator:
     """Chat completions over HTTP. The key is read from the environment and stands nowhere else."""
 
     def __init__(self, config: OpenAiConfig) -> None:
-        """Raises ValueError when the environment holds no key."""
+        """Raises UserError when the environment holds no key."""
         key = read_secret(config.api_key_env)
         if key is None:
             raise UserError(

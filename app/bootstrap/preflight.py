@@ -1,6 +1,6 @@
 """Checks that a whole loop can work, before its first step: the settings of all steps, with what is yet to be made.
 
-Every fault is a ValueError of one line: the field, the value, and what would be right.
+Every fault is a UserError of one line: the field, the value, and what would be right.
 """
 
 from app.bootstrap.rounds import rounds_of

@@ -64,7 +64,7 @@ class Cluster:
     """What there is, by the settings and, where they name one, by a cluster file."""
 
     def __init__(self, plan: PlanConfig) -> None:
-        """Raises ValueError where the cluster file can't be read or has other node types."""
+        """Raises UserError where the cluster file can't be read or has other node types."""
         self._plan = plan
         self._types = {} if plan.cluster is None else read_node_types(plan.cluster)
 

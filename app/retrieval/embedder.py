@@ -136,7 +136,7 @@ class Embedder:
 
 
 def check_embedding_tokens(config: RetrievalConfig, max_tokens: int | None) -> None:
-    """Raise a ValueError if `retrieval.embedding_tokens` is more than the model reads; None means unknown."""
+    """Raise a UserError if `retrieval.embedding_tokens` is more than the model reads; None means unknown."""
     if max_tokens is not None and config.embedding_tokens > max_tokens:
         raise UserError(
             f"retrieval.embedding_tokens: {config.embedding_tokens} is more than {config.model} reads; "

@@ -84,7 +84,7 @@ class RecallSample:
 
 
 def check_recall(config: RetrievalConfig, recall: float) -> None:
-    """Raise a ValueError if an index finds less than `retrieval.min_recall` of the true neighbours."""
+    """Raise a UserError if an index finds less than `retrieval.min_recall` of the true neighbours."""
     if recall >= config.min_recall:
         return
     remedy = f"raise retrieval.nprobe above {config.nprobe}, or " if "IVF" in config.index_factory else ""

@@ -1,6 +1,6 @@
 """Checks that models can be served with these settings, before Ray starts: models, lengths, memory, key, address.
 
-Every fault is a ValueError of one line: the field, the value, and what would be right.
+Every fault is a UserError of one line: the field, the value, and what would be right.
 """
 
 import math

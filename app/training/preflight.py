@@ -1,6 +1,6 @@
 """Checks that a training's settings can work, before a worker starts: model, RoPE, layout, workers, memory, sources.
 
-Every fault is a ValueError of one line: the field, the value, and what would be right.
+Every fault is a UserError of one line: the field, the value, and what would be right.
 """
 
 import math

@@ -38,7 +38,8 @@ def test_tasks_say_which_file_they_miss_and_what_to_do(data, name, tasks):
     for task in TASKS:
         if task in tasks:
             with pytest.raises(
-                UserError, match=rf"ruler\.tasks: {task} needs {name}, .* run `python -m app\.models\.bundled ruler`"
+                UserError,
+                match=rf"ruler\.tasks: {task} needs {name}, .* run `python -m app\.models\.bundled ruler`",
             ):
                 ingredients.check([task])
         else:
