@@ -24,7 +24,7 @@ def local_ray() -> Iterator[None]:
     folder = tempfile.mkdtemp(prefix="lf")
     ray.init(
         address="local",
-        num_cpus=1,
+        num_cpus=2,
         include_dashboard=False,
         _temp_dir=folder,
         object_store_memory=100_000_000,
@@ -83,7 +83,7 @@ def in_data_task(function: Callable[[], Any]) -> None:
 
 def in_data_actor(*functions: Callable[[], Any]) -> None:
     with ray.data.DataContext.current(quiet_context()), users_faults():
-        ray.data.range(1).map_batches(
+        ray.data.from_items([{"id": 1}]).map_batches(
             Worker, fn_constructor_args=functions, compute=ray.data.ActorPoolStrategy(size=1)
         ).take_all()
 
