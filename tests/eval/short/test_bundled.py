@@ -5,7 +5,7 @@ import pytest
 
 from eval.short.bundled import DATA, LETTERS, score_arithmetic, score_facts, score_instructions, score_reading
 from eval.short.instructions import CHECKS, holds, phrase
-from eval.short.questions import MAKERS, write
+from tests.eval.short.questions import MAKERS, write
 
 
 def questions(name):

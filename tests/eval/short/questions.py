@@ -1,6 +1,7 @@
-"""Makes the bundled questions: `python -m eval.short.questions` writes them to data/ again.
+"""Makes the bundled questions of `eval/short/data`: `python -m tests.eval.short.questions` writes them again.
 
-They are kept as files, so that scores of different days are scores of the same questions.
+They are kept as files, so that scores of different days are scores of the same questions. A test holds the files to
+this program.
 """
 
 import json
