@@ -1,12 +1,11 @@
 """What the answers of the recall suite follow: the context, the memory, or neither."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from app.storage import Folder
+from eval.csv_rows import render_csv
 from eval.recall.facts import first_mention, normalize
 from eval.recall.maker import KINDS, Kind, Variant
 from eval.records import Record
@@ -98,12 +97,7 @@ def score_recall(
 
 def write_scores(folder: Folder, scores: Sequence[RecallScore]) -> None:
     """Write all shares with their intervals as `scores.csv`; what has no score stays empty."""
-    table = rows(scores)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(table[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table)
-    folder.write_bytes("scores.csv", text.getvalue().encode())
+    folder.write_bytes("scores.csv", render_csv(rows(scores)).encode())
 
 
 def rows(scores: Sequence[RecallScore]) -> list[dict[str, Any]]:

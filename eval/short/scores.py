@@ -1,13 +1,12 @@
 """Scores of short tasks, and what they gained or lost against the first model."""
 
-import csv
-import io
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from app.storage import Folder
+from eval.csv_rows import render_csv
 
 _STDERR = "_stderr"
 
@@ -111,11 +110,7 @@ def compare(models: Sequence[ShortScores]) -> list[ComparedScore]:
 
 def write_comparison(folder: Folder, compared: Sequence[ComparedScore], name: str = "scores.csv") -> None:
     """Write the table as CSV; what is not known stays empty."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(ComparedScore)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(line) for line in compared)
-    folder.write_bytes(name, text.getvalue().encode())
+    folder.write_bytes(name, render_csv(map(asdict, compared)).encode())
 
 
 def _compared(model: str, score: TaskScore, base: TaskScore | None) -> ComparedScore:
