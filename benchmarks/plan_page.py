@@ -13,7 +13,7 @@ from app.planning.machines import Cluster, Machines
 from app.planning.plan import make_plan
 from app.planning.tables import render_plan
 from app.planning.training import StagePlan, plan_stages, source_lengths
-from app.quantities import long_duration
+from app.quantities import duration
 from app.recipe import load_config
 from app.training.flops import flops_of_sequence
 from benchmarks.published import GROUPS, H100_FLOPS, LLAMA_8B, MILLION, Point, known_shape, step_sec
@@ -114,7 +114,7 @@ def _stages_table() -> str:
         lines += [_stage_row(num_gpus, machines, stage) for stage in stages]
         seconds = sum(stage.seconds for stage in stages)
         totals = (
-            long_duration(seconds),
+            duration(seconds),
             f"{machines.device_hours(seconds):,.0f}",
             f"{machines.money(seconds) or 0:,.0f}",
         )
@@ -131,7 +131,7 @@ def _stage_row(num_gpus: int, machines: Machines, stage: StagePlan) -> str:
         f"{stage.step_sec:,.0f}",
         f"{stage.longest_step_sec:,.0f}",
         f"{stage.stage.total_steps:,}",
-        long_duration(stage.seconds),
+        duration(stage.seconds),
         f"{machines.device_hours(stage.seconds):,.0f}",
         f"{machines.money(stage.seconds) or 0:,.0f}",
     ]

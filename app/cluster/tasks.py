@@ -11,6 +11,7 @@ import ray.data
 from ray.data import DataContext
 
 from app.cluster.faults import sent_to_driver, users_faults
+from app.quantities import duration
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -55,7 +56,7 @@ def run_tasks(
             if now - last >= log_interval_sec and num_done < len(items):
                 last = now
                 left_sec = (now - started) / num_done * (len(items) - num_done)
-                report(f"{title}: {num_done:,} of {len(items):,}, {left_sec / 60:.1f} minutes left")
+                report(f"{title}: {num_done:,} of {len(items):,}, {duration(left_sec)} left")
 
 
 def fetch(reference: "ray.ObjectRef[Any]") -> Any:

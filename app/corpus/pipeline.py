@@ -24,6 +24,7 @@ from app.corpus.sources import list_files
 from app.corpus.steps import ShardRecord, UnitRecord, finish_shard, scan_unit
 from app.corpus.units import WorkUnit, fingerprint_of_plan, plan_units
 from app.faults import UserError
+from app.quantities import short
 from app.run import Run
 from app.storage import Folder
 from app.tokens import Tokenizer
@@ -215,21 +216,13 @@ def _summary(record: dict[str, Any]) -> str:
     parts = [f"rejected {malformed.total():,}" + (f" ({_listed(malformed)})" if malformed else "")]
     parts += [f"{_listed(Counter(reasons))}" for reasons in rejects.values()]
     return (
-        f"corpus: {record['num_documents']:,} documents, {_short(record['num_tokens'])} tokens, "
+        f"corpus: {record['num_documents']:,} documents, {short(record['num_tokens'])} tokens, "
         f"{record['num_passages']:,} passages; {', '.join(parts)}"
     )
 
 
 def _listed(reasons: Counter[str]) -> str:
     return ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()))
-
-
-def _short(number: int) -> str:
-    """1079651 → 1.1M."""
-    for unit, size in (("B", 10**9), ("M", 10**6), ("K", 10**3)):
-        if number >= size:
-            return f"{number / size:.1f}{unit}"
-    return str(number)
 
 
 def _hash(value: object) -> str:

@@ -3,6 +3,7 @@
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from app.quantities import length_labels
 from app.schema import Kind
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def draw_lengths(statistics: dict[str, Any]) -> bytes:
     # Bins of powers of two would leave the short ones a hair's breadth: all are drawn as wide.
     step = -(-len(edges) // MAX_LABELS) or 1
     places = range(0, len(edges), step)
-    axes.set_xticks([place - 0.5 for place in places], [_short(edges[place]) for place in places])
+    axes.set_xticks([place - 0.5 for place in places], length_labels([edges[place] for place in places]))
     axes.set_ylim(0, max([*below, 1]) * 1.22)
     if any(kind in counts for kind in COLOURS):
         axes.legend(ncols=2, **LEGEND)
@@ -97,10 +98,3 @@ def finish_picture(figure: "Figure") -> bytes:
     stream = BytesIO()
     figure.savefig(stream, format="png", facecolor="white")
     return stream.getvalue()
-
-
-def _short(num_tokens: int) -> str:
-    """`4096` → `4k`, `4500` → `4.5k`, `1048576` → `1M`, `5003` → `5003`."""
-    if num_tokens >= 1024 and num_tokens.bit_count() == 1:
-        return f"{num_tokens >> 20}M" if num_tokens >= 2**20 else f"{num_tokens >> 10}k"
-    return f"{num_tokens / 1000:g}k" if num_tokens >= 1000 and num_tokens % 100 == 0 else str(num_tokens)

@@ -12,6 +12,7 @@ from app.planning.machines import Cluster, Machines
 from app.planning.serving import ServedPlan, plan_generator, time_calls
 from app.planning.steps import Plan, PlannedMemory, PlannedStep
 from app.planning.storage_bytes import corpus_bytes, dataset_bytes, index_bytes
+from app.quantities import short
 
 PREFIX_TOKENS = 4
 """`passage: ` and what encloses a text."""
@@ -52,7 +53,7 @@ def _corpus_step(config: Config, corpus: CorpusPlan, cluster: Cluster) -> Planne
     num_cpus = config.ray.num_cpus or cluster.most_cpus("cpu")
     return PlannedStep(
         "corpus",
-        f"{_count(corpus.num_documents)} documents",
+        f"{short(corpus.num_documents)} documents",
         cluster.cpus(num_cpus, 1.0),
         corpus.num_tokens / (num_cpus * config.plan.corpus_tokens_per_cpu_sec),
         storage_bytes=corpus_bytes(corpus),
@@ -62,7 +63,7 @@ def _corpus_step(config: Config, corpus: CorpusPlan, cluster: Cluster) -> Planne
 def _index_step(config: Config, corpus: CorpusPlan, cluster: Cluster, plan: Plan) -> PlannedStep:
     """Embedding; what FAISS does with the vectors is little beside it."""
     retrieval = config.retrieval
-    work = f"{_count(corpus.num_passages)} passages"
+    work = f"{short(corpus.num_passages)} passages"
     encoder = find_encoder("retrieval.model", retrieval.model, retrieval.revision)
     if encoder is None:
         plan.notes.append(
@@ -130,7 +131,7 @@ def _synthesis_step(config: Config, corpus: CorpusPlan, cluster: Cluster, plan: 
             machines = _with_retrievers(config, machines, cluster)
     return PlannedStep(
         "synthesize",
-        f"{_count(num_seeds)} examples",
+        f"{short(num_seeds)} examples",
         machines,
         seconds,
         num_calls=num_calls,
@@ -200,9 +201,3 @@ def _endpoint_money(config: Config, prompt_tokens: float, output_tokens: float) 
     if prompt is None or output is None:
         return None
     return (prompt * prompt_tokens + output * output_tokens) / 1e6
-
-
-def _count(number: float) -> str:
-    from app.quantities import short
-
-    return short(round(number))

@@ -9,7 +9,7 @@ from rich.table import Table
 from app.config import RunConfig
 from app.planning.plan import make_plan
 from app.planning.steps import Plan, PlannedStep
-from app.quantities import GIB, long_duration, money, short, size
+from app.quantities import GIB, duration, money, short, size
 from app.storage import Folder
 
 COLUMNS = 96
@@ -58,7 +58,7 @@ def _steps_table(plan: Plan) -> Table:
         table.add_row(*_step_row(step), *([money(step.money)] * has_money))
     total_bytes = sum(step.storage_bytes for step in plan.steps)
     gpu_hours = sum(step.gpu_hours for step in plan.steps)
-    row = ["total", "", "", long_duration(plan.seconds), _hours(gpu_hours), "", size(total_bytes)]
+    row = ["total", "", "", duration(plan.seconds), _hours(gpu_hours), "", size(total_bytes)]
     table.add_section()
     table.add_row(*row, *([money(plan.money)] * has_money))
     return table
@@ -69,7 +69,7 @@ def _step_row(step: PlannedStep) -> list[str]:
         step.name,
         step.work,
         step.machines.describe() if step.machines else "",
-        long_duration(step.seconds),
+        _time(step.seconds),
         _hours(step.gpu_hours),
         "" if step.flops is None else f"{step.flops:.1e}".replace("e+", "e"),
         size(step.storage_bytes),
@@ -83,12 +83,12 @@ def _calls_table(plan: Plan) -> Table:
         number = max(call["num_calls"], 1e-9)
         each = [call["prompt_tokens"] / number, call["output_tokens"] / number]
         table.add_row(
-            call["step"], *(short(round(value)) for value in numbers), *(f"{value:,.0f}" for value in each)
+            call["step"], *(short(value) for value in numbers), *(f"{value:,.0f}" for value in each)
         )
     totals = [
         sum(call[name] for call in plan.calls) for name in ("num_calls", "prompt_tokens", "output_tokens")
     ]
-    table.add_row("all", *(short(round(value)) for value in totals))
+    table.add_row("all", *(short(value) for value in totals))
     return table
 
 
@@ -118,6 +118,10 @@ def _table(*names: str) -> Table:
             overflow="fold",
         )
     return table
+
+
+def _time(seconds: float | None) -> str:
+    return "" if seconds is None else duration(seconds)
 
 
 def _hours(hours: float) -> str:

@@ -93,8 +93,8 @@ def line(reading: Reading) -> str:
         f"rejects {counters.num_rejects:,}{_reasons(counters)}",
         f"calls {total.calls:,} ({reading.calls_per_sec:,.1f}/s)",
         f"tokens in {reading.prompt_tokens_per_sec:,.0f}/s out {reading.output_tokens_per_sec:,.0f}/s",
-        f"elapsed {duration(reading.elapsed_sec)}",
-        f"left {duration(reading.sec_left)}",
+        f"{duration(reading.elapsed_sec)} elapsed",
+        f"{duration(reading.sec_left)} left",
     ]
     if total.replayed:
         parts.insert(4, f"replayed {total.replayed:,}")

@@ -15,6 +15,7 @@ from app.report.html import (
     count_cell,
     details,
     items,
+    memory_cell,
     missing,
     money_cell,
     seconds_cell,
@@ -183,9 +184,9 @@ def _training_table(facts: RunFacts, plan: Plan | None) -> Html:
                 stage.name,
                 stage.settings.total_steps * stage.settings.batch_tokens,
                 stage.num_tokens,
-                bytes_cell(planned.total_bytes if planned else None),
-                bytes_cell(max(peaks) if peaks else None),
-                bytes_cell(planned.limit_bytes if planned else None),
+                memory_cell(planned.total_bytes if planned else None),
+                memory_cell(max(peaks) if peaks else None),
+                memory_cell(planned.limit_bytes if planned else None),
             ]
         )
     heads = ["tokens planned", "trained on", "peak memory planned", "measured", "the plan's limit"]

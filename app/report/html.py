@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from app.quantities import long_duration, money, size
+from app.quantities import duration, memory, money, size
 
 
 class Html(str):
@@ -153,12 +153,16 @@ def _row(cells: Sequence[Content], num_labels: int) -> Html:
 
 
 def seconds_cell(seconds: float | None) -> Cell | None:
-    return None if seconds is None else Cell(long_duration(seconds), seconds)
+    return None if seconds is None else Cell(duration(seconds), seconds)
 
 
 def bytes_cell(num_bytes: float | None) -> Cell | None:
     """None and 0 are empty."""
     return Cell(size(num_bytes), num_bytes) if num_bytes else None
+
+
+def memory_cell(num_bytes: float | None) -> Cell | None:
+    return None if num_bytes is None else Cell(memory(num_bytes), num_bytes)
 
 
 def money_cell(amount: float | None) -> Cell | None:

@@ -11,8 +11,8 @@ from hashlib import sha256
 SCRIPT = """
 "use strict";
 (() => {
-  const UNITS = {"": 1, "%": 1, k: 1e3, M: 1e6, G: 1e9};
-  const NUMBER = /^([+-]?\\d[\\d,]*(?:\\.\\d+)?(?:e[+-]?\\d+)?)\\s?([%kMG]?)(?![\\w.])/;
+  const UNITS = {"": 1, "%": 1, k: 1e3, M: 1e6, B: 1e9};
+  const NUMBER = /^([+-]?\\d[\\d,]*(?:\\.\\d+)?(?:e[+-]?\\d+)?)\\s?([%kMB]?)(?![\\w.])/;
   const ORDERS = ["ascending", "descending", null];
 
   const textOf = (unit, column) => {

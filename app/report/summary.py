@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from app.config import Config, RunConfig
 from app.planning.steps import Plan
 from app.progress.attempts import seconds_by_step
-from app.quantities import long_duration, money
+from app.quantities import duration, money
 from app.records import needles_found, points_lost
 from app.report.cost import bill, total_money
 from app.report.html import Content, Html, element, joined, pairs, paragraph
@@ -97,7 +97,7 @@ def _time(facts: RunFacts) -> Content:
     if not seconds:
         return None
     number = len(facts.attempts)
-    return _with_note(long_duration(seconds), f"{number:,} start{'s' if number > 1 else ''} of steps")
+    return _with_note(duration(seconds), f"{number:,} start{'s' if number > 1 else ''} of steps")
 
 
 def _money(config: RunConfig, facts: RunFacts, plan: Plan | str) -> Content:

@@ -8,9 +8,9 @@ from app.report.html import (
     Cell,
     Content,
     Html,
-    bytes_cell,
     count_cell,
     decimal_cell,
+    memory_cell,
     missing,
     picture,
     pictures,
@@ -91,7 +91,7 @@ def _stage_row(stage: TrainedStage) -> list[Content]:
             median(record["tokens_per_sec_per_device"] for record in steps) if steps else None, ",.0f"
         ),
         decimal_cell(median(shares) if shares else None, ".1%"),
-        bytes_cell(max(record["peak_memory_bytes"] for record in steps) if steps else None),
+        memory_cell(max(record["peak_memory_bytes"] for record in steps) if steps else None),
         seconds_cell(sum(record["step_sec"] for record in steps) if steps else None),
         decimal_cell(export.get("logit_difference"), ".2g"),
     ]

@@ -17,6 +17,7 @@ from ray.data import DataContext
 from app.cluster.faults import Kept, sent_to_driver, users_faults
 from app.cluster.tasks import Report, quiet_context
 from app.config import Config, RetrievalConfig
+from app.quantities import duration
 from app.retrieval.embedder import Vectors
 from app.retrieval.index_folder import VECTORS_FOLDER, load_embedder
 from app.retrieval.passages import PASSAGES_FOLDER
@@ -129,10 +130,9 @@ def report_progress(
             continue
         last_sec = now_sec
         rate = (num_done - num_before) / (now_sec - start_sec)
-        minutes, seconds = divmod(round((num_all - num_done) / rate), 60)
         report(
             f"embedding: {num_done:,} of {num_all:,} passages ({num_done / num_all:.0%}), {rate:.1f} a second, "
-            f"{minutes}m{seconds:02d}s left"
+            f"{duration((num_all - num_done) / rate)} left"
         )
 
 

@@ -12,9 +12,8 @@ from typing import Any
 
 from app.config import ServedModelConfig
 from app.models.shape import ModelShape
-from app.quantities import GIB
+from app.quantities import DTYPE_BYTES, GIB
 
-DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 FP8_BYTES = 1
 BATCHED_TOKENS = 8192
 """vLLM computes at most so many tokens of prompts at once, unless `engine_args.max_num_batched_tokens` says another."""

@@ -7,8 +7,8 @@ from app.faults import UserError
 from app.machine import gpu_memory_bytes, host_memory_bytes
 from app.models.files import ModelFiles
 from app.models.shape import ModelShape, shape_of, transformers_config
-from app.quantities import GIB
-from app.serving.memory import DTYPE_BYTES, Memory, ModelMemory
+from app.quantities import DTYPE_BYTES, GIB
+from app.serving.memory import Memory, ModelMemory
 from app.serving.sources import serve_section, served_files, served_source, served_tokens
 
 KIB = 2**10

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from app.quantities import duration, memory
 from app.training.batches import Sequences, sequences_of_step
 from app.training.loop import Report, StageTask, start_trainer
 
@@ -38,8 +39,8 @@ def dry_run_stage(task: StageTask, device: torch.device, report: Report) -> None
         metrics = trainer.train_step()
     if trainer.workers.is_leader:
         task.folder.write_json(DRY_RUN_FILE, {"largest_step": step, **metrics.record()})
-        gib = metrics.peak_memory_bytes / 2**30
         report(
-            f"stage {stage.name}: its largest batch takes {metrics.step_sec:.1f} s a step and {gib:.2f} GiB a worker; "
-            f"{stage.total_steps} steps take about {stage.total_steps * metrics.step_sec / 3600:.1f} hours"
+            f"stage {stage.name}: its largest batch takes {metrics.step_sec:.1f} s a step and "
+            f"{memory(metrics.peak_memory_bytes)} a worker; "
+            f"{stage.total_steps} steps take about {duration(stage.total_steps * metrics.step_sec)}"
         )

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from app.quantities import duration, short
+from app.quantities import duration, memory, short
 from app.storage import Folder
 
 METRICS_FILE = "metrics.jsonl"
@@ -53,7 +53,7 @@ class StepMetrics:
             f"loss {self.loss:.3f}",
             f"|g| {self.grad_norm:.2f}",
             f"{self.tokens_per_sec_per_device:,.0f} tok/s/{'GPU' if self.is_gpu else 'worker'}",
-            f"peak {self.peak_memory_bytes / 2**30:.1f} GiB",
+            f"peak {memory(self.peak_memory_bytes)}",
             f"{short(self.tokens_seen)} tokens",
             f"{duration(self.sec_left)} left",
         ]

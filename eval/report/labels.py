@@ -1,25 +1,9 @@
-"""How lengths, scores and differences are written, the same in tables and pictures."""
+"""How scores and differences are written, the same in tables and pictures."""
 
+from app.quantities import length_labels
 from eval.report.contents import Counts, Score
 
 GAP = "–"
-_K, _M = 1024, 1024**2
-
-
-def length_label(num_tokens: int) -> str:
-    """`4096` → `4k`, `10240` → `10k`, `131072` → `128k`, `1048576` → `1M`, `128000` → `128k`, `5003` → `5,003`."""
-    for k, m in ((1000, 1_000_000), (_K, _M)):
-        if num_tokens % (m // 2) == 0:
-            return f"{num_tokens / m:g}M" if num_tokens >= m else f"{num_tokens // k}k"
-        if num_tokens % k == 0:
-            return f"{num_tokens // k}k"
-    return f"{num_tokens:,}"
-
-
-def length_labels(lengths_tokens: list[int]) -> list[str]:
-    """Short ones, unless two lengths of 128k are meant."""
-    short = [length_label(length) for length in lengths_tokens]
-    return short if len(set(short)) == len(short) else [f"{length:,}" for length in lengths_tokens]
 
 
 def score_label(score: Score) -> str:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from app.quantities import length_labels
 from eval.report.canvas import (
     FONT_POINTS,
     INK,
@@ -14,7 +15,7 @@ from eval.report.canvas import (
     start_figure,
 )
 from eval.report.contents import NiahResult, mean_score
-from eval.report.labels import depth_label, length_labels, score_label, whole_label
+from eval.report.labels import depth_label, score_label, whole_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

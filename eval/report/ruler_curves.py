@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from app.quantities import length_labels
 from eval.report.canvas import (
     BASE_COLOUR,
     COLOURS,
@@ -18,7 +19,6 @@ from eval.report.canvas import (
     start_figure,
 )
 from eval.report.contents import PublishedRow, RulerResult, Score
-from eval.report.labels import length_labels
 from eval.report.ruler_tables import marked_rows, ruler_lengths
 
 if TYPE_CHECKING:

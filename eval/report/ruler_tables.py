@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
+from app.quantities import length_label, length_labels
 from eval.report.contents import PublishedRow, RulerResult, Score, difference
-from eval.report.labels import GAP, difference_label, length_label, length_labels, score_label
+from eval.report.labels import GAP, difference_label, score_label
 from eval.report.tables import Table
 
 SOURCE_MARKS = "¹²³⁴⁵⁶⁷⁸⁹"

@@ -3,16 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from app.quantities import length_label, length_labels
 from eval.report.contents import NiahResult, RecallResult, ShortResult, ShortScore, difference
-from eval.report.labels import (
-    GAP,
-    depth_label,
-    difference_label,
-    length_label,
-    length_labels,
-    score_label,
-    whole_label,
-)
+from eval.report.labels import GAP, depth_label, difference_label, score_label, whole_label
 
 
 @dataclass(frozen=True, slots=True)

@@ -283,6 +283,6 @@ def test_progress_is_reported_once_an_interval():
     clock = iter([0.0, 10.0, 30.0, 40.0, 50.0, 100.0])
     report_progress([100] * 5, 3_000, 1_000, 30.0, lines.append, lambda: next(clock))
     assert lines == [
-        "embedding: 1,200 of 3,000 passages (40%), 6.7 a second, 4m30s left",
-        "embedding: 1,500 of 3,000 passages (50%), 5.0 a second, 5m00s left",
+        "embedding: 1,200 of 3,000 passages (40%), 6.7 a second, 4m 30s left",
+        "embedding: 1,500 of 3,000 passages (50%), 5.0 a second, 5m 00s left",
     ]

@@ -9,7 +9,6 @@ from app.cli import main
 from app.faults import UserError
 from app.planning.plan import make_plan
 from app.planning.tables import COLUMNS, render_plan
-from app.quantities import long_duration, money, size
 from app.recipe import load_config
 
 
@@ -119,11 +118,3 @@ def test_an_endpoints_tokens_have_their_own_price():
     assert synthesis.money == pytest.approx(
         (2 * synthesis.prompt_tokens + 10 * synthesis.output_tokens) / 1e6
     )
-
-
-def test_numbers_are_short():
-    assert long_duration(3600 * 50) == "2.1 days"
-    assert long_duration(3700) == "1h 01m"
-    assert long_duration(None) == ""
-    assert [size(0), size(2e3), size(4.25e9), size(1.5e12)] == ["", "2 kB", "4.2 GB", "1.5 TB"]
-    assert [money(None), money(3.456), money(12_345.6)] == ["", "3.46", "12,346"]

@@ -62,7 +62,7 @@ def test_planned_and_measured_stand_side_by_side(facts_of):
     assert calls["summary"][1] == ""
     training = rows_of(html, "Training, memory")
     assert training["512k"][:2] == ["2,097,152", "524,288"]
-    assert training["512k"][3] == "60.0 GB"
+    assert training["512k"][3] == "55.9 GiB"
 
 
 def test_storage_is_what_the_folders_hold(facts_of):
@@ -80,7 +80,7 @@ def test_nothing_is_invented_where_there_is_no_plan_and_no_start(facts_of):
     assert "models are out of &lt;reach&gt;" in html
     assert "Wall time by step" not in html
     assert "What the plan counts with" not in html
-    assert rows_of(html, "Training, memory")["256k"] == ["1,048,576", "1,048,576", "", "60.0 GB", ""]
+    assert rows_of(html, "Training, memory")["256k"] == ["1,048,576", "1,048,576", "", "55.9 GiB", ""]
 
 
 def test_an_endpoints_tokens_have_the_settings_price(tmp_path):

@@ -1,40 +1,11 @@
-import pytest
-
 from eval.report.contents import Counts
 from eval.report.labels import (
     copies_remark,
     count_remarks,
     difference_label,
-    length_label,
-    length_labels,
     score_label,
     whole_label,
 )
-
-
-@pytest.mark.parametrize(
-    ("num_tokens", "label"),
-    [
-        (1024, "1k"),
-        (4096, "4k"),
-        (10240, "10k"),
-        (131072, "128k"),
-        (1048576, "1M"),
-        (1572864, "1.5M"),
-        (4194304, "4M"),
-        (128000, "128k"),
-        (1000000, "1M"),
-        (5003, "5,003"),
-        (512, "512"),
-    ],
-)
-def test_lengths_are_short(num_tokens, label):
-    assert length_label(num_tokens) == label
-
-
-def test_two_lengths_never_look_alike():
-    assert length_labels([4096, 131072]) == ["4k", "128k"]
-    assert length_labels([128000, 131072]) == ["128,000", "131,072"]
 
 
 def test_scores_and_differences():
