@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.canvas import COLOURS, FONT_POINTS, INK, draw_grid, finish, frame, start_figure
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-INK, GRID = "#333333", "#dddddd"
-COLOURS = {"base": "#8a8a8a", "rope_only": "#e08a2b", "one_step": "#3a9a6e", "progressive": "#2f6db3"}
+BLUE, ORANGE, GREEN = COLOURS[:3]
+VARIANT_COLOURS = {"base": "#8a8a8a", "rope_only": ORANGE, "one_step": GREEN, "progressive": BLUE}
 LABELS = {
     "base": "base",
     "rope_only": "RoPE base raised,\nnot trained",
@@ -16,7 +18,6 @@ LABELS = {
     "progressive": "progressive",
 }
 MARKERS = {"base": "o", "rope_only": "s", "one_step": "D", "progressive": "o"}
-DOTS_PER_INCH = 200
 
 
 def draw_extension(
@@ -33,22 +34,14 @@ def draw_extension(
         guess_accuracy: Of a model that finds no needle.
         path: Of the picture.
     """
-    # Without pyplot there is no state, and no display is looked for.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    figure = Figure(
-        figsize=(10.4, 4.2), dpi=DOTS_PER_INCH, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1)
-    )
-    FigureCanvasAgg(figure)
+    figure = start_figure(3.7, 9.1)
     left, right = figure.subplots(1, 2, sharey=True)
     lengths = sorted(next(iter(by_length.values())))
     places = {length: place for place, length in enumerate(lengths)}
     for variant, values in by_length.items():
         _line(left, variant, [places[length] for length in lengths], [values[length] for length in lengths])
     left.set_xticks(list(places.values()), [f"{length:,}\n{length // lengths[0]}×" for length in lengths])
-    left.set_ylabel("questions answered rightly (%)", fontsize=11, color=INK)
+    left.set_ylabel("questions answered rightly (%)", fontsize=FONT_POINTS, color=INK)
     _frame(left, "Retrieval by length", "tokens, and how many times the base's own length")
 
     num_parts = len(next(iter(by_depth.values())))
@@ -64,12 +57,14 @@ def draw_extension(
         (0, 100 * guess_accuracy),
         xytext=(0, 3),
         textcoords="offset points",
-        fontsize=9.5,
+        fontsize=FONT_POINTS - 1,
         color=INK,
     )
     handles, labels = left.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right center", fontsize=11, frameon=False, labelspacing=1.1)
-    figure.savefig(path, format="png", facecolor="white")
+    figure.legend(
+        handles, labels, loc="outside right center", fontsize=FONT_POINTS, frameon=False, labelspacing=1.1
+    )
+    path.write_bytes(finish(figure))
 
 
 def _line(axes: "Axes", variant: str, places: Sequence[float], shares: Sequence[float]) -> None:
@@ -78,7 +73,7 @@ def _line(axes: "Axes", variant: str, places: Sequence[float], shares: Sequence[
     axes.plot(
         places,
         [100 * share for share in shares],
-        color=COLOURS[variant],
+        color=VARIANT_COLOURS[variant],
         label=LABELS[variant],
         linewidth=4.5 if is_below else 2.0,
         marker=MARKERS[variant],
@@ -89,14 +84,11 @@ def _line(axes: "Axes", variant: str, places: Sequence[float], shares: Sequence[
 
 
 def _frame(axes: "Axes", title: str, x_label: str) -> None:
-    axes.set_title(title, loc="left", fontsize=13, fontweight="bold", color=INK, pad=10)
-    axes.set_xlabel(x_label, fontsize=11, color=INK)
+    frame(axes, title)
+    axes.spines["bottom"].set_visible(True)
+    axes.set_xlabel(x_label, fontsize=FONT_POINTS, color=INK)
     axes.set_ylim(0, 104)
-    axes.tick_params(labelsize=10.5, colors=INK, length=0)
-    axes.grid(axis="y", color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
+    draw_grid(axes)
 
 
 def table(by_length: Mapping[str, Mapping[int, float]]) -> str:

@@ -6,13 +6,12 @@ Everything in it follows from the settings, `statistics.json` and the shards; it
 from itertools import islice
 from typing import Any
 
-import yaml
-
 from app.config import Config, identity
 from app.dataset.excerpts import read_examples, shorten_example
 from app.dataset.pictures import DEPTHS_PICTURE, LENGTHS_PICTURE, draw_evidence_depths, draw_lengths
 from app.dataset.shards import EXAMPLES_DIR
 from app.dataset.statistics import STATISTICS_FILE
+from app.markdown import escaped, front_matter, table, yaml_block
 from app.storage import Folder
 
 CARD_FILE = "README.md"
@@ -58,7 +57,7 @@ def render_card(config: Config, statistics: dict[str, Any], examples: list[dict[
     """
     name = config.dataset.publish.repo or config.run_dir.rstrip("/").rpartition("/")[2]
     paragraphs = [
-        f"---\n{_yaml(_front_matter(name, statistics['num_examples']))}---",
+        front_matter(_front_matter(name, statistics["num_examples"])),
         f"# {name}",
         _summary(config, statistics),
         "## How it was made",
@@ -70,7 +69,7 @@ def render_card(config: Config, statistics: dict[str, Any], examples: list[dict[
         "Documents that hold evidence were given their places on purpose, evenly over all depths; the others were "
         "shuffled between them. `evidence_depths` is measured on the finished example.",
         "## Columns",
-        COLUMNS,
+        table(["column", "what it holds"], [], [[f"`{name}`", text] for name, text in COLUMNS.items()]),
         "## What was left out",
         _reject_table(statistics),
         "## What it cost",
@@ -78,7 +77,7 @@ def render_card(config: Config, statistics: dict[str, Any], examples: list[dict[
         "## Examples, shortened",
         *[shorten_example(example) for example in examples],
         "## Settings",
-        f"```yaml\n{_yaml(identity(config))}```",
+        yaml_block(identity(config)),
         "## Licence",
         "The documents keep the licences of the source they were taken from. Instructions and answers of long inputs, "
         "and instructions of long outputs, were written by the generator: its terms hold for them.",
@@ -88,18 +87,19 @@ def render_card(config: Config, statistics: dict[str, Any], examples: list[dict[
     return "\n\n".join(paragraphs) + "\n"
 
 
-COLUMNS = """| column | |
-|---|---|
-| `example_id` | of the seed it was made from |
-| `kind` | `long_input`: instruction over documents; `long_output`: a document for an instruction |
-| `task` | kind of instruction |
-| `messages` | the chat: documents and instruction, then the answer |
-| `num_tokens` | of the chat under the trained model's template |
-| `document_ids` | in the order of the context |
-| `evidence_ids` | passages that the answer rests on |
-| `evidence_depths` | share of the tokens that stand before each of them |
-| `generator`, `prompt_version` | what wrote instruction and answer |
-| `instruction` | alone, without the documents |"""
+COLUMNS = {
+    "example_id": "of the seed it was made from",
+    "kind": "`long_input`: instruction over documents; `long_output`: a document for an instruction",
+    "task": "kind of instruction",
+    "messages": "the chat: documents and instruction, then the answer",
+    "num_tokens": "of the chat under the trained model's template",
+    "document_ids": "in the order of the context",
+    "evidence_ids": "passages that the answer rests on",
+    "evidence_depths": "share of the tokens that stand before each of them",
+    "generator": "what wrote instruction and answer",
+    "prompt_version": "of the prompts that it was given",
+    "instruction": "alone, without the documents",
+}
 
 
 def _front_matter(name: str, num_examples: int) -> dict[str, Any]:
@@ -166,15 +166,17 @@ def _length_table(statistics: dict[str, Any]) -> str:
         [kind, facts["num_examples"], facts["num_tokens"], *(facts["length_tokens"][name] for name in names)]
         for kind, facts in statistics["kinds"].items()
     ]
-    return _table(["kind"], ["examples", "tokens", *(f"{name} tokens" for name in names)], rows)
+    return table(["kind"], ["examples", "tokens", *(f"{name} tokens" for name in names)], rows)
 
 
 def _reject_table(statistics: dict[str, Any]) -> str:
     if not statistics["rejects"]:
         return "Nothing: each seed became an example."
-    rows = [[reject["step"], reject["reason"], reject["num_rejects"]] for reject in statistics["rejects"]]
+    rows = [
+        [reject["step"], escaped(reject["reason"]), reject["num_rejects"]] for reject in statistics["rejects"]
+    ]
     num_seeds = statistics["num_examples"] + statistics["num_rejects"]
-    return f"{statistics['num_rejects']:,} of {num_seeds:,} seeds.\n\n" + _table(
+    return f"{statistics['num_rejects']:,} of {num_seeds:,} seeds.\n\n" + table(
         ["step", "reason"], ["seeds"], rows
     )
 
@@ -184,16 +186,4 @@ def _call_table(statistics: dict[str, Any]) -> str:
     rows = [[step, *(counts[name] for name in names)] for step, counts in statistics["calls"].items()]
     if len(rows) > 1:
         rows.append(["all", *(sum(row[column] for row in rows) for column in range(1, len(names) + 1))])
-    return _table(["step"], ["calls", "prompt tokens", "of them cached", "output tokens"], rows)
-
-
-def _table(labels: list[str], numbers: list[str], rows: list[list[Any]]) -> str:
-    def line(cells: list[Any]) -> str:
-        return f"| {' | '.join(cell if isinstance(cell, str) else f'{cell:,.0f}' for cell in cells)} |"
-
-    rule = "|".join(["---"] * len(labels) + ["---:"] * len(numbers))
-    return "\n".join([line(labels + numbers), f"|{rule}|", *(line(row) for row in rows)])
-
-
-def _yaml(value: dict[str, Any]) -> str:
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100)
+    return table(["step"], ["calls", "prompt tokens", "of them cached", "output tokens"], rows)

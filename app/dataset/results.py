@@ -81,20 +81,12 @@ def result_row(seed: Seed, outcome: Example | Reject, calls: RowCalls) -> dict[s
 
 
 def example_row(example: Example) -> dict[str, Any]:
-    """One row of EXAMPLE_SCHEMA."""
-    return {
-        "example_id": example.example_id,
-        "kind": example.kind,
-        "task": example.task,
-        "messages": example.messages,
-        "num_tokens": example.num_tokens,
-        "document_ids": example.document_ids,
-        "evidence_ids": [evidence.passage_id for evidence in example.evidence],
-        "evidence_depths": [evidence.depth for evidence in example.evidence],
-        "generator": example.generator,
-        "prompt_version": example.prompt_version,
-        "instruction": example.instruction,
-    }
+    """One row of EXAMPLE_SCHEMA: the example, its evidence as two columns."""
+    row = asdict(example)
+    evidence = row.pop("evidence")
+    row["evidence_ids"] = [each["passage_id"] for each in evidence]
+    row["evidence_depths"] = [each["depth"] for each in evidence]
+    return row
 
 
 def reject_of(row: Mapping[str, Any]) -> Reject | None:

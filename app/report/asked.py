@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from app.config import Config, RunConfig, StageConfig
-from app.report.html import Content, Html, decimal_cell, pairs, section, table
+from app.html import Content, Html, decimal_cell, pairs, section, table
 
 TITLE = "What was asked"
 

@@ -4,10 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.config import Config, OpenAiConfig, RunConfig
-from app.planning.steps import Plan
-from app.progress.attempts import Attempt
-from app.report.comparison import HEAD, ComparedStep, compare_steps, total
-from app.report.html import (
+from app.html import (
     Cell,
     Content,
     Html,
@@ -22,6 +19,9 @@ from app.report.html import (
     section,
     table,
 )
+from app.planning.steps import Plan
+from app.progress.attempts import Attempt
+from app.report.comparison import HEAD, ComparedStep, compare_steps, total
 from app.report.reading import EVALUATION_DIR, TOKENS_DIR, RunFacts
 
 TITLE = "What it cost against the plan"

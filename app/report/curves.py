@@ -4,13 +4,12 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from app.dataset.pictures import INK, LEGEND, finish_picture, start_picture
+from app.canvas import COLOURS, FONT_POINTS, GRID, INK, LEGEND, finish, start_plot
 from app.report.reading import TrainedStage
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-STAGE_COLOURS = ("#2f6db3", "#e08a2b", "#3a9a6e", "#a3528f", "#4fb0d6", "#8c5a2b", "#c9b52c")
 MAX_MARKED_STEPS = 40
 """With more, points would run into a line."""
 MEAN_STEPS = 20
@@ -31,26 +30,26 @@ def draw_curve(
     """
     from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
-    figure, axes = start_picture(title, "optimizer step", y_label)
+    figure, axes = start_plot(title, "optimizer step", y_label)
     num_before = 0
     for index, stage in enumerate(each for each in stages if each.steps):
         places = [num_before + record["step"] for record in stage.steps]
         values = [math.nan if (value := record.get(name)) is None else float(value) for record in stage.steps]
-        _draw_stage(axes, places, values, stage.name, STAGE_COLOURS[index % len(STAGE_COLOURS)], is_noisy)
+        _draw_stage(axes, places, values, stage.name, COLOURS[index % len(COLOURS)], is_noisy)
         num_before = places[-1]
-        axes.axvline(num_before + 0.5, color="#dddddd", linewidth=0.8)
+        axes.axvline(num_before + 0.5, color=GRID, linewidth=0.8)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
     formatter = ScalarFormatter(useOffset=False)
     formatter.set_powerlimits((-3, 6))
     axes.yaxis.set_major_formatter(formatter)
-    axes.yaxis.get_offset_text().set(fontsize=10, color=INK)
+    axes.yaxis.get_offset_text().set(fontsize=FONT_POINTS - 0.5, color=INK)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
     low, high = axes.get_ylim()
     # Room for the legend above the curves.
     axes.set_ylim(min(low, 0.0) if low < 0.3 * high else low, high + 0.18 * (high - low))
     axes.set_xlim(0.5, max(num_before, 1) + 0.5)
     axes.legend(ncols=4, **LEGEND)
-    return finish_picture(figure)
+    return finish(figure)
 
 
 def running_mean(values: Sequence[float], num_steps: int = MEAN_STEPS) -> list[float]:

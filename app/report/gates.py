@@ -3,8 +3,8 @@
 from typing import Any
 
 from app.config import GateConfig
+from app.html import Content, Html, decimal_cell, element, missing, section, table
 from app.records import needles_found, points_lost, verdicts
-from app.report.html import Content, Html, decimal_cell, element, missing, section, table
 from app.report.reading import RunFacts
 
 TITLE = "What each stage reached"

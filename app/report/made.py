@@ -5,7 +5,7 @@ from typing import Any
 from app.config import Config, RunConfig
 from app.dataset.excerpts import Excerpt
 from app.dataset.pictures import DEPTHS_PICTURE, LENGTHS_PICTURE
-from app.report.html import (
+from app.html import (
     Content,
     Html,
     decimal_cell,

@@ -4,6 +4,7 @@ import re
 
 from app.config import RunConfig
 from app.faults import UserError
+from app.html import Html, element, joined, missing, section
 from app.planning.plan import make_plan
 from app.planning.steps import Plan
 from app.report.asked import TITLE as ASKED
@@ -12,7 +13,6 @@ from app.report.cost import TITLE as COST
 from app.report.cost import render_cost
 from app.report.gates import TITLE as GATES
 from app.report.gates import render_gates
-from app.report.html import Html, element, joined, missing, section
 from app.report.made import TITLE as MADE
 from app.report.made import render_made
 from app.report.reading import RunFacts, read_facts

@@ -3,7 +3,7 @@
 import yaml
 
 from app.config import Config, RunConfig
-from app.report.html import Content, Html, bytes_cell, details, element, items, missing, pairs, section, table
+from app.html import Content, Html, bytes_cell, details, element, items, missing, pairs, section, table
 from app.report.reading import EVALUATION_DIR, TOKENS_DIR, RunFacts
 
 TITLE = "How to repeat it"

@@ -70,7 +70,13 @@ th { font-weight: 400; }
 th:first-child { padding-left: .2rem; position: sticky; left: 0; background: var(--paper); }
 thead th { border-bottom: 2px solid var(--strong-line); vertical-align: bottom; font-weight: 600; font-size: .94em; }
 tbody tr, tfoot tr { border-bottom: 1px solid var(--line); }
-tfoot th, tfoot td { font-weight: 650; }
+tfoot th, tfoot td, .main th, .main td { font-weight: 650; }
+.more th:first-child { padding-left: 1.2rem; }
+.more th, .more td { color: var(--pale); font-size: .84em; }
+/* Tables of scores have many narrow columns. */
+.scores th, .scores td { padding: .25em .5em; white-space: nowrap; }
+.scores thead th { white-space: normal; }
+.scores .table td { min-width: 0; }
 .number { text-align: right; white-space: nowrap; }
 thead .number { white-space: normal; }
 .table td:not(.number) { min-width: 8rem; }
@@ -104,6 +110,7 @@ footer { margin-top: 3rem; color: var(--pale); font-size: .85rem; }
   .headlines { grid-template-columns: repeat(2, minmax(0, 1fr)); }
   .pairs div { grid-template-columns: 1fr; gap: 0; }
   .table th:first-child { min-width: 5.5rem; }
+  .scores tbody th, .scores tfoot th { white-space: normal; overflow-wrap: anywhere; }
   .pictures img { width: 100%; }
 }
 @media print {
@@ -120,7 +127,7 @@ footer { margin-top: 3rem; color: var(--pale); font-size: .85rem; }
   .table { overflow: visible; }
   table { font-size: 8pt; min-width: 22rem; }
   .table td, .table td:not(.number) { min-width: 0; }
-  th, td { padding: .15rem .35rem; }
+  th, td, .scores th, .scores td { padding: .15rem .35rem; }
   caption span { position: static; max-width: none; }
   thead { display: table-header-group; }
   tfoot { display: table-row-group; }

@@ -3,12 +3,12 @@
 from datetime import UTC, datetime
 
 from app.config import Config, RunConfig
+from app.html import Content, Html, element, joined, pairs, paragraph
 from app.planning.steps import Plan
 from app.progress.attempts import seconds_by_step
 from app.quantities import duration, money
 from app.records import needles_found, points_lost
 from app.report.cost import bill, total_money
-from app.report.html import Content, Html, element, joined, pairs, paragraph
 from app.report.reading import RunFacts, TrainedStage
 
 

@@ -3,8 +3,7 @@
 import math
 from statistics import median
 
-from app.report.curves import draw_curve
-from app.report.html import (
+from app.html import (
     Cell,
     Content,
     Html,
@@ -18,6 +17,7 @@ from app.report.html import (
     section,
     table,
 )
+from app.report.curves import draw_curve
 from app.report.reading import RunFacts, TrainedStage
 from app.training.export.card import summarize_losses
 

@@ -32,6 +32,14 @@ def depth_label(depth_percent: float) -> str:
     return f"{depth_percent:.3g}%"
 
 
+def shortened(name: str, max_chars: int) -> str:
+    """A name with its middle left out: stages differ at the end, models at the beginning."""
+    if len(name) <= max_chars:
+        return name
+    end = (max_chars - 1) // 2
+    return f"{name[: max_chars - 1 - end]}…{name[-end:]}"
+
+
 def count_remarks(counts: Counts) -> list[str]:
     """What is to be said where samples have no answer."""
     remarks = []

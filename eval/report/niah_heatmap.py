@@ -2,20 +2,11 @@
 
 from typing import TYPE_CHECKING
 
+from app.canvas import FONT_POINTS, INK, PALE_INK, finish, frame, start_figure
 from app.quantities import length_labels
-from eval.report.canvas import (
-    FONT_POINTS,
-    INK,
-    PALE_INK,
-    finish,
-    frame,
-    score_colours,
-    score_scale,
-    shortened,
-    start_figure,
-)
 from eval.report.contents import NiahResult, mean_score
-from eval.report.labels import depth_label, score_label, whole_label
+from eval.report.labels import depth_label, score_label, shortened, whole_label
+from eval.report.score_colours import score_colours, score_scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,28 +4,19 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from app.canvas import COLOURS, FONT_POINTS, INK, PALE_INK, draw_grid, finish, frame, start_figure
 from app.quantities import length_labels
-from eval.report.canvas import (
-    BASE_COLOUR,
-    COLOURS,
-    FONT_POINTS,
-    GRID,
-    INK,
-    MARKERS,
-    PALE_INK,
-    finish,
-    frame,
-    shortened,
-    start_figure,
-)
 from eval.report.contents import PublishedRow, RulerResult, Score
+from eval.report.labels import shortened
 from eval.report.ruler_tables import marked_rows, ruler_lengths
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
-PLOT_INCHES = 3.5
+BASE_COLOUR = "#6b6b6b"
+MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*")
+AXES_INCHES = 3.5
 LEGEND_ROW_INCHES = 0.2
 MAX_NAME_CHARS = 46
 LETTERS = "abcdef"
@@ -50,7 +41,7 @@ def draw_ruler(
     """
     lengths = ruler_lengths(results)
     shown = _chosen(marked_rows(published, lengths), lengths)
-    figure = start_figure(PLOT_INCHES + LEGEND_ROW_INCHES * (len(results) + len(shown) + 1) + 0.15)
+    figure = start_figure(AXES_INCHES + LEGEND_ROW_INCHES * (len(results) + len(shown) + 1) + 0.15)
     axes = figure.subplots()
     _draw_axes(axes, results, [row for _, row in shown], lengths)
     handles: list[Line2D] = []
@@ -114,8 +105,7 @@ def _draw_axes(
     axes.set_xticks(range(len(lengths)), length_labels(lengths))
     note = "; dashed: published" if published else ""
     axes.set_xlabel(f"length, tokens{note}", fontsize=FONT_POINTS, color=INK)
-    axes.grid(axis="y", color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
+    draw_grid(axes)
 
 
 def _draw_model(axes: "Axes", result: RulerResult, lengths: list[int], colour: str, marker: str) -> "Line2D":

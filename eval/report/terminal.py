@@ -9,11 +9,11 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from app.quantities import length_labels
-from eval.report.canvas import score_colours, shortened
 from eval.report.contents import NiahResult, ReportContents, Score
-from eval.report.labels import depth_label, whole_label
+from eval.report.labels import depth_label, shortened, whole_label
 from eval.report.parts import Part, make_parts
 from eval.report.ruler_tables import ruler_means_table, ruler_task_table
+from eval.report.score_colours import score_colours
 from eval.report.tables import Table, result_of
 
 WIDTH_CHARS = 80

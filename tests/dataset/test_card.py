@@ -1,6 +1,7 @@
 """The card: valid for the Hub, true to the numbers, free of secrets; `load_dataset` opens what it describes."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +10,10 @@ import pytest
 import yaml
 
 from app.config import identity
-from app.dataset.card import write_card
+from app.dataset.card import COLUMNS, write_card
 from app.dataset.excerpts import read_examples, shorten_example
 from app.dataset.statistics import compute_statistics
+from app.schema import EXAMPLE_SCHEMA
 from tests.dataset.example_rows import CALLS, make_config, make_row, make_rows, write_dataset
 
 
@@ -91,10 +93,15 @@ def test_the_card_holds_no_secret(card):
 
 def test_rejects_and_calls_are_tables(card):
     assert "3 of 16 seeds." in card
-    assert "| filters | refusal | 2 |" in card
-    assert "| assembly | evidence exceeds target | 1 |" in card
-    assert "| summarize | 40 | 90,000 | 50 | 700 |" in card
-    assert "| all | 43 | 93,000 | 1,050 | 1,000 |" in card
+    lines = [re.sub(" +", " ", line) for line in card.splitlines()]
+    assert "| filters | refusal | 2 |" in lines
+    assert "| assembly | evidence exceeds target | 1 |" in lines
+    assert "| summarize | 40 | 90,000 | 50 | 700 |" in lines
+    assert "| all | 43 | 93,000 | 1,050 | 1,000 |" in lines
+
+
+def test_every_column_is_explained():
+    assert list(COLUMNS) == EXAMPLE_SCHEMA.names
 
 
 def test_three_examples_are_shown_shortened(card):

@@ -181,7 +181,7 @@ def test_it_is_readable_in_both_schemes(page, uri, scheme):
     page.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
     try:
         page.open(uri)
-        for selector in ("p", "td", ".ls-eval td", ".missing", "nav a", "dd"):
+        for selector in ("p", "td", ".scores td", ".missing", "nav a", "dd"):
             ink, paper = (
                 page.evaluate(f"getComputedStyle(document.querySelector({json.dumps(where)})).{what}")
                 for where, what in ((selector, "color"), ("body", "backgroundColor"))

@@ -41,7 +41,7 @@ CALLS = {
         "num_cached_tokens": 0,
     },
 }
-SECTION = '<section class="ls-eval"><h2>How long the context now is</h2><p>Needles</p></section>'
+SECTION = '<section class="scores"><h2>How long the context now is</h2><p>Needles</p></section>'
 
 
 def make_config(run_dir, **settings):

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
+from app.markdown import front_matter, table, yaml_block
 
 CARD_FILE = "README.md"
 LAST_SHARE = 0.1
@@ -81,7 +81,7 @@ def render_card(facts: CardFacts) -> str:
     last = facts.stages[-1]
     revision = f" at `{facts.base_revision}`" if facts.base_revision else ""
     paragraphs = [
-        f"---\n{_yaml(_front_matter(facts.base_model))}---",
+        front_matter(_front_matter(facts.base_model)),
         f"# {facts.name}",
         f"`{facts.base_model}`{revision}, extended from {facts.base_max_tokens:,} to {last.max_seq_tokens:,} tokens of "
         f"context with Longstrap, after [Bootstrap Your Own Context Length](https://arxiv.org/abs/2412.18860). Weights "
@@ -93,15 +93,15 @@ def render_card(facts: CardFacts) -> str:
         "Mean cross entropy of a learned token; *last tenth* is the mean over the last tenth of the steps.",
         _loss_table(facts.stages),
         "## Data",
-        _table(
+        table(
             ["source", "from"],
             ["tokens"],
             [[source.name, f"`{source.origin}`", f"{source.num_tokens:,}"] for source in facts.sources],
         ),
         "## RoPE",
-        f"```yaml\n{_yaml({stage.name: dict(stage.rope_parameters) for stage in facts.stages})}```",
+        yaml_block({stage.name: dict(stage.rope_parameters) for stage in facts.stages}),
         "## Versions",
-        _table(["package"], ["version"], [[name, version] for name, version in facts.versions.items()]),
+        table(["package"], ["version"], [[name, version] for name, version in facts.versions.items()]),
         "## Licence",
         f"That of the base model, `{facts.base_model}`, holds for these weights too. The training data keeps its own.",
     ]
@@ -133,12 +133,12 @@ def _stage_table(stages: Sequence[StageFacts]) -> str:
         for stage in stages
     ]
     numbers = ["sequence tokens", "RoPE base", "steps", "tokens", "learning rate"]
-    return _table(["stage", "mix"], numbers, rows)
+    return table(["stage", "mix"], numbers, rows)
 
 
 def _loss_table(stages: Sequence[StageFacts]) -> str:
     rows = [[stage.name, *(f"{loss:.4f}" for loss in summarize_losses(stage.losses))] for stage in stages]
-    return _table(["stage"], ["first step", "last step", "last tenth"], rows)
+    return table(["stage"], ["first step", "last step", "last tenth"], rows)
 
 
 def summarize_losses(losses: Sequence[float]) -> tuple[float, float, float]:
@@ -150,13 +150,3 @@ def summarize_losses(losses: Sequence[float]) -> tuple[float, float, float]:
 def _mix(mix: Mapping[str, float]) -> str:
     whole = sum(mix.values())
     return ", ".join(f"{name} {share / whole:.0%}" for name, share in mix.items())
-
-
-def _table(labels: list[str], numbers: list[str], rows: list[list[str]]) -> str:
-    rule = "|".join(["---"] * len(labels) + ["---:"] * len(numbers))
-    lines = [f"| {' | '.join(cells)} |" for cells in (labels + numbers, *rows)]
-    return "\n".join([lines[0], f"|{rule}|", *lines[1:]])
-
-
-def _yaml(value: dict[str, Any]) -> str:
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100)

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eval.report.canvas import score_colours, shortened
 from eval.report.contents import Counts, NiahResult, mean_score
+from eval.report.labels import shortened
 from eval.report.niah_heatmap import draw_niah
 from eval.report.ruler_curves import _apart, _chosen, draw_ruler
 from eval.report.ruler_tables import marked_rows
+from eval.report.score_colours import score_colours
 from tests.eval.report.report_contents import LENGTHS, make_contents, make_niah, make_ruler
 
 

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import pytest
@@ -62,7 +63,7 @@ def test_a_base_that_is_no_name_on_the_hub_is_in_the_text_only(path):
 
 
 def test_every_stage_has_a_row_with_its_numbers():
-    lines = render_card(FACTS).splitlines()
+    lines = [re.sub(" +", " ", line) for line in render_card(FACTS).splitlines()]
     assert "| 256k | long_input 75%, short 25% | 262,144 | 200,000,000 | 20 | 52,428,800 | 1e-05 |" in lines
     assert "| 512k | long_input 75%, short 25% | 524,288 | 500,000 | 20 | 52,428,800 | 1e-05 |" in lines
     assert "| 256k | 2.5000 | 0.5000 | 0.7500 |" in lines
@@ -72,9 +73,9 @@ def test_the_text_tells_lengths_data_rope_and_versions():
     card = render_card(FACTS)
     assert "extended from 131,072 to 524,288 tokens" in card
     assert "at `abc123`" in card
-    assert "| long_input | `runs/a/dataset` | 1,234,567 |" in card
+    assert re.search(r"\| long_input +\| `runs/a/dataset` +\| 1,234,567 \|", card)
     assert "  original_max_position_embeddings: 8192" in card
-    assert "| torch | 2.13.0 |" in card
+    assert re.search(r"\| torch +\| +2.13.0 \|", card)
     assert "That of the base model, `meta-llama/Llama-3.2-1B-Instruct`, holds" in card
 
 

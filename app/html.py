@@ -1,7 +1,7 @@
-"""Elements of the report's page. What is not HTML already is escaped: most of it comes out of documents and models."""
+"""Elements of the run's page. What is not HTML already is escaped: most of it comes out of documents and models."""
 
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -118,6 +118,8 @@ def table(
     numbers: Sequence[str],
     rows: Sequence[Sequence[Content]],
     totals: Sequence[Content] = (),
+    bold: Collection[int] = (),
+    explaining: Collection[int] = (),
 ) -> Html:
     """A table whose rows a click on a column's head sorts.
 
@@ -127,29 +129,37 @@ def table(
         numbers: Heads of the columns of numbers.
         rows: Cells of all columns.
         totals: One more row, which stays at the end.
+        bold: Numbers of the rows that matter most.
+        explaining: Numbers of the rows that tell more of the one above, and stay with it.
     """
     heads = [element("th", name, scope="col") for name in labels]
     heads += [element("th", name, scope="col", class_="number") for name in numbers]
-    body = joined((_row(row, len(labels)) for row in rows), "\n")
+    # Rows that belong together have a body of their own, where there are such.
+    bodies: list[list[Html]] = []
+    for index, row in enumerate(rows):
+        if not bodies or (explaining and index not in explaining):
+            bodies.append([])
+        kind = "main" if index in bold else "more" if index in explaining else None
+        bodies[-1].append(_row(row, len(labels), kind))
     foot = element("tfoot", _row(totals, len(labels))) if totals else ""
     inside = (
         element("caption", element("span", caption)),
         element("thead", element("tr", *heads)),
-        element("tbody", body),
+        *(element("tbody", joined(body, "\n")) for body in bodies or [[]]),
         foot,
     )
     whole = element("table", joined(inside, "\n"))
     return element("div", whole, class_="table", tabindex="0", role="region", aria_label=caption)
 
 
-def _row(cells: Sequence[Content], num_labels: int) -> Html:
+def _row(cells: Sequence[Content], num_labels: int, kind: str | None = None) -> Html:
     first, *others = cells
     written = [element("th", first, scope="row")]
     for place, cell in enumerate(others, start=1):
         value = str(cell.value) if isinstance(cell, Cell) else None
-        kind = "number" if place >= num_labels else None
-        written.append(element("td", cell, class_=kind, data_value=value))
-    return element("tr", *written)
+        class_ = "number" if place >= num_labels else None
+        written.append(element("td", cell, class_=class_, data_value=value))
+    return element("tr", *written, class_=kind)
 
 
 def seconds_cell(seconds: float | None) -> Cell | None:

@@ -1,4 +1,4 @@
-from app.report.html import (
+from app.html import (
     Cell,
     Html,
     bytes_cell,
@@ -49,3 +49,14 @@ def test_what_is_not_known_is_empty():
     assert [seconds_cell(None), bytes_cell(None), bytes_cell(0), money_cell(None)] == [None] * 4
     assert money_cell(0.0) == Cell("0.00", 0.0)
     assert pairs([("name", None), ("other", "")]) == '<dl class="pairs"></dl>'
+
+
+def test_rows_that_explain_another_share_its_body():
+    rows = [["a", 1], ["range of a", 2], ["b", 3]]
+    text = table("c", ["model"], ["score"], rows, bold={0}, explaining={1})
+    first, second = text.split("</tbody>")[:2]
+    assert first.count("<tr class=") == 2
+    assert '<tr class="main"><th scope="row">a</th>' in first
+    assert '<tr class="more"><th scope="row">range of a</th>' in first
+    assert second.count("<tr>") == 1
+    assert table("c", ["model"], ["score"], rows).count("<tbody>") == 1
