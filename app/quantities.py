@@ -31,13 +31,13 @@ def short(number: float) -> str:
 
 
 def length_label(num_tokens: int) -> str:
-    """`4096` → `4k`, `10240` → `10k`, `131072` → `128k`, `1048576` → `1M`, `128000` → `128k`, `5003` → `5,003`."""
+    """`4096` → `4k`, `131072` → `128k`, `1048576` → `1M`, `128000` → `128k`, `4400` → `4.4k`, `5003` → `5,003`."""
     for k, m in ((1000, 1_000_000), (1024, 1024**2)):
         if num_tokens % (m // 2) == 0:
             return f"{num_tokens / m:g}M" if num_tokens >= m else f"{num_tokens // k}k"
         if num_tokens % k == 0:
             return f"{num_tokens // k}k"
-    return f"{num_tokens:,}"
+    return f"{num_tokens / 1000:g}k" if num_tokens > 1000 and num_tokens % 100 == 0 else f"{num_tokens:,}"
 
 
 def length_labels(lengths_tokens: list[int]) -> list[str]:
