@@ -71,12 +71,13 @@ th:first-child { padding-left: .2rem; position: sticky; left: 0; background: var
 thead th { border-bottom: 2px solid var(--strong-line); vertical-align: bottom; font-weight: 600; font-size: .94em; }
 tbody tr, tfoot tr { border-bottom: 1px solid var(--line); }
 tfoot th, tfoot td, .main th, .main td { font-weight: 650; }
-.more th:first-child { padding-left: 1.2rem; }
-.more th, .more td { color: var(--pale); font-size: .84em; }
 /* Tables of scores have many narrow columns. */
 .scores th, .scores td { padding: .25em .5em; white-space: nowrap; }
+.scores th:first-child { padding-left: .2rem; }
 .scores thead th { white-space: normal; }
 .scores .table td { min-width: 0; }
+.more th, .more td { color: var(--pale); font-size: .84em; }
+.scores .more th:first-child { padding-left: 1.2rem; }
 .number { text-align: right; white-space: nowrap; }
 thead .number { white-space: normal; }
 .table td:not(.number) { min-width: 8rem; }
