@@ -119,7 +119,7 @@ def _synthesize(settings: "RunConfig", run: "Run", report: Report) -> None:
 
     config = _with_documents(settings)
     build_corpus(config, run, report)
-    check_targets_fit(config, run.corpus.record()["num_tokens"])
+    check_targets_fit(config, run.corpus.record().num_tokens)
     build_index(config, run, report)
     synthesize(config, run, report)
 

@@ -5,11 +5,18 @@ RUN/ARTEFACT/settings.json    the settings that decide what this artefact is
 RUN/ARTEFACT/_complete.json   written last; without it the artefact is half done
 """
 
+import hashlib
+import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from app.config import RunConfig
 from app.faults import UserError
+from app.records.dataset import DatasetRecord
+from app.records.documents import CorpusRecord, IndexRecord
+from app.records.gate import GateRecord
+from app.records.record import Record
+from app.records.training import StageRecord
 from app.storage import Folder
 from app.versions import installed_versions
 
@@ -22,40 +29,39 @@ ASKED_FILE = "asked.json"
 """Beside an evaluation's report, when all of it was answered: what was asked."""
 
 
-class Artefact:
-    """One folder of a run that one job makes and others read."""
+R = TypeVar("R", bound=Record)
 
-    def __init__(self, folder: Folder) -> None:
+
+class Artefact(Generic[R]):
+    """One folder of a run that one job makes and others read.
+
+    Args:
+        folder: Where it is.
+        kind: The type of its record.
+    """
+
+    def __init__(self, folder: Folder, kind: type[R]) -> None:
         self.folder = folder
+        self._kind = kind
 
-    def claim(self, settings: dict[str, Any]) -> None:
-        """Take the folder for these settings, or go on in it when it was made with the same.
-
-        Raises:
-            UserError: it was made with others; names the first field that differs.
-        """
-        if not self.folder.exists(SETTINGS_FILE):
-            self.folder.write_json(SETTINGS_FILE, settings)
-            return
-        made_with = self.folder.read_json(SETTINGS_FILE)
-        for name, was, now in differences(made_with, settings):
-            raise UserError(
-                f"{name}: {self.folder.uri} was made with {was!r}, now it is {now!r}; "
-                f"set it back, or give another run_dir"
-            )
+    def claim(self, identity: dict[str, Any]) -> None:
+        """Take the folder for an artefact of this identity; see `claim`."""
+        claim(self.folder, identity)
 
     def is_complete(self) -> bool:
         return self.folder.exists(COMPLETE_FILE)
 
-    def complete(self, record: dict[str, Any]) -> None:
+    def complete(self, record: R) -> None:
         """Declare the artefact whole and record what it holds. Nothing is written into it afterwards."""
-        self.folder.write_json(COMPLETE_FILE, record)
+        record.write(self.folder, COMPLETE_FILE)
 
-    def record(self) -> dict[str, Any]:
-        """What `complete` recorded."""
-        record = self.folder.read_json(COMPLETE_FILE)
-        assert isinstance(record, dict)
-        return record
+    def record(self) -> R:
+        """What `complete` recorded.
+
+        Raises:
+            UserError: the file is damaged or of another shape.
+        """
+        return self._kind.read(self.folder, COMPLETE_FILE)
 
 
 class Run:
@@ -70,16 +76,25 @@ class Run:
         """
         self.folder = Folder(run_dir)
         documents = documents_of.folder if documents_of else self.folder
-        self.corpus = Artefact(documents / "corpus")
-        self.index = Artefact(documents / "index")
-        self.dataset = Artefact(self.folder / "dataset")
+        self.corpus = Artefact(documents / "corpus", CorpusRecord)
+        self.index = Artefact(documents / "index", IndexRecord)
+        self.dataset = Artefact(self.folder / "dataset", DatasetRecord)
         self.gates = self.folder / "gates"
         self.evaluation = self.folder / "eval"
         self.evaluation_report = self.evaluation / "report"
 
-    def stage(self, name: str) -> Artefact:
+    def stage(self, name: str) -> Artefact[StageRecord]:
         """A training stage's folder: its packed data, checkpoints, metrics and export."""
-        return Artefact(self.folder / "train" / name)
+        return Artefact(self.folder / "train" / name, StageRecord)
+
+    def gate(self, stage: str) -> GateRecord | None:
+        """What the gate behind a stage measured; None: nothing yet.
+
+        Raises:
+            UserError: the file is damaged or of another shape.
+        """
+        name = f"{stage}.json"
+        return GateRecord.read(self.gates, name) if self.gates.exists(name) else None
 
     def write_config(self, config: RunConfig) -> None:
         """Record what this job was started with."""
@@ -97,6 +112,55 @@ def later_rounds(loop: Folder) -> list[Folder]:
     while (folder := round_folder(loop, len(found) + 2)).exists(CONFIG_FILE):
         found.append(folder)
     return found
+
+
+def claim(folder: Folder, identity: dict[str, Any]) -> None:
+    """Take a folder for what has this identity, or go on in it when it was made with the same.
+
+    Args:
+        folder: What is made in it.
+        identity: All that decides what it is, as JSON values by the names of the settings.
+
+    Raises:
+        UserError: it was made with another; names the first field that differs.
+    """
+    check_claim(folder, identity)
+    if not folder.exists(SETTINGS_FILE):
+        folder.write_json(SETTINGS_FILE, identity)
+
+
+def check_claim(folder: Folder, identity: dict[str, Any]) -> None:
+    """Refuse a folder that `claim` would refuse, and write nothing."""
+    made_with = read_identity(folder)
+    for name, was, now in differences(made_with, identity) if made_with is not None else ():
+        raise UserError(
+            f"{name}: {folder.uri} was made with {was!r}, now it is {now!r}; "
+            f"set it back, or give another run_dir"
+        )
+
+
+def read_identity(folder: Folder) -> dict[str, Any] | None:
+    """What a folder was claimed with; None: it was not.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    if not folder.exists(SETTINGS_FILE):
+        return None
+    try:
+        identity = json.loads(folder.read_bytes(SETTINGS_FILE))
+    except ValueError:
+        identity = None
+    if not isinstance(identity, dict):
+        raise UserError(
+            f"{(folder / SETTINGS_FILE).uri}: is damaged; restore the file, or give another run_dir"
+        )
+    return identity
+
+
+def fingerprint_of(value: object) -> str:
+    """Hash of JSON values."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def differences(was: Any, now: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:

@@ -4,17 +4,18 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from rich.console import Console
 
-from app.config import EvaluateConfig, RunConfig, cache_dir, identity
+from app.config import EvaluateConfig, RunConfig, cache_dir
 from app.faults import UserError
-from app.run import ASKED_FILE, Artefact, Run
+from app.records.gate import EvaluationRecord
+from app.run import ASKED_FILE, Run, claim
 from app.storage import Folder
 from eval.client import EndpointAwayError, EvaluationClient
 from eval.generation import SampleSet, prepare_samples
-from eval.models import EvaluatedModel, evaluated_models, model_names
+from eval.identity import identity_of_answers, identity_of_evaluation
+from eval.models import EvaluatedModel, evaluated_models
 from eval.niah import NiahMaker
 from eval.niah_scores import score_niah
 from eval.prompt_frame import PromptFrame
@@ -124,7 +125,7 @@ class Evaluation:
         names = write_report(folder, contents)
         counts = [each.counts for results in (niah, ruler, recall) for each in results]
         if not any(each.num_failed for each in counts):
-            folder.write_json(ASKED_FILE, _asked(self._config))
+            _asked(self._config).write(folder, ASKED_FILE)
         print_report(contents, Console())
         self._report(f"report    {folder.uri}: {', '.join(names)}")
         return contents
@@ -182,8 +183,8 @@ class Evaluation:
     ) -> list[Record]:
         """The records of all samples that the model can read (of these lengths, if given), after they were asked."""
         maker = MAKERS[suite](self._settings, model.tokenizer, self._config.seed)
-        artefact = Artefact(self._model_folder(model) / suite)
-        artefact.claim({"model": model.name, "api": self._settings.api, "samples": maker.identity()})
+        folder = self._model_folder(model) / suite
+        claim(folder, identity_of_answers(self._settings, model.name, maker))
         slots = [
             slot
             for slot in maker.slots()
@@ -202,7 +203,7 @@ class Evaluation:
             self._settings.num_generation_workers,
             lambda line: self._report(f"{name}: {line}"),
         )
-        store = RecordStore(artefact.folder)
+        store = RecordStore(folder)
         sample_ids = [slot.sample_id for slot in slots]
         if wanted := unanswered(store, sample_ids):
             asyncio.run(self._ask(model, name, samples, wanted, store))
@@ -268,17 +269,12 @@ class Evaluation:
 def is_evaluated(config: RunConfig, run: Run) -> bool:
     """Whether the run has the whole report of just this evaluation."""
     folder = run.evaluation_report
-    return folder.exists(ASKED_FILE) and folder.read_json(ASKED_FILE) == _asked(config)
+    return folder.exists(ASKED_FILE) and EvaluationRecord.read(folder, ASKED_FILE) == _asked(config)
 
 
-def _asked(config: RunConfig) -> dict[str, Any]:
+def _asked(config: RunConfig) -> EvaluationRecord:
     assert config.evaluate is not None
-    return {
-        "evaluate": identity(config.evaluate),
-        "suites": config.evaluate.suites,
-        "models": model_names(config),
-        "seed": config.seed,
-    }
+    return EvaluationRecord(**identity_of_evaluation(config), suites=list(config.evaluate.suites))
 
 
 def _readable(settings: EvaluateConfig, model: EvaluatedModel) -> EvaluateConfig:

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.config import RunConfig, StageConfig, identity
 from app.faults import UserError
-from app.records import points_lost, verdicts
+from app.records.gate import GateRecord, NiahScore, ShortScores
 from app.run import Run
 from app.serving.sources import stage_of
 from eval.evaluation import Evaluation
@@ -97,16 +97,13 @@ def _niah_tokens(config: RunConfig, index: int) -> int:
     return max(readable)
 
 
-def read_gate(config: RunConfig, run: Run, gate: Gate) -> dict[str, Any] | None:
+def read_gate(config: RunConfig, run: Run, gate: Gate) -> GateRecord | None:
     """Its record, where just this was measured already."""
-    name = f"{gate.stage.name}.json"
-    if not run.gates.exists(name):
-        return None
-    record: dict[str, Any] = run.gates.read_json(name)
-    return record if record["asked"] == gate.asked(config) else None
+    record = run.gate(gate.stage.name)
+    return record if record is not None and record.asked == gate.asked(config) else None
 
 
-def measure_gate(config: RunConfig, run: Run, gate: Gate, evaluation: Evaluation) -> dict[str, Any]:
+def measure_gate(config: RunConfig, run: Run, gate: Gate, evaluation: Evaluation) -> GateRecord:
     """Ask the models and record their scores.
 
     Args:
@@ -115,51 +112,48 @@ def measure_gate(config: RunConfig, run: Run, gate: Gate, evaluation: Evaluation
         gate: What to ask.
         evaluation: Of models that are served, those of the gate among them.
 
-    Returns:
-        `asked`; `niah` with model, length_tokens, percent; `short` with base, model, base_percent, percent. What is not
-        asked is None.
-
     Raises:
         UserError: a request failed for good.
     """
-    record: dict[str, Any] = {"asked": gate.asked(config), "niah": None, "short": None}
+    niah, short = None, None
     if gate.niah_tokens:
         percent = evaluation.niah_percent(gate.model, gate.niah_tokens)
-        record["niah"] = {"model": gate.model, "length_tokens": gate.niah_tokens, "percent": percent}
+        niah = NiahScore(model=gate.model, length_tokens=gate.niah_tokens, percent=percent)
     if gate.has_short:
-        record["short"] = {
-            "base": gate.base,
-            "model": gate.model,
-            "base_percent": evaluation.short_percent(gate.base),
-            "percent": evaluation.short_percent(gate.model),
-        }
-    run.gates.write_json(f"{gate.stage.name}.json", record)
+        short = ShortScores(
+            base=gate.base,
+            model=gate.model,
+            base_percent=evaluation.short_percent(gate.base),
+            percent=evaluation.short_percent(gate.model),
+        )
+    record = GateRecord(asked=gate.asked(config), niah=niah, short=short)
+    record.write(run.gates, f"{gate.stage.name}.json")
     return record
 
 
-def describe_gate(stage: str, record: dict[str, Any]) -> str:
+def describe_gate(stage: str, record: GateRecord) -> str:
     """The scores in a line."""
     parts = []
-    if niah := record["niah"]:
-        parts.append(f"needles at {niah['length_tokens']:,} tokens {niah['percent']:.1f} %")
-    if short := record["short"]:
-        parts.append(f"short tasks {short['percent']:.1f} %, {points_lost(record):+.1f} points lost")
+    if niah := record.niah:
+        parts.append(f"needles at {niah.length_tokens:,} tokens {niah.percent:.1f} %")
+    if short := record.short:
+        parts.append(f"short tasks {short.percent:.1f} %, {record.points_lost:+.1f} points lost")
     return f"gate {stage}: {'; '.join(parts)}"
 
 
-def refusal_of(config: RunConfig, stage: str, record: dict[str, Any]) -> str | None:
+def refusal_of(config: RunConfig, stage: str, record: GateRecord) -> str | None:
     """Why the chain must not go on behind this stage; None: it may."""
-    gate, niah, short = config.bootstrap.gate, record["niah"], record["short"]
-    kept = verdicts(gate, record)
+    gate, niah, short = config.bootstrap.gate, record.niah, record.short
+    kept = record.verdicts(gate)
     remedy = "change the threshold and the same command goes on, or the stage in another run_dir"
-    if kept.get("min_niah_percent") is False:
+    if niah and kept.get("min_niah_percent") is False:
         return (
-            f"bootstrap.gate.min_niah_percent: stage {stage} finds {niah['percent']:.1f} % of the needles at "
-            f"{niah['length_tokens']:,} tokens, less than {gate.min_niah_percent:g}; {remedy}"
+            f"bootstrap.gate.min_niah_percent: stage {stage} finds {niah.percent:.1f} % of the needles at "
+            f"{niah.length_tokens:,} tokens, less than {gate.min_niah_percent:g}; {remedy}"
         )
-    if kept.get("max_short_points_lost") is False:
+    if short and kept.get("max_short_points_lost") is False:
         return (
-            f"bootstrap.gate.max_short_points_lost: stage {stage} loses {points_lost(record):.1f} points of short "
-            f"tasks against {short['base']}, more than {gate.max_short_points_lost:g}; {remedy}"
+            f"bootstrap.gate.max_short_points_lost: stage {stage} loses {record.points_lost:.1f} points of short "
+            f"tasks against {short.base}, more than {gate.max_short_points_lost:g}; {remedy}"
         )
     return None

@@ -19,6 +19,7 @@ FLOORS = (
         "app.storage",
         "app.versions",
     ),
+    ("app.records",),
     (
         "app.checks",
         "app.cluster",
@@ -26,7 +27,6 @@ FLOORS = (
         "app.local_copies",
         "app.progress",
         "app.recipe",
-        "app.records",
         "app.run",
     ),
     ("app.models",),
@@ -45,6 +45,7 @@ FLOORS = (
 )
 """All rooms, from the ground up. A room imports from the floors below its own; a module outside of them is a fault."""
 TRAINING_FLOORS = (
+    ("identities",),
     ("data", "flops", "loss", "metrics", "parallel", "rope", "schedule"),
     ("batches", "memory", "model", "step", "trackers"),
     ("architecture", "checkpoints"),

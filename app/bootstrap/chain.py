@@ -65,7 +65,7 @@ class _Loop:
         if self._has_documents_of_its_own:
             with self._step("corpus") as report:
                 build_corpus(self._config, self._run, report)
-                check_targets_fit(self._config, self._run.corpus.record()["num_tokens"])
+                check_targets_fit(self._config, self._run.corpus.record().num_tokens)
             with self._step("index") as report:
                 build_index(self._config, self._run, report)
         with self._step("synthesize") as report:

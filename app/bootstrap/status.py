@@ -109,8 +109,7 @@ def _corpus(run: Run) -> str | None:
         return None
     record = run.corpus.record()
     return (
-        f"{record['num_documents']:,} documents, {record['num_tokens']:,} tokens, "
-        f"{record['num_passages']:,} passages"
+        f"{record.num_documents:,} documents, {record.num_tokens:,} tokens, {record.num_passages:,} passages"
     )
 
 
@@ -118,37 +117,34 @@ def _index(run: Run) -> str | None:
     if not run.index.is_complete():
         return None
     record = run.index.record()
-    return f"{record['num_vectors']:,} vectors, recall@10 {record['recall_at_10']:.2f}"
+    return f"{record.num_vectors:,} vectors, recall@10 {record.recall_at_10:.2f}"
 
 
 def _dataset(run: Run) -> str | None:
     if not run.dataset.is_complete():
         return None
     record = run.dataset.record()
-    return (
-        f"{record['num_examples']:,} examples, {record['num_tokens']:,} tokens, "
-        f"{record['num_rejects']:,} rejects"
-    )
+    return f"{record.num_examples:,} examples, {record.num_tokens:,} tokens, {record.num_rejects:,} rejects"
 
 
 def _stage(run: Run, name: str) -> str | None:
     artefact = run.stage(name)
     if not artefact.is_complete():
         return None
-    stage = artefact.record()["stage"]
-    loss = f", loss {stage['losses'][-1]:.3f}" if stage["losses"] else ""
-    return f"{stage['max_seq_tokens']:,} tokens a sequence, {stage['num_tokens']:,} trained{loss}"
+    stage = artefact.record().stage
+    loss = f", loss {stage.losses[-1]:.3f}" if stage.losses else ""
+    return f"{stage.max_seq_tokens:,} tokens a sequence, {stage.num_tokens:,} trained{loss}"
 
 
 def _gate(run: Run, name: str) -> str | None:
-    if not run.gates.exists(f"{name}.json"):
+    record = run.gate(name)
+    if record is None:
         return None
-    record = run.gates.read_json(f"{name}.json")
     parts = []
-    if niah := record["niah"]:
-        parts.append(f"needles {niah['percent']:.1f} % at {niah['length_tokens']:,} tokens")
-    if short := record["short"]:
-        parts.append(f"short tasks {short['percent']:.1f} %, base {short['base_percent']:.1f} %")
+    if niah := record.niah:
+        parts.append(f"needles {niah.percent:.1f} % at {niah.length_tokens:,} tokens")
+    if short := record.short:
+        parts.append(f"short tasks {short.percent:.1f} %, base {short.base_percent:.1f} %")
     return "; ".join(parts)
 
 

@@ -29,7 +29,7 @@ class RetrievalConfig(Section):
     """Vectors sampled to train an index that needs training."""
     num_recall_queries: PositiveInt = 200
     """Sampled passages whose neighbours are compared with exact search when the index is built."""
-    min_recall: Share = 0.5
+    min_recall: Annotated[Share, Field(json_schema_extra=OPERATIONAL)] = 0.5
     """An index below this recall@10 is refused."""
     min_embed_actors: Annotated[PositiveInt, Field(json_schema_extra=OPERATIONAL)] = 1
     max_embed_actors: Annotated[PositiveInt, Field(json_schema_extra=OPERATIONAL)] = 1

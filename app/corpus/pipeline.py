@@ -4,8 +4,6 @@ The driver knows files, units and counts, never a document. Whatever is done is 
 interrupted goes on where it was; the parts and their names do not depend on the number of workers.
 """
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,8 +14,9 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from app.cluster.tasks import Report, fetch, run_tasks
-from app.config import Config, identity
+from app.config import Config
 from app.corpus.decontamination import Contaminants, EvaluationFile, list_evaluation_files, read_contaminants
+from app.corpus.identity import identity_of_corpus
 from app.corpus.repeats import find_edges, plan_edge_tasks, resolve_repeats
 from app.corpus.shards import CorpusLayout, ShardName
 from app.corpus.sources import list_files
@@ -25,14 +24,15 @@ from app.corpus.steps import ShardRecord, UnitRecord, finish_shard, scan_unit
 from app.corpus.units import WorkUnit, fingerprint_of_plan, plan_units
 from app.faults import UserError
 from app.quantities import short
-from app.run import Run
+from app.records.documents import CorpusRecord, Decontamination
+from app.run import Run, fingerprint_of
 from app.storage import Folder
 from app.tokens import Tokenizer
 
 _PLAN_FILE = "plan.json"
 
 
-def build_corpus(config: Config, run: Run, report: Report) -> dict[str, Any]:
+def build_corpus(config: Config, run: Run, report: Report) -> CorpusRecord:
     """Make the run's corpus, go on with a half-done one, or return the record of a complete one.
 
     Args:
@@ -40,27 +40,16 @@ def build_corpus(config: Config, run: Run, report: Report) -> dict[str, Any]:
         run: Where the corpus goes.
         report: Takes one line for the person who watches.
 
-    Returns:
-        The corpus's record: `num_documents`, `num_passages`, `num_tokens`, `num_chars`, `max_document_tokens`,
-        `num_rows`, `num_rejects` by step and reason, `reject_share` of malformed rows, `fingerprint`, and
-        `decontamination`: what it was compared with.
-
     Raises:
         UserError: a source is missing, too many rows are malformed, no document is left, or the folder was
             made with other settings.
     """
-    settings = {
-        "corpus": identity(config.corpus),
-        "tokenizer": config.generator_tokenizer,
-        "tokenizer_revision": config.generator.revision,
-    }
-    run.corpus.claim(settings)
+    run.corpus.claim(identity_of_corpus(config))
     layout = CorpusLayout(run.corpus.folder)
     if run.corpus.is_complete():
         record = run.corpus.record()
     else:
         record = _Build(config, layout, report).run()
-        record["fingerprint"] = _hash([record.pop("ids_hashes"), settings])
         run.corpus.complete(record)
     layout.scan.delete()
     report(_summary(record))
@@ -75,7 +64,7 @@ class _Build:
     layout: CorpusLayout
     report: Report
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> CorpusRecord:
         settings = self.config.corpus
         files = list_files(settings.sources, excluded=Folder(self.config.run_dir))
         units = plan_units(files, settings.documents_per_shard)
@@ -88,10 +77,11 @@ class _Build:
         self._check_malformed(scanned.values())
         self._find_repeats(sum(sum(record.shard_documents) for record in scanned.values()))
         finished = self._finish(scanned, contaminants)
-        record = _add_up(scanned.values(), finished)
-        if not record["num_documents"]:
+        compared = Decontamination(num_files=len(evaluation), num_ngrams=num_ngrams)
+        record = _add_up(identity_of_corpus(self.config), scanned.values(), finished, compared)
+        if not record.num_documents:
             raise UserError(f"corpus.sources: no document is left ({_summary(record)}); give other sources")
-        return record | {"decontamination": {"num_files": len(evaluation), "num_ngrams": num_ngrams}}
+        return record
 
     def _begin_or_go_on(self, units: Sequence[WorkUnit], evaluation: Sequence[EvaluationFile]) -> None:
         """Keep what an interrupted job has done, unless its input files were others."""
@@ -192,7 +182,12 @@ def _count_reasons(scanned: Iterable[UnitRecord]) -> Counter[str]:
     return reasons
 
 
-def _add_up(scanned: Iterable[UnitRecord], finished: Sequence[ShardRecord]) -> dict[str, Any]:
+def _add_up(
+    identity: dict[str, Any],
+    scanned: Iterable[UnitRecord],
+    finished: Sequence[ShardRecord],
+    compared: Decontamination,
+) -> CorpusRecord:
     records = list(scanned)
     malformed = _count_reasons(records)
     num_rows = sum(sum(record.shard_documents) for record in records) + malformed.total()
@@ -200,30 +195,30 @@ def _add_up(scanned: Iterable[UnitRecord], finished: Sequence[ShardRecord]) -> d
     for shard in finished:
         for step, reasons in shard.num_rejects.items():
             num_rejects[step] = dict(Counter(num_rejects.get(step, {})) + Counter(reasons))
-    totals = ("num_documents", "num_passages", "num_tokens", "num_chars")
-    return {name: sum(getattr(shard, name) for shard in finished) for name in totals} | {
-        "max_document_tokens": max(shard.max_document_tokens for shard in finished),
-        "num_rows": num_rows,
-        "num_rejects": num_rejects,
-        "reject_share": malformed.total() / num_rows,
-        "ids_hashes": [shard.ids_hash for shard in finished],
-    }
+    return CorpusRecord(
+        num_documents=sum(shard.num_documents for shard in finished),
+        num_passages=sum(shard.num_passages for shard in finished),
+        num_tokens=sum(shard.num_tokens for shard in finished),
+        num_chars=sum(shard.num_chars for shard in finished),
+        max_document_tokens=max(shard.max_document_tokens for shard in finished),
+        num_rows=num_rows,
+        num_rejects=num_rejects,
+        reject_share=malformed.total() / num_rows,
+        decontamination=compared,
+        fingerprint=fingerprint_of([[shard.ids_hash for shard in finished], identity]),
+    )
 
 
-def _summary(record: dict[str, Any]) -> str:
-    rejects = dict(record["num_rejects"])
+def _summary(record: CorpusRecord) -> str:
+    rejects = dict(record.num_rejects)
     malformed: Counter[str] = Counter(rejects.pop("read", {}))
     parts = [f"rejected {malformed.total():,}" + (f" ({_listed(malformed)})" if malformed else "")]
     parts += [f"{_listed(Counter(reasons))}" for reasons in rejects.values()]
     return (
-        f"corpus: {record['num_documents']:,} documents, {short(record['num_tokens'])} tokens, "
-        f"{record['num_passages']:,} passages; {', '.join(parts)}"
+        f"corpus: {record.num_documents:,} documents, {short(record.num_tokens)} tokens, "
+        f"{record.num_passages:,} passages; {', '.join(parts)}"
     )
 
 
 def _listed(reasons: Counter[str]) -> str:
     return ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()))
-
-
-def _hash(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

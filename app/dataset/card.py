@@ -12,6 +12,7 @@ from app.dataset.pictures import DEPTHS_PICTURE, LENGTHS_PICTURE, draw_evidence_
 from app.dataset.shards import EXAMPLES_DIR
 from app.dataset.statistics import STATISTICS_FILE
 from app.markdown import escaped, front_matter, table, yaml_block
+from app.records.dataset import DatasetStatistics
 from app.storage import Folder
 
 CARD_FILE = "README.md"
@@ -32,7 +33,7 @@ CITATION = """@article{wang2024bootstrap,
 }"""
 
 
-def write_card(dataset: Folder, config: Config, statistics: dict[str, Any]) -> None:
+def write_card(dataset: Folder, config: Config, statistics: DatasetStatistics) -> None:
     """Write statistics, pictures and card beside the shards.
 
     Args:
@@ -40,14 +41,14 @@ def write_card(dataset: Folder, config: Config, statistics: dict[str, Any]) -> N
         config: what the dataset was made with. No secret is in it.
         statistics: of `compute_statistics`.
     """
-    dataset.write_json(STATISTICS_FILE, statistics)
+    statistics.write(dataset, STATISTICS_FILE)
     dataset.write_bytes(LENGTHS_PICTURE, draw_lengths(statistics))
     dataset.write_bytes(DEPTHS_PICTURE, draw_evidence_depths(statistics))
     examples = list(islice(read_examples(dataset), NUM_CARD_EXAMPLES))
     dataset.write_bytes(CARD_FILE, render_card(config, statistics, examples).encode("utf-8", "replace"))
 
 
-def render_card(config: Config, statistics: dict[str, Any], examples: list[dict[str, Any]]) -> str:
+def render_card(config: Config, statistics: DatasetStatistics, examples: list[dict[str, Any]]) -> str:
     """The card's text: Markdown under YAML front matter.
 
     Args:
@@ -57,7 +58,7 @@ def render_card(config: Config, statistics: dict[str, Any], examples: list[dict[
     """
     name = config.dataset.publish.repo or config.run_dir.rstrip("/").rpartition("/")[2]
     paragraphs = [
-        front_matter(_front_matter(name, statistics["num_examples"])),
+        front_matter(_front_matter(name, statistics.num_examples)),
         f"# {name}",
         _summary(config, statistics),
         "## How it was made",
@@ -119,10 +120,10 @@ def _front_matter(name: str, num_examples: int) -> dict[str, Any]:
     }
 
 
-def _summary(config: Config, statistics: dict[str, Any]) -> str:
-    kinds = statistics["kinds"]
+def _summary(config: Config, statistics: DatasetStatistics) -> str:
+    kinds = statistics.kinds
     parts = [
-        f"{facts['num_examples']:,} {kind.replace('_', '-')} examples ({facts['num_tokens']:,} tokens)"
+        f"{facts.num_examples:,} {kind.replace('_', '-')} examples ({facts.num_tokens:,} tokens)"
         for kind, facts in kinds.items()
     ]
     return (
@@ -134,11 +135,11 @@ def _summary(config: Config, statistics: dict[str, Any]) -> str:
     )
 
 
-def _method(config: Config, statistics: dict[str, Any]) -> str:
+def _method(config: Config, statistics: DatasetStatistics) -> str:
     generator = config.generator
     written = ", ".join(
-        f"{row['num_examples']:,} examples by `{row['generator']}` with prompts `{row['prompt_version']}`"
-        for row in statistics["written_by"]
+        f"{row.num_examples:,} examples by `{row.generator}` with prompts `{row.prompt_version}`"
+        for row in statistics.written_by
     )
     sources = ", ".join(f"`{source.path}`" for source in config.corpus.sources)
     return "\n".join(
@@ -160,30 +161,28 @@ def _at(revision: str | None) -> str:
     return f" at `{revision}`" if revision else ""
 
 
-def _length_table(statistics: dict[str, Any]) -> str:
+def _length_table(statistics: DatasetStatistics) -> str:
     names = ["min", "p10", "p50", "p90", "max", "mean"]
     rows = [
-        [kind, facts["num_examples"], facts["num_tokens"], *(facts["length_tokens"][name] for name in names)]
-        for kind, facts in statistics["kinds"].items()
+        [kind, facts.num_examples, facts.num_tokens, *(facts.length_tokens[name] for name in names)]
+        for kind, facts in statistics.kinds.items()
     ]
     return table(["kind"], ["examples", "tokens", *(f"{name} tokens" for name in names)], rows)
 
 
-def _reject_table(statistics: dict[str, Any]) -> str:
-    if not statistics["rejects"]:
+def _reject_table(statistics: DatasetStatistics) -> str:
+    if not statistics.rejects:
         return "Nothing: each seed became an example."
-    rows = [
-        [reject["step"], escaped(reject["reason"]), reject["num_rejects"]] for reject in statistics["rejects"]
-    ]
-    num_seeds = statistics["num_examples"] + statistics["num_rejects"]
-    return f"{statistics['num_rejects']:,} of {num_seeds:,} seeds.\n\n" + table(
+    rows = [[reject.step, escaped(reject.reason), reject.num_rejects] for reject in statistics.rejects]
+    num_seeds = statistics.num_examples + statistics.num_rejects
+    return f"{statistics.num_rejects:,} of {num_seeds:,} seeds.\n\n" + table(
         ["step", "reason"], ["seeds"], rows
     )
 
 
-def _call_table(statistics: dict[str, Any]) -> str:
+def _call_table(statistics: DatasetStatistics) -> str:
     names = ["num_calls", "num_prompt_tokens", "num_cached_tokens", "num_output_tokens"]
-    rows = [[step, *(counts[name] for name in names)] for step, counts in statistics["calls"].items()]
+    rows = [[step, *(getattr(counts, name) for name in names)] for step, counts in statistics.calls.items()]
     if len(rows) > 1:
         rows.append(["all", *(sum(row[column] for row in rows) for column in range(1, len(names) + 1))])
     return table(["step"], ["calls", "prompt tokens", "of them cached", "output tokens"], rows)

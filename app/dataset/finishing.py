@@ -13,6 +13,7 @@ from app.dataset.filters import find_similar_instructions
 from app.dataset.results import reject_of
 from app.dataset.shards import EXAMPLES_DIR, write_shards
 from app.dataset.statistics import REJECTS_DIR, compute_statistics
+from app.records.dataset import DatasetRecord
 from app.schema import REJECT_SCHEMA, Reject
 from app.storage import Folder
 
@@ -50,21 +51,14 @@ class ResultRows:
                 yield rows[index]
 
 
-def finish_dataset(config: Config, dataset: Folder, results: Folder, num_seeds: int) -> dict[str, Any]:
-    """Everything between the last result and a dataset that people can open; safe to repeat.
-
-    Returns:
-        The dataset's record: its counts.
-    """
+def finish_dataset(config: Config, dataset: Folder, results: Folder, num_seeds: int) -> DatasetRecord:
+    """Everything between the last result and a dataset that people can open; safe to repeat."""
     rows = ResultRows(results)
     assert len(rows) == num_seeds, f"{len(rows)} of {num_seeds} seeds have a result"
     calls = write_examples(config, dataset, rows)
     statistics = compute_statistics(dataset, calls)
     write_card(dataset, config, statistics)
-    return {
-        name: statistics[name]
-        for name in ("num_examples", "num_tokens", "num_rejects", "kinds", "rejects", "calls")
-    }
+    return statistics.counts
 
 
 def write_examples(config: Config, dataset: Folder, results: ResultRows) -> dict[str, dict[str, int]]:

@@ -1,9 +1,8 @@
 """The dataset card's pictures, drawn from `statistics.json`. Readable at 600 pixels wide."""
 
-from typing import Any
-
 from app.canvas import COLOURS, INK, LEGEND, finish, start_plot
 from app.quantities import length_labels
+from app.records.dataset import DatasetStatistics
 from app.schema import Kind
 
 LENGTHS_PICTURE = "lengths.png"
@@ -12,12 +11,12 @@ KIND_COLOURS: dict[Kind, str] = {"long_input": COLOURS[0], "long_output": COLOUR
 MAX_LABELS = 12
 
 
-def draw_lengths(statistics: dict[str, Any]) -> bytes:
+def draw_lengths(statistics: DatasetStatistics) -> bytes:
     """How many examples have which length, by kind, as a PNG."""
     figure, axes = start_plot(
         "Length of the examples", "tokens, chat template and answer included", "examples"
     )
-    edges, counts = statistics["lengths"]["edges_tokens"], statistics["lengths"]["counts"]
+    edges, counts = statistics.lengths.edges_tokens, statistics.lengths.counts
     below = [0] * max(len(edges) - 1, 0)
     for kind, colour in KIND_COLOURS.items():
         if kind in counts:
@@ -34,9 +33,9 @@ def draw_lengths(statistics: dict[str, Any]) -> bytes:
     return finish(figure)
 
 
-def draw_evidence_depths(statistics: dict[str, Any]) -> bytes:
+def draw_evidence_depths(statistics: DatasetStatistics) -> bytes:
     """Which share of the evidence passages stands where in its context, as a PNG."""
-    counts = statistics["evidence_depths"]["counts"]
+    counts = statistics.evidence_depths.counts
     total = sum(counts)
     figure, axes = start_plot(
         f"Where the evidence stands ({total:,} passages)",
@@ -47,7 +46,7 @@ def draw_evidence_depths(statistics: dict[str, Any]) -> bytes:
     axes.bar(range(len(counts)), shares, width=0.9, color=KIND_COLOURS["long_input"])
     even = 100 / len(counts)
     axes.axhline(even, color=INK, linewidth=1.2, linestyle=(0, (4, 3)), label="spread evenly")
-    edges = statistics["evidence_depths"]["edges"]
+    edges = statistics.evidence_depths.edges
     axes.set_xticks([place - 0.5 for place in range(len(edges))], [f"{100 * edge:.0f}" for edge in edges])
     axes.set_ylim(0, max([*shares, even]) * 1.25)
     axes.legend(**LEGEND)

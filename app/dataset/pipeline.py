@@ -4,21 +4,20 @@ from collections import defaultdict
 from dataclasses import replace
 from functools import partial
 from itertools import islice
-from typing import Any
 
 import pyarrow.dataset as pads
 import ray
 from ray.data import ActorPoolStrategy, DataContext
 from ray.data.checkpoint import CheckpointConfig
 
-from app.agent.prompts import PROMPT_VERSION
 from app.cluster.faults import users_faults
 from app.cluster.tasks import Report, fetch, run_tasks
-from app.config import Config, PipelineConfig, identity, read_secret
+from app.config import Config, PipelineConfig, read_secret
 from app.dataset.agent_actor import AgentActor
 from app.dataset.card import CARD_FILE
 from app.dataset.excerpts import read_examples, shorten_example
 from app.dataset.finishing import finish_dataset
+from app.dataset.identity import identity_of_dataset
 from app.dataset.publish import publish_dataset
 from app.dataset.seeds import (
     NO_BOUND,
@@ -35,6 +34,7 @@ from app.dataset.statistics import REJECTS_DIR
 from app.faults import UserError
 from app.progress.actor import start_progress_actor, watch
 from app.progress.view import ProgressView
+from app.records.dataset import DatasetRecord, SeedsRecord
 from app.retrieval.actors import RetrieverPool, start_retrievers
 from app.run import Artefact, Run
 from app.schema import Seed
@@ -44,17 +44,14 @@ SEEDS, RESULTS, CHECKPOINT, CALLS = "seeds", "_results", "_checkpoint", "_calls"
 ID_COLUMN = "seed_id"
 
 
-def synthesize(config: Config, run: Run, report: Report) -> dict[str, Any]:
+def synthesize(config: Config, run: Run, report: Report) -> DatasetRecord:
     """Make the dataset of a run whose corpus and index are complete, or go on with it.
-
-    Returns:
-        The dataset's record: counts of examples, rejects, tokens and calls.
 
     Raises:
         UserError: the folder was made with other settings, the corpus has too few documents for the long outputs,
             or no seed became an example.
     """
-    run.dataset.claim(_settings(config, run))
+    run.dataset.claim(identity_of_dataset(config, run.index.record()))
     if not run.dataset.is_complete():
         num_seeds = write_seeds(config, run, report)
         make_results(config, run, num_seeds, report)
@@ -71,10 +68,10 @@ def synthesize(config: Config, run: Run, report: Report) -> dict[str, Any]:
 
 def write_seeds(config: Config, run: Run, report: Report) -> int:
     """Draw the seeds and write them with their texts, a file for each part of the corpus; return their number."""
-    seeds = Artefact(run.dataset.folder / SEEDS)
+    seeds = Artefact(run.dataset.folder / SEEDS, SeedsRecord)
     if not seeds.is_complete():
         corpus = run.corpus.folder
-        num_passages, interval_sec = run.corpus.record()["num_passages"], config.progress.log_interval_sec
+        num_passages, interval_sec = run.corpus.record().num_passages, config.progress.log_interval_sec
         bound = priority_bound(config.dataset.num_long_input_seeds, num_passages)
         long_inputs, long_outputs = _draw_candidates(config, corpus, bound, report)
         if len(long_inputs) < min(config.dataset.num_long_input_seeds, num_passages):
@@ -86,8 +83,8 @@ def write_seeds(config: Config, run: Run, report: Report) -> int:
         num_seeds = sum(
             run_tasks(sorted(by_part.items()), fill, "seeds written, parts", report, interval_sec)
         )
-        seeds.complete({"num_seeds": num_seeds})
-    return int(seeds.record()["num_seeds"])
+        seeds.complete(SeedsRecord(num_seeds=num_seeds))
+    return seeds.record().num_seeds
 
 
 def _draw_candidates(
@@ -169,16 +166,16 @@ def _context(checkpoint: Folder, pipeline: PipelineConfig) -> DataContext:
     return context
 
 
-def show_dataset(config: Config, dataset: Folder, record: dict[str, Any], report: Report) -> None:
+def show_dataset(config: Config, dataset: Folder, record: DatasetRecord, report: Report) -> None:
     """Tell what was made, where it is, and show a few examples, shortened to read."""
     kinds = ", ".join(
-        f"{facts['num_examples']:,} {kind.replace('_', '-')}" for kind, facts in record["kinds"].items()
+        f"{facts.num_examples:,} {kind.replace('_', '-')}" for kind, facts in record.kinds.items()
     )
     for example in islice(read_examples(dataset), config.progress.num_shown_examples):
         report(shorten_example(example) + "\n")
     report(
-        f"dataset: {record['num_examples']:,} examples ({kinds}), {record['num_tokens']:,} tokens, "
-        f"{record['num_rejects']:,} rejects\n"
+        f"dataset: {record.num_examples:,} examples ({kinds}), {record.num_tokens:,} tokens, "
+        f"{record.num_rejects:,} rejects\n"
         f"  examples  {(dataset / EXAMPLES_DIR).uri}\n"
         f"  card      {(dataset / CARD_FILE).uri}\n"
         f"  rejects   {(dataset / REJECTS_DIR).uri}"
@@ -195,13 +192,13 @@ def count_committed(checkpoint: Folder) -> int:
     return len(set(files.to_table(columns=[ID_COLUMN])[ID_COLUMN].to_pylist()))
 
 
-def _finish(config: Config, run: Run, num_seeds: int) -> dict[str, Any]:
+def _finish(config: Config, run: Run, num_seeds: int) -> DatasetRecord:
     """Finish the dataset in a task: the driver's memory holds none of it."""
     folder = run.dataset.folder
     task = ray.remote(finish_dataset).remote(config, folder, folder / RESULTS, num_seeds)
-    record: dict[str, Any] = fetch(task)
-    if not record["num_examples"]:
-        reasons = ", ".join(f"{row['reason']} {row['num_rejects']}" for row in record["rejects"][:3])
+    record: DatasetRecord = fetch(task)
+    if not record.num_examples:
+        reasons = ", ".join(f"{row.reason} {row.num_rejects}" for row in record.rejects[:3])
         raise UserError(
             f"dataset: none of {num_seeds} seeds became an example ({reasons}); {(folder / REJECTS_DIR).uri} tells more"
         )
@@ -212,15 +209,3 @@ def _write_part(corpus: Folder, folder: Folder, drawn: tuple[str, list[Seed]]) -
     part, seeds = drawn
     folder.write_table(part, fill_part(corpus, part, seeds))
     return len(seeds)
-
-
-def _settings(config: Config, run: Run) -> dict[str, Any]:
-    """All that decides what the dataset is."""
-    return {
-        "seed": config.seed,
-        "generator": identity(config.generator),
-        "agent": identity(config.agent),
-        "dataset": identity(config.dataset),
-        "prompt_version": PROMPT_VERSION,
-        "index": run.index.record(),
-    }

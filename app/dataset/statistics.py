@@ -13,6 +13,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.dataset.shards import EXAMPLES_DIR
+from app.records.dataset import (
+    CallCounts,
+    DatasetStatistics,
+    DepthHistogram,
+    KindCounts,
+    LengthHistogram,
+    RejectCount,
+    WriterCount,
+)
 from app.storage import Folder
 
 STATISTICS_FILE = "statistics.json"
@@ -23,7 +32,7 @@ QUANTILES = {"min": 0.0, "p10": 0.1, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p90"
 _COLUMNS = ["kind", "task", "num_tokens", "evidence_depths", "generator", "prompt_version"]
 
 
-def compute_statistics(dataset: Folder, calls: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+def compute_statistics(dataset: Folder, calls: Mapping[str, Mapping[str, int]]) -> DatasetStatistics:
     """Count a dataset whose shards and rejects are written.
 
     Args:
@@ -31,10 +40,6 @@ def compute_statistics(dataset: Folder, calls: Mapping[str, Mapping[str, int]]) 
             (REJECT_SCHEMA).
         calls: step of the workflow → its `num_calls`, `num_prompt_tokens`, `num_output_tokens` and
             `num_cached_tokens`, all seeds together.
-
-    Returns:
-        JSON values. `kinds` has examples, tokens and tasks of each kind; `lengths` and `evidence_depths` are
-        histograms whose bin `i` is `[edges[i], edges[i + 1])`; `rejects` is sorted, the most frequent first.
     """
     lengths: dict[str, list[np.ndarray[Any, Any]]] = {}
     tasks: dict[str, Counter[str]] = {}
@@ -57,34 +62,33 @@ def compute_statistics(dataset: Folder, calls: Mapping[str, Mapping[str, int]]) 
     every = np.concatenate([np.zeros(0, dtype=np.int64), *by_kind.values()])
     edges = length_edges(int(every.min()), int(every.max())) if len(every) else []
     rejects = _count_rejects(dataset / REJECTS_DIR)
-    return {
-        "num_examples": len(every),
-        "num_tokens": int(every.sum()),
-        "kinds": {
-            kind: {
-                "num_examples": len(counts),
-                "num_tokens": int(counts.sum()),
-                "length_tokens": _quantiles(counts),
-                "tasks": dict(sorted(tasks[kind].items())),
-            }
+    return DatasetStatistics(
+        num_examples=len(every),
+        num_tokens=int(every.sum()),
+        num_rejects=sum(reject.num_rejects for reject in rejects),
+        kinds={
+            kind: KindCounts(
+                num_examples=len(counts),
+                num_tokens=int(counts.sum()),
+                length_tokens=_quantiles(counts),
+                tasks=dict(sorted(tasks[kind].items())),
+            )
             for kind, counts in by_kind.items()
         },
-        "lengths": {
-            "edges_tokens": edges,
-            "counts": {kind: np.histogram(counts, edges)[0].tolist() for kind, counts in by_kind.items()},
-        },
-        "evidence_depths": {
-            "edges": [index / NUM_DEPTH_BINS for index in range(NUM_DEPTH_BINS + 1)],
-            "counts": depths.tolist(),
-        },
-        "num_rejects": sum(reject["num_rejects"] for reject in rejects),
-        "rejects": rejects,
-        "calls": {step: dict(counts) for step, counts in sorted(calls.items())},
-        "written_by": [
-            {"generator": generator, "prompt_version": version, "num_examples": number}
+        rejects=rejects,
+        calls={step: CallCounts(**counts) for step, counts in sorted(calls.items())},
+        lengths=LengthHistogram(
+            edges_tokens=edges,
+            counts={kind: np.histogram(counts, edges)[0].tolist() for kind, counts in by_kind.items()},
+        ),
+        evidence_depths=DepthHistogram(
+            edges=[index / NUM_DEPTH_BINS for index in range(NUM_DEPTH_BINS + 1)], counts=depths.tolist()
+        ),
+        written_by=[
+            WriterCount(generator=generator, prompt_version=version, num_examples=number)
             for (generator, version), number in sorted(written_by.items())
         ],
-    }
+    )
 
 
 def length_edges(min_tokens: int, max_tokens: int) -> list[int]:
@@ -108,12 +112,12 @@ def _quantiles(counts: np.ndarray[Any, Any]) -> dict[str, float]:
     return dict(zip(QUANTILES, values.tolist(), strict=True)) | {"mean": round(float(counts.mean()), 1)}
 
 
-def _count_rejects(folder: Folder) -> list[dict[str, Any]]:
+def _count_rejects(folder: Folder) -> list[RejectCount]:
     found: Counter[tuple[str, str]] = Counter()
     for table in _tables(folder, ["step", "reason"]):
         found.update(zip(table["step"].to_pylist(), table["reason"].to_pylist(), strict=True))
     return [
-        {"step": step, "reason": reason, "num_rejects": number}
+        RejectCount(step=step, reason=reason, num_rejects=number)
         for (step, reason), number in sorted(found.items(), key=lambda item: (-item[1], item[0]))
     ]
 

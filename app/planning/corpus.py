@@ -58,9 +58,9 @@ def plan_corpus(config: Config) -> CorpusPlan:
         parts = documents.list_names(".parquet")[:MOST_PARTS]
         counts = [documents.read_table(part, ["num_tokens"])["num_tokens"].to_numpy() for part in parts]
         return CorpusPlan(
-            record["num_documents"],
-            record["num_tokens"],
-            record["num_passages"],
+            record.num_documents,
+            record.num_tokens,
+            record.num_passages,
             of_counts(np.concatenate(counts)),
             "the run's corpus",
         )

@@ -44,7 +44,8 @@ def render_cost(config: RunConfig, facts: RunFacts, plan: Plan | str) -> Html:
     steps = bill(config, facts, known)
     if steps:
         content.append(_step_table(steps, known))
-    calls = (facts.statistics or {}).get("calls", {})
+    statistics = facts.statistics
+    calls = {step: counts.values() for step, counts in statistics.calls.items()} if statistics else {}
     if calls or (known and known.calls):
         content.append(_call_table(calls, known))
     if facts.stages:
@@ -68,10 +69,8 @@ def endpoint_money(config: RunConfig, facts: RunFacts) -> float | None:
     is_endpoint = isinstance(config, Config) and isinstance(config.generator, OpenAiConfig)
     if not is_endpoint or prompt is None or output is None or facts.statistics is None:
         return None
-    calls = facts.statistics["calls"].values()
-    return (
-        sum(prompt * step["num_prompt_tokens"] + output * step["num_output_tokens"] for step in calls) / 1e6
-    )
+    calls = facts.statistics.calls.values()
+    return sum(prompt * step.num_prompt_tokens + output * step.num_output_tokens for step in calls) / 1e6
 
 
 def total_money(steps: list[ComparedStep], plan: Plan) -> float | None:

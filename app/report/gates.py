@@ -1,10 +1,8 @@
 """The page's section of the gates: what each stage reached before the next one was started."""
 
-from typing import Any
-
 from app.config import GateConfig
 from app.html import Content, Html, decimal_cell, element, missing, section, table
-from app.records import needles_found, points_lost, verdicts
+from app.records.gate import GateRecord
 from app.report.reading import RunFacts
 
 TITLE = "What each stage reached"
@@ -32,25 +30,25 @@ def render_gates(gate: GateConfig, facts: RunFacts) -> Html:
     return section("gates", TITLE, table("Gates, in percent", ["stage", "gate"], heads, rows))
 
 
-def is_passed(measured: dict[str, Any], gate: GateConfig) -> bool | None:
+def is_passed(measured: GateRecord, gate: GateConfig) -> bool | None:
     """Whether a stage reached every threshold; None where there is none, or what it is for was not measured."""
-    found = list(verdicts(gate, measured).values())
+    found = list(measured.verdicts(gate).values())
     if False in found:
         return False
     return None if None in found or not found else True
 
 
-def _row(stage: str, measured: dict[str, Any], gate: GateConfig) -> list[Content]:
-    niah, short = measured.get("niah") or {}, measured.get("short") or {}
+def _row(stage: str, measured: GateRecord, gate: GateConfig) -> list[Content]:
+    niah, short = measured.niah, measured.short
     return [
         stage,
         _verdict(is_passed(measured, gate)),
-        niah.get("length_tokens"),
-        decimal_cell(needles_found(measured), ".1f"),
+        niah.length_tokens if niah else None,
+        decimal_cell(measured.needles_found, ".1f"),
         decimal_cell(gate.min_niah_percent, "g"),
-        decimal_cell(short.get("base_percent"), ".1f"),
-        decimal_cell(short.get("percent"), ".1f"),
-        decimal_cell(points_lost(measured), ".1f"),
+        decimal_cell(short.base_percent if short else None, ".1f"),
+        decimal_cell(short.percent if short else None, ".1f"),
+        decimal_cell(measured.points_lost, ".1f"),
         decimal_cell(gate.max_short_points_lost, "g"),
     ]
 

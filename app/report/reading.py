@@ -15,8 +15,13 @@ from app.dataset.pictures import DEPTHS_PICTURE, LENGTHS_PICTURE
 from app.dataset.statistics import REJECTS_DIR, STATISTICS_FILE
 from app.models.known import find_max_tokens
 from app.progress.attempts import Attempt, read_attempts
-from app.run import COMPLETE_FILE, CONFIG_FILE, REPORT_FILE, Artefact, Run, later_rounds
+from app.records.dataset import DatasetStatistics
+from app.records.documents import CorpusRecord, IndexRecord
+from app.records.gate import GateRecord
+from app.records.training import StageRecord
+from app.run import COMPLETE_FILE, CONFIG_FILE, REPORT_FILE, Artefact, R, Run, later_rounds
 from app.storage import Folder
+from app.training.data.inputs import tokens_of
 from app.training.metrics import read_records
 
 TOKENS_DIR = "train/_tokens"
@@ -33,7 +38,7 @@ class TrainedStage:
     """One stage, as far as it is."""
 
     settings: StageConfig
-    record: dict[str, Any] | None
+    record: StageRecord | None
     """Written when it is complete."""
     steps: list[dict[str, Any]]
     """A record of each optimizer step."""
@@ -60,10 +65,10 @@ class RunFacts:
     """Otherwise corpus and index are another run's."""
     base_max_tokens: int | None = None
     """Longest sequence that the model reads before it is extended."""
-    corpus: dict[str, Any] | None = None
+    corpus: CorpusRecord | None = None
     """Its record when it is complete; the next likewise."""
-    index: dict[str, Any] | None = None
-    statistics: dict[str, Any] | None = None
+    index: IndexRecord | None = None
+    statistics: DatasetStatistics | None = None
     """Of the complete dataset."""
     pictures: dict[str, bytes] = field(default_factory=dict)
     """The dataset's, by file name."""
@@ -71,7 +76,7 @@ class RunFacts:
     reject_details: dict[tuple[str, str], str] = field(default_factory=dict)
     """Step and reason → what is said of one such reject."""
     stages: list[TrainedStage] = field(default_factory=list)
-    gates: dict[str, dict[str, Any]] = field(default_factory=dict)
+    gates: dict[str, GateRecord] = field(default_factory=dict)
     """Stage → what its gate measured."""
     evaluation: str | None = None
     """The evaluation's own section of this page, HTML."""
@@ -98,12 +103,12 @@ def read_facts(config: RunConfig, run: Run) -> RunFacts:
         base_max_tokens=_base_max_tokens(config),
         corpus=_record(run.corpus),
         index=_record(run.index),
-        statistics=_read_json(run.dataset.folder, STATISTICS_FILE) if has_dataset else None,
+        statistics=DatasetStatistics.read(run.dataset.folder, STATISTICS_FILE) if has_dataset else None,
         pictures=_read_pictures(run.dataset.folder) if has_dataset else {},
         examples=_read_excerpts(run.dataset.folder) if has_dataset else [],
         reject_details=_read_reject_details(run.dataset.folder / REJECTS_DIR) if has_dataset else {},
         stages=stages,
-        gates=_read_gates(run.gates, [stage.name for stage in stages]),
+        gates={stage.name: gate for stage in stages if (gate := run.gate(stage.name))},
         evaluation=_read_text(run.evaluation_report, EVALUATION_SECTION),
         attempts=read_attempts(folder),
         num_bytes=_sizes(folder, stages),
@@ -121,7 +126,7 @@ def folder_bytes(folder: Folder) -> int:
     return sum(info.size for info in folder.filesystem.get_file_info(selector) if info.is_file)
 
 
-def _record(artefact: Artefact) -> dict[str, Any] | None:
+def _record(artefact: Artefact[R]) -> R | None:
     return artefact.record() if artefact.is_complete() else None
 
 
@@ -173,11 +178,6 @@ def _read_stage(run: Run, settings: StageConfig) -> TrainedStage:
     return TrainedStage(settings, _record(artefact), read_records(artefact.folder))
 
 
-def _read_gates(folder: Folder, stages: list[str]) -> dict[str, dict[str, Any]]:
-    found = {stage: _read_json(folder, f"{stage}.json") for stage in stages}
-    return {stage: gate for stage, gate in found.items() if gate is not None}
-
-
 def _sizes(run: Folder, stages: list[TrainedStage]) -> dict[str, int]:
     names = ["corpus", "index", "dataset", TOKENS_DIR, *(f"train/{stage.name}" for stage in stages)]
     sizes = {name: folder_bytes(run / name) for name in [*names, EVALUATION_DIR]}
@@ -187,13 +187,13 @@ def _sizes(run: Folder, stages: list[TrainedStage]) -> dict[str, int]:
 def _fingerprints(run: Run, stages: list[TrainedStage]) -> Iterator[tuple[str, str]]:
     """Where each is written, and the fingerprint: what later steps compare before they go on."""
     if corpus := _record(run.corpus):
-        yield f"corpus/{COMPLETE_FILE}", corpus["fingerprint"]
+        yield f"corpus/{COMPLETE_FILE}", corpus.fingerprint
     if index := _record(run.index):
-        yield f"index/{COMPLETE_FILE}, embedding model", index["retrieval"]["model_files"]
+        yield f"index/{COMPLETE_FILE}, embedding model", index.retrieval.model_files
     sources = sorted({source for stage in stages for source in stage.settings.mix})
     for source in sources:
-        if record := _read_json(run.folder / TOKENS_DIR / source, COMPLETE_FILE):
-            yield f"{TOKENS_DIR}/{source}/{COMPLETE_FILE}", record["fingerprint"]
+        if tokens := _record(tokens_of(run, source)):
+            yield f"{TOKENS_DIR}/{source}/{COMPLETE_FILE}", tokens.fingerprint
     for stage in stages:
         if plan := _read_json(run.stage(stage.name).folder / "data", "plan.json"):
             yield f"train/{stage.name}/data/plan.json", plan["fingerprint"]

@@ -7,7 +7,6 @@ from app.html import Content, Html, element, joined, pairs, paragraph
 from app.planning.steps import Plan
 from app.progress.attempts import seconds_by_step
 from app.quantities import duration, money
-from app.records import needles_found, points_lost
 from app.report.cost import bill, total_money
 from app.report.reading import RunFacts, TrainedStage
 
@@ -63,7 +62,7 @@ def short_name(model: str) -> str:
 
 
 def _context(facts: RunFacts, longest: TrainedStage | None) -> Content:
-    after = longest.record["export"]["max_position_embeddings"] if longest and longest.record else None
+    after = longest.record.export.max_position_embeddings if longest and longest.record else None
     before = facts.base_max_tokens
     if before is None or after is None:
         return _with_note(f"{after:,}", "after; before is not known") if after else None
@@ -73,21 +72,19 @@ def _context(facts: RunFacts, longest: TrainedStage | None) -> Content:
 def _examples(facts: RunFacts) -> Content:
     if facts.statistics is None:
         return None
-    return _with_note(
-        f"{facts.statistics['num_examples']:,}", f"of {facts.statistics['num_tokens']:,} tokens"
-    )
+    return _with_note(f"{facts.statistics.num_examples:,}", f"of {facts.statistics.num_tokens:,} tokens")
 
 
 def _scores(facts: RunFacts) -> list[tuple[str, Content]]:
     """Of the last gate that measured each."""
     scores: dict[str, Content] = {}
     for stage, measured in facts.gates.items():
-        if (found := needles_found(measured)) is not None:
-            length = measured["niah"]["length_tokens"]
+        if measured.niah and (found := measured.needles_found) is not None:
+            length = measured.niah.length_tokens
             scores["Needles found"] = _with_note(f"{found:.1f}%", f"at {length:,} tokens, stage {stage}")
-        if (lost := points_lost(measured)) is not None:
+        if measured.short and (lost := measured.points_lost) is not None:
             change = f"{-lost:+.1f} points".replace("-", "−")
-            after = measured["short"]["percent"]
+            after = measured.short.percent
             scores["Short tasks"] = _with_note(change, f"now {after:.1f}%, stage {stage}")
     return list(scores.items())
 

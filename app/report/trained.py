@@ -78,12 +78,11 @@ def _stage_row(stage: TrainedStage) -> list[Content]:
     losses = [math.nan if record["loss"] is None else record["loss"] for record in steps]
     summary = summarize_losses(losses) if losses else (None, None, None)
     shares = [record["mfu"] for record in steps if record["mfu"] is not None]
-    trained = stage.record["stage"] if stage.record else {}
-    export = stage.record["export"] if stage.record else {}
+    record = stage.record
     return [
         stage.name,
         stage.settings.max_seq_tokens,
-        count_cell(trained.get("rope_parameters", {}).get("rope_theta")),
+        count_cell(record.stage.rope_parameters.get("rope_theta") if record else None),
         _progress(stage),
         stage.num_tokens,
         *(decimal_cell(loss, ".4f") for loss in summary),
@@ -93,7 +92,7 @@ def _stage_row(stage: TrainedStage) -> list[Content]:
         decimal_cell(median(shares) if shares else None, ".1%"),
         memory_cell(max(record["peak_memory_bytes"] for record in steps) if steps else None),
         seconds_cell(sum(record["step_sec"] for record in steps) if steps else None),
-        decimal_cell(export.get("logit_difference"), ".2g"),
+        decimal_cell(record.export.logit_difference if record else None, ".2g"),
     ]
 
 

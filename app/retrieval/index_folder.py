@@ -1,118 +1,91 @@
 """The index folder of a run: what its vectors are made of, making its files, and opening them.
 
-    index/settings.json        what its vectors are made of (`vector_identity`)
+    index/settings.json        what its vectors are made of (`identity_of_vectors`)
     index/_vectors/            shards of vectors; gone when the index is complete
+    index/_vectors/built.json  the files below as they were built (`IndexFiles`)
     index/index.faiss, *.npy   the index and its rows' documents, to be mapped into memory
     index/recall_sample.npz    passages with their true neighbours
-    index/index.json           all about it: identity, dim, metric, factory, recall, versions
+    index/_complete.json       all about it: identity, dim, metric, factory, recall, versions (`IndexRecord`)
 
-The record is written after the files that it describes and taken away before they change.
+What describes the files is written after them and taken away before they change.
 """
 
 import json
 from pathlib import Path
-from typing import Any
 
 from app.config import RetrievalConfig, cache_dir
 from app.local_copies import local_files
-from app.retrieval.embedder import Embedder, Prefixes, resolve_prefixes
+from app.records.documents import CorpusSettings, IndexFiles, IndexRecord, VectorSettings
+from app.retrieval.embedder import Embedder, Prefixes
+from app.retrieval.identity import settings_of_build
 from app.retrieval.index import INDEX_FILE, SearchIndex, create_index, fill_index, save_index
-from app.retrieval.model_facts import ModelFacts
 from app.retrieval.passages import ROW_FILES, PassageStore, write_row_files
 from app.retrieval.recall import RecallSample, check_recall
 from app.retrieval.retriever import Retriever
 from app.retrieval.vectors import VectorShards
-from app.run import SETTINGS_FILE, Run
+from app.run import Run, read_identity
 from app.storage import Folder
 from app.versions import installed_versions
 
-RECORD_FILE = "index.json"
 VECTORS_FOLDER = "_vectors"
-
-
-def vector_identity(config: RetrievalConfig, facts: ModelFacts, corpus_fingerprint: str) -> dict[str, Any]:
-    """All that decides what a vector is: vectors may stand in one index only if they agree in all of it."""
-    prefixes = resolve_prefixes(config.model, facts.prompts, config.query_prefix, config.passage_prefix)
-    return {
-        "retrieval": {
-            "model": config.model,
-            "revision": facts.revision or config.revision,
-            "model_files": facts.files_hash,
-            "query_prefix": prefixes.query,
-            "passage_prefix": prefixes.passage,
-            "embedding_tokens": config.embedding_tokens,
-            "dtype": config.dtype,
-            "dim": facts.dim,
-        },
-        "corpus": {"fingerprint": corpus_fingerprint},
-    }
-
-
-def build_settings(config: RetrievalConfig, seed: int) -> dict[str, Any]:
-    """What decides, beside its vectors, what an index is."""
-    return {
-        "index_factory": config.index_factory,
-        "num_training_vectors": config.num_training_vectors,
-        "num_recall_queries": config.num_recall_queries,
-        "seed": seed,
-    }
+BUILT_FILE = "built.json"
 
 
 def load_embedder(config: RetrievalConfig, run: Run, device: str) -> Embedder:
     """The embedder of the run's index, with the revision and prefixes that its vectors were made with."""
-    made_with = run.index.folder.read_json(SETTINGS_FILE)["retrieval"]
-    assert made_with["model"] == config.model, "the index was claimed with these settings"
-    prefixes = Prefixes(made_with["query_prefix"], made_with["passage_prefix"])
-    return Embedder.load(config, prefixes, made_with["revision"], device)
+    made_with = _claimed(run)
+    assert made_with.model == config.model, "the index was claimed with these settings"
+    prefixes = Prefixes(made_with.query_prefix, made_with.passage_prefix)
+    return Embedder.load(config, prefixes, made_with.revision, device)
 
 
-def make_index(config: RetrievalConfig, run: Run, shards: VectorShards, seed: int) -> None:
+def make_index(config: RetrievalConfig, run: Run, shards: VectorShards, seed: int) -> IndexFiles:
     """Turn vectors into the index's files; at once if they are there and were made from the same settings.
 
     Raises:
         UserError: the index factory does not fit.
     """
-    folder = run.index.folder
-    made_with = folder.read_json(SETTINGS_FILE)
-    known_dim = made_with["retrieval"]["dim"]
-    assert known_dim in (None, shards.dim), f"vectors of {shards.dim} from a model of {known_dim}"
-    build = build_settings(config, seed)
-    if folder.exists(RECORD_FILE):
-        if folder.read_json(RECORD_FILE)["build"] == build:
-            return
+    folder, vectors = run.index.folder, run.index.folder / VECTORS_FOLDER
+    retrieval = _claimed(run)
+    assert retrieval.dim in (None, shards.dim), f"vectors of {shards.dim} from a model of {retrieval.dim}"
+    build = settings_of_build(config, seed)
+    if vectors.exists(BUILT_FILE):
+        built = IndexFiles.read(vectors, BUILT_FILE)
+        if built.build == build:
+            return built
         # From here until it is written again, the files belong to no record.
-        folder.filesystem.delete_file(folder.file(RECORD_FILE))
+        vectors.filesystem.delete_file(vectors.file(BUILT_FILE))
     index = create_index(config, shards.num_vectors, shards.dim)
     fill_index(index, shards, config, seed)
     save_index(index, folder)
     num_rows = write_row_files(run.corpus.folder, folder)
     assert num_rows == shards.num_vectors, f"{shards.num_vectors} vectors for {num_rows} passages"
     RecallSample.search_exactly(shards, config.num_recall_queries, seed).save(folder)
-    record = {
-        **made_with,
-        "dim": shards.dim,
-        "metric": "inner_product",
-        "num_vectors": shards.num_vectors,
-        "build": build,
-        "versions": installed_versions(),
-    }
-    folder.write_json(RECORD_FILE, record)
+    built = IndexFiles(
+        retrieval=retrieval,
+        corpus=CorpusSettings(fingerprint=run.corpus.record().fingerprint),
+        dim=shards.dim,
+        metric="inner_product",
+        num_vectors=shards.num_vectors,
+        build=build,
+        versions=installed_versions(),
+    )
+    built.write(vectors, BUILT_FILE)
+    return built
 
 
-def measure_index(config: RetrievalConfig, run: Run) -> dict[str, Any]:
-    """Measure the index's recall at `retrieval.nprobe`, write it into its record, and return that.
+def measure_index(config: RetrievalConfig, run: Run, built: IndexFiles) -> IndexRecord:
+    """Measure the recall of an index at `retrieval.nprobe`.
 
     Raises:
         UserError: it is below `retrieval.min_recall`.
     """
     folder = run.index.folder
-    record = folder.read_json(RECORD_FILE)
-    index = _open_index(_localize(folder, record), record, config.nprobe)
+    index = _open_index(_localize(folder, built), built, config.nprobe)
     recall = RecallSample.load(folder).recall(index)
     check_recall(config, recall)
-    record |= {"nprobe": config.nprobe, "recall_at_10": round(recall, 4)}
-    folder.write_json(RECORD_FILE, record)
-    return dict(record)
+    files = {name: getattr(built, name) for name in IndexFiles.model_fields}
+    return IndexRecord(**files, nprobe=config.nprobe, recall_at_10=round(recall, 4))
 
 
 def open_retriever(config: RetrievalConfig, run: Run, device: str) -> Retriever:
@@ -127,10 +100,16 @@ def open_retriever(config: RetrievalConfig, run: Run, device: str) -> Retriever:
     )
 
 
-def _localize(folder: Folder, record: dict[str, Any]) -> Path:
-    version = json.dumps({key: record[key] for key in ("retrieval", "corpus", "build")}, sort_keys=True)
+def _claimed(run: Run) -> VectorSettings:
+    claimed = read_identity(run.index.folder)
+    assert claimed is not None, "the index is claimed before it is made"
+    return VectorSettings.model_validate(claimed["retrieval"])
+
+
+def _localize(folder: Folder, built: IndexFiles) -> Path:
+    version = json.dumps(built.model_dump(include={"retrieval", "corpus", "build"}), sort_keys=True)
     return local_files(folder, (INDEX_FILE, *ROW_FILES), version, cache_dir())
 
 
-def _open_index(local: Path, record: dict[str, Any], nprobe: int) -> SearchIndex:
-    return SearchIndex.open(local / INDEX_FILE, record["build"]["index_factory"], nprobe)
+def _open_index(local: Path, built: IndexFiles, nprobe: int) -> SearchIndex:
+    return SearchIndex.open(local / INDEX_FILE, built.build.index_factory, nprobe)

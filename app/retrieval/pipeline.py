@@ -1,22 +1,16 @@
 """Passages → vectors → the index, built once and reused."""
 
-from typing import Any
-
 import ray
 
 from app.cluster.tasks import Report, fetch
 from app.config import Config, RetrievalConfig
 from app.faults import UserError
+from app.records.documents import IndexFiles, IndexRecord
 from app.retrieval.embedder import check_embedding_tokens
 from app.retrieval.embedding import ShardPlan, embed_corpus, num_node_cores, plan_shards
+from app.retrieval.identity import identity_of_vectors, settings_of_build
 from app.retrieval.index import create_index
-from app.retrieval.index_folder import (
-    VECTORS_FOLDER,
-    build_settings,
-    make_index,
-    measure_index,
-    vector_identity,
-)
+from app.retrieval.index_folder import VECTORS_FOLDER, make_index, measure_index
 from app.retrieval.model_facts import describe_model
 from app.retrieval.passages import PASSAGES_FOLDER
 from app.retrieval.recall import check_recall
@@ -24,7 +18,7 @@ from app.retrieval.vectors import VectorShard, VectorShards
 from app.run import Run, differences
 
 
-def build_index(config: Config, run: Run, report: Report) -> dict[str, Any]:
+def build_index(config: Config, run: Run, report: Report) -> IndexRecord:
     """Make sure that the run has its index, and return the index's record.
 
     A finished one is reused, a half-finished one continued.
@@ -44,8 +38,8 @@ def build_index(config: Config, run: Run, report: Report) -> dict[str, Any]:
     corpus = run.corpus.record()
     if facts.dim is not None and not run.index.is_complete():
         # Here and not after hours of embedding; thrown away at once.
-        create_index(retrieval, corpus["num_passages"], facts.dim)
-    run.index.claim(vector_identity(retrieval, facts, corpus["fingerprint"]))
+        create_index(retrieval, corpus.num_passages, facts.dim)
+    run.index.claim(identity_of_vectors(retrieval, facts, corpus.fingerprint))
     if run.index.is_complete():
         record = _reuse(config, run)
     else:
@@ -60,43 +54,42 @@ def build_index(config: Config, run: Run, report: Report) -> dict[str, Any]:
         record = fetch(build.remote(retrieval, run, plans, config.seed))
         run.index.complete(record)
     (run.index.folder / VECTORS_FOLDER).delete()
-    factory, recall = record["build"]["index_factory"], record["recall_at_10"]
-    report(f"index: {record['num_vectors']:,} passages × {record['dim']}, {factory}, recall@10 {recall:.2f}")
+    factory, recall = record.build.index_factory, record.recall_at_10
+    report(f"index: {record.num_vectors:,} passages × {record.dim}, {factory}, recall@10 {recall:.2f}")
     return record
 
 
-def _reuse(config: Config, run: Run) -> dict[str, Any]:
+def _reuse(config: Config, run: Run) -> IndexRecord:
     retrieval = config.retrieval
     record = run.index.record()
-    wanted = build_settings(retrieval, config.seed)
-    for name, was, now in differences(record["build"], wanted):
+    wanted = settings_of_build(retrieval, config.seed)
+    for name, was, now in differences(record.build.values(), wanted.values()):
         field = name if name == "seed" else f"retrieval.{name}"
         raise UserError(
             f"{field}: {run.index.folder.uri} was made with {was!r}, now it is {now!r}, and its vectors are no "
             f"longer kept; set it back, or give another run_dir"
         )
-    if "IVF" in retrieval.index_factory and record["nprobe"] != retrieval.nprobe:
+    if "IVF" in retrieval.index_factory and record.nprobe != retrieval.nprobe:
         measure = _measure.options(label_selector=retrieval.node_labels)
-        record = fetch(measure.remote(retrieval, run))
+        record = fetch(measure.remote(retrieval, run, record))
         run.index.complete(record)
-    check_recall(retrieval, record["recall_at_10"])
+    check_recall(retrieval, record.recall_at_10)
     return record
 
 
 @ray.remote(max_retries=1)
-def _build(retrieval: RetrievalConfig, run: Run, plans: list[ShardPlan], seed: int) -> dict[str, Any]:
+def _build(retrieval: RetrievalConfig, run: Run, plans: list[ShardPlan], seed: int) -> IndexRecord:
     _use_all_cores()
     shards = VectorShards(
         run.index.folder / VECTORS_FOLDER, [VectorShard(plan.name, plan.num_rows) for plan in plans]
     )
-    make_index(retrieval, run, shards, seed)
-    return measure_index(retrieval, run)
+    return measure_index(retrieval, run, make_index(retrieval, run, shards, seed))
 
 
 @ray.remote(max_retries=1)
-def _measure(retrieval: RetrievalConfig, run: Run) -> dict[str, Any]:
+def _measure(retrieval: RetrievalConfig, run: Run, built: IndexFiles) -> IndexRecord:
     _use_all_cores()
-    return measure_index(retrieval, run)
+    return measure_index(retrieval, run, built)
 
 
 def _use_all_cores() -> None:

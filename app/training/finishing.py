@@ -1,11 +1,9 @@
 """What ends a stage: its export, checked against the trained weights, its card, and the record of what was made."""
 
-from dataclasses import asdict
-from typing import Any
-
 from app.models.places import resolve_model
-from app.run import EXPORT_DIR
-from app.training.export.card import CARD_FILE, CardFacts, SourceFacts, StageFacts, render_card
+from app.records.training import ExportRecord, SourceFacts, StageDataRecord, StageFacts, StageRecord
+from app.run import COMPLETE_FILE, EXPORT_DIR
+from app.training.export.card import CARD_FILE, CardFacts, render_card
 from app.training.export.export import export_model, verify_export
 from app.training.loop import DATA_DIR, DTYPES, StageTask, StageTrainer
 from app.training.metrics import read_records
@@ -16,7 +14,7 @@ EXPORT_TOLERANCE = {"float32": 1e-3, "bfloat16": 0.05}
 types; the weights must be the same to the bit."""
 
 
-def finish_stage(trainer: StageTrainer, history: list[dict[str, Any]]) -> dict[str, Any]:
+def finish_stage(trainer: StageTrainer, history: list[StageRecord]) -> StageRecord | None:
     """Export a trained stage and check the export; every worker calls it.
 
     Args:
@@ -24,7 +22,7 @@ def finish_stage(trainer: StageTrainer, history: list[dict[str, Any]]) -> dict[s
         history: Records of the stages before, as returned by this function.
 
     Returns:
-        The stage's record.
+        The stage's record, on the leader.
 
     Raises:
         RuntimeError: the export is not the trained model.
@@ -43,13 +41,14 @@ def finish_stage(trainer: StageTrainer, history: list[dict[str, Any]]) -> dict[s
     )
     tolerance = max(EXPORT_TOLERANCE[name] for name in types)
     difference = verify_export(trainer.model, workers, folder, tolerance)
-    record = {
-        "stage": asdict(_facts_of(trainer)) if workers.is_leader else {},
-        "sources": [asdict(source) for source in _sources_of(task)] if workers.is_leader else [],
-        "export": {**exported, "logit_difference": difference},
-    }
-    if workers.is_leader:
-        folder.write_bytes(CARD_FILE, _card(task, [*history, record]).encode())
+    if not workers.is_leader:
+        return None
+    record = StageRecord(
+        stage=_facts_of(trainer),
+        sources=_sources_of(task),
+        export=ExportRecord(**exported.values(), logit_difference=difference),
+    )
+    folder.write_bytes(CARD_FILE, _card(task, [*history, record]).encode())
     return record
 
 
@@ -67,24 +66,24 @@ def _facts_of(trainer: StageTrainer) -> StageFacts:
 
 
 def _sources_of(task: StageTask) -> list[SourceFacts]:
-    shares = (task.folder / DATA_DIR).read_json("_complete.json")["sources"]
+    shares = StageDataRecord.read(task.folder / DATA_DIR, COMPLETE_FILE).sources
     return [
         SourceFacts(
             name=name,
             origin=task.train.sources[name].path or "the run's dataset",
-            num_tokens=shares[name]["num_tokens"],
+            num_tokens=shares[name].num_tokens,
         )
         for name in sorted(task.stage.mix)
     ]
 
 
-def _card(task: StageTask, records: list[dict[str, Any]]) -> str:
+def _card(task: StageTask, records: list[StageRecord]) -> str:
     from transformers import AutoConfig
 
     base = AutoConfig.from_pretrained(
         resolve_model(task.model), revision=task.revision, trust_remote_code=False
     )
-    sources = {source["name"]: SourceFacts(**source) for record in records for source in record["sources"]}
+    sources = {source.name: source for record in records for source in record.sources}
     return render_card(
         CardFacts(
             name=f"{task.run_name}-{task.stage.name}",
@@ -92,7 +91,7 @@ def _card(task: StageTask, records: list[dict[str, Any]]) -> str:
             base_revision=task.revision,
             base_max_tokens=int(base.max_position_embeddings),
             dtype=task.train.export_dtype,
-            stages=[StageFacts(**record["stage"]) for record in records],
+            stages=[record.stage for record in records],
             sources=list(sources.values()),
             versions=installed_versions(),
         )

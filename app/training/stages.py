@@ -16,12 +16,18 @@ from ray.train import RunConfig as RayRunConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 
 from app.cluster.faults import users_faults
-from app.config import RunConfig, TrainConfig, identity
-from app.run import EXPORT_DIR, Artefact, Run
+from app.config import RunConfig, TrainConfig
+from app.models.places import resolve_model
+from app.records.training import StageRecord
+from app.run import EXPORT_DIR, Artefact, Run, check_claim
+from app.training.data.inputs import fingerprints_of_tokens
 from app.training.data.preparation import check_mixes, prepare_stage, prepare_tokens
+from app.training.data.sources import used_sources
 from app.training.dry_run import dry_run_stage
 from app.training.finishing import finish_stage
+from app.training.identities import identity_of_stage
 from app.training.loop import NonFiniteError, Report, StageTask, start_trainer
+from app.training.rope import rope_parameters_of
 
 OUTCOME_FILE = "outcome.json"
 STOPPED_FILE = "stopped.json"
@@ -34,7 +40,7 @@ class _Assignment:
     """What every worker gets."""
 
     task: StageTask
-    history: list[dict[str, Any]]
+    history: list[StageRecord]
     """Records of the stages before, for the model card."""
     lines: Any
     """The actor that takes lines for the person who watches."""
@@ -56,13 +62,17 @@ def train(config: RunConfig, run: Run, report: Report) -> None:
 
 
 def prepare_training(config: RunConfig, run: Run, report: Report) -> None:
-    """Tokenize what the stages are made of, and see that it is enough for all of them.
+    """Tokenize what the stages are made of, and see that it is enough for all of them and that each may go on.
 
     Raises:
         UserError: the run was made with other settings, or the data cannot fill a stage.
     """
     prepare_tokens(config, run, report)
     check_mixes(config, run)
+    assert config.train is not None
+    # The last one too: that it can't go on is told before the first one trains for days.
+    for index, stage in enumerate(config.train.stages):
+        check_claim(run.stage(stage.name).folder, _identity_of(config, run, index))
 
 
 def train_stage(config: RunConfig, run: Run, index: int, report: Report) -> None:
@@ -81,7 +91,7 @@ def train_stage(config: RunConfig, run: Run, index: int, report: Report) -> None
     assert config.train is not None
     stages = config.train.stages
     artefact = run.stage(stages[index].name)
-    artefact.claim(_identity_of(config, index))
+    artefact.claim(_identity_of(config, run, index))
     if artefact.is_complete():
         report(f"stage {stages[index].name}: complete")
         return
@@ -115,20 +125,25 @@ def _absolute(model: str) -> str:
     return os.path.abspath(model) if os.path.isdir(model) else model  # noqa: PTH100, PTH112
 
 
-def _identity_of(config: RunConfig, index: int) -> dict[str, Any]:
-    """What decides what a stage is; the stages before it are claimed before it."""
+def _identity_of(config: RunConfig, run: Run, index: int) -> dict[str, Any]:
+    """All that decides what a stage is; the tokens of all sources are complete."""
+    from transformers import AutoConfig
+
     assert config.train is not None
-    stage = config.train.stages[index]
-    settings = identity(config.train)
+    stages = config.train.stages
     model, revision = config.trained_model
-    settings |= {"model": model, "revision": revision, "stages": {stage.name: identity(stage)}}
-    settings["sources"] = {name: settings["sources"][name] for name in stage.mix}
-    return {"seed": config.seed, "train": settings}
+    base = AutoConfig.from_pretrained(resolve_model(model), revision=revision, trust_remote_code=False)
+    ropes = {
+        stage.name: rope_parameters_of(base, stages, number)
+        for number, stage in enumerate(stages[: index + 1])
+    }
+    tokens = fingerprints_of_tokens(run, used_sources(config.train))
+    return identity_of_stage(config, index, tokens, ropes)
 
 
-def _complete(artefact: Artefact) -> None:
+def _complete(artefact: Artefact[StageRecord]) -> None:
     folder = artefact.folder
-    artefact.complete(folder.read_json(OUTCOME_FILE))
+    artefact.complete(StageRecord.read(folder, OUTCOME_FILE))
     folder.filesystem.delete_file(folder.file(OUTCOME_FILE))
 
 
@@ -199,8 +214,8 @@ def _work(settings: dict[str, Any]) -> None:
             task.folder.write_json(STOPPED_FILE, {"reason": str(error)})
         return
     outcome = finish_stage(trainer, assignment.history)
-    if trainer.workers.is_leader:
-        task.folder.write_json(OUTCOME_FILE, outcome)
+    if outcome is not None:
+        outcome.write(task.folder, OUTCOME_FILE)
 
 
 class _Lines:

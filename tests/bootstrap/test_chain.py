@@ -10,6 +10,7 @@ from app.faults import UserError
 from app.progress.attempts import read_attempts
 from app.run import Run
 from tests.bootstrap.loop_settings import loop_config
+from tests.record_makers import corpus_record, gate_record, stage_record
 
 
 class Jobs:
@@ -42,7 +43,7 @@ class Jobs:
         stage = config.train.stages[index]
         if not run.stage(stage.name).is_complete():
             self.note(f"train {stage.name} of {config.generator.model.rpartition(':')[2]}")
-            run.stage(stage.name).complete({})
+            run.stage(stage.name).complete(stage_record(stage.name))
 
     @contextlib.contextmanager
     def serving(self, config, report):
@@ -52,10 +53,10 @@ class Jobs:
 
     def measure_gate(self, config, run, gate, evaluation):
         self.note(f"gate {gate.stage.name}")
-        percent = self.percents[gate.stage.name]
-        niah = {"model": gate.model, "length_tokens": gate.niah_tokens, "percent": percent}
-        record = {"asked": gate.asked(config), "niah": niah, "short": None}
-        run.gates.write_json(f"{gate.stage.name}.json", record)
+        found = self.percents[gate.stage.name]
+        record = gate_record(found, before=None, length_tokens=gate.niah_tokens)
+        record = record.model_copy(update={"asked": gate.asked(config)})
+        record.write(run.gates, f"{gate.stage.name}.json")
         return record
 
     def evaluation(self, config, run, endpoint, report):
@@ -82,7 +83,7 @@ def jobs(monkeypatch) -> Jobs:
 
 def start(config) -> None:
     run = Run(config.run_dir)
-    run.corpus.complete({"num_tokens": 1})
+    run.corpus.complete(corpus_record(num_tokens=1))
     bootstrap(config, run, lambda line: None)
 
 

@@ -7,9 +7,9 @@ from app.cli import main
 from app.progress.attempts import ATTEMPTS_DIR
 from app.run import ASKED_FILE, Run
 from tests.bootstrap.loop_settings import loop_config
+from tests.record_makers import corpus_record, dataset_record, gate_record, index_record, stage_record
 
 NOW_SEC = 100_000.0
-CORPUS = {"num_documents": 206, "num_tokens": 1_100_000, "num_passages": 4715}
 
 
 @pytest.fixture
@@ -49,15 +49,13 @@ def test_a_run_that_has_just_begun(run):
 
 
 def test_what_is_complete_killed_and_stopped(run):
-    run.corpus.complete(CORPUS)
+    run.corpus.complete(corpus_record(num_documents=206, num_tokens=1_100_000, num_passages=4715))
     write_attempt(run, "corpus", 3900, "done", "said before")
-    run.index.complete({"num_vectors": 4715, "recall_at_10": 0.987})
-    run.dataset.complete({"num_examples": 14, "num_tokens": 83183, "num_rejects": 5})
+    run.index.complete(index_record(num_vectors=4715, recall_at_10=0.987))
+    run.dataset.complete(dataset_record(num_examples=14, num_tokens=83183, num_rejects=5))
     facts = {"max_seq_tokens": 10240, "num_tokens": 20480, "losses": [3.0, 2.5]}
-    run.stage("10k").complete({"stage": facts})
-    run.gates.write_json(
-        "10k.json", {"niah": {"percent": 66.7, "length_tokens": 10240, "model": "10k"}, "short": None}
-    )
+    run.stage("10k").complete(stage_record("10k", **facts))
+    gate_record(66.7, before=None, length_tokens=10240).write(run.gates, "10k.json")
     write_attempt(run, "train 20k", 600, line="20k step 3/9")
     write_attempt(run, "evaluate", 50, "failed", "serve.port: 8000 can't be listened on")
     assert status(run) == {
@@ -75,7 +73,7 @@ def test_what_is_complete_killed_and_stopped(run):
 
 def test_the_verbs_by_themselves_count_too(run):
     write_attempt(run, "train", 5, line="20k step 3/9")
-    run.stage("10k").complete({"stage": {"max_seq_tokens": 10240, "num_tokens": 20480, "losses": []}})
+    run.stage("10k").complete(stage_record("10k"))
     run.evaluation_report.write_json(ASKED_FILE, {})
     write_attempt(run, "serve", 1, line="serving base")
     found = status(run)

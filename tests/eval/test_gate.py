@@ -2,12 +2,14 @@ import re
 
 import pytest
 
+from app.records.gate import NiahScore
 from app.run import Run
 from app.tokens import Tokenizer
 from eval.evaluation import Endpoint, Evaluation
 from eval.gate import describe_gate, gate_of, measure_gate, read_gate, refusal_of
 from tests.bootstrap.loop_settings import loop_config
 from tests.eval.completions_double import Answer, CompletionsDouble
+from tests.record_makers import gate_record
 
 TOKENIZER = Tokenizer("bundled:smollm2-135m-instruct")
 ONE_STAGE = (
@@ -15,10 +17,7 @@ ONE_STAGE = (
     *("--evaluate.niah.lengths_tokens", "[512, 1024, 10240, 20480, 40960]"),
     *("--evaluate.niah.depths_percent", "[0, 25, 75, 100]"),
 )
-RECORD = {
-    "niah": {"model": "10k", "length_tokens": 10240, "percent": 62.5},
-    "short": {"base": "base", "model": "10k", "base_percent": 44.0, "percent": 40.0},
-}
+RECORD = gate_record(62.5, before=44.0, after=40.0, length_tokens=10240)
 
 
 def test_each_stage_is_asked_at_the_longest_length_that_is_new(tmp_path):
@@ -82,7 +81,7 @@ def test_scores_are_measured_once_and_shared_with_the_evaluation(tmp_path, monke
         evaluation.run()
         # The other length that the model reads.
         assert len(endpoint.asked) == 8
-    assert record["niah"] == {"model": "10k", "length_tokens": 1024, "percent": 50.0}
+    assert record.niah == NiahScore(model="10k", length_tokens=1024, percent=50.0)
     assert read_gate(config, run, gate) == record
     other = loop_config(tmp_path, *ONE_STAGE, "--seed", "9", "--bootstrap.gate", "{min_niah_percent: 50}")
     assert read_gate(other, run, gate_of(other, 0)) is None

@@ -131,12 +131,12 @@ def test_the_corpus_is_the_same_for_any_number_of_workers(tmp_path):
     assert contents(tmp_path / "run1") == contents(tmp_path / "run2")
     assert records[0] == records[1]
     record = records[0]
-    assert record["num_rejects"] == {
+    assert record.num_rejects == {
         "read": {"bad JSON": 1, "empty": 1},
         "dedup": {"exact duplicate": 1, "near duplicate": 1},
         "decontamination": {"evaluation text": 1},
     }
-    assert (record["num_rows"], record["num_documents"]) == (208 + 5 + 1 + 60, 208 + 1 + 60)
+    assert (record.num_rows, record.num_documents) == (208 + 5 + 1 + 60, 208 + 1 + 60)
     assert not (tmp_path / "run1" / "corpus" / "_scan").exists()
     assert "269 documents" in lines[-1]
     assert "rejected 2 (bad JSON 1, empty 1)" in lines[-1]
@@ -147,16 +147,16 @@ def check_artefact(corpus, record):
     """What later jobs rest on: passages tile their documents, stand together and in order."""
     documents = pq.read_table(corpus / "documents").to_pylist()
     passages = pq.read_table(corpus / "passages").to_pylist()
-    assert len(documents) == record["num_documents"]
-    assert len(passages) == record["num_passages"]
-    assert sum(row["num_tokens"] for row in documents) == record["num_tokens"]
+    assert len(documents) == record.num_documents
+    assert len(passages) == record.num_passages
+    assert sum(row["num_tokens"] for row in documents) == record.num_tokens
     runs = [list(rows) for _, rows in groupby(passages, key=lambda row: row["document_id"])]
     for document, rows in zip(documents, runs, strict=True):
         assert "".join(row["text"] for row in rows) == document["text"]
         ids = [passage_id_of(document["document_id"], index) for index in range(len(rows))]
         assert [row["passage_id"] for row in rows] == ids
     rejects = pq.read_table(corpus / "rejects").to_pylist()
-    assert len(rejects) == sum(sum(reasons.values()) for reasons in record["num_rejects"].values())
+    assert len(rejects) == sum(sum(reasons.values()) for reasons in record.num_rejects.values())
 
 
 KILLED_JOB = """
@@ -212,7 +212,7 @@ def test_a_killed_job_goes_on_without_reading_its_units_again(tmp_path):
     with local_ray(2):
         record = build_corpus(config, Run(config.run_dir), lines.append)
     assert f"corpus: going on, {num_done} of 40 units are read" in lines
-    assert record["num_documents"] == 200
+    assert record.num_documents == 200
     titles = pq.read_table(tmp_path / "run" / "corpus" / "documents")["title"].to_pylist()
     assert titles == [""] * 10 + ["marked"] * 5 + [""] * 185
 

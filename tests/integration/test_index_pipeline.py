@@ -20,6 +20,7 @@ from app.retrieval.pipeline import build_index
 from app.retrieval.retriever import Query
 from app.run import Run
 from app.storage import Folder
+from tests.record_makers import corpus_record
 from tests.retrieval.fake_corpus import write_corpus
 
 pytestmark = pytest.mark.timeout(300)
@@ -53,7 +54,7 @@ def corpus_of(run: Run, num_parts: int) -> None:
     size = len(documents) // num_parts
     parts = [documents[number * size : (number + 1) * size] for number in range(num_parts)]
     texts = write_corpus(run.corpus.folder, parts, row_group_rows=3)
-    run.corpus.complete({"num_passages": len(texts), "fingerprint": "corpus one"})
+    run.corpus.complete(corpus_record(num_passages=len(texts), fingerprint="corpus one"))
 
 
 def config_of(path, *overrides: str) -> Config:
@@ -103,14 +104,13 @@ def built(local_ray, tmp_path_factory):
 def test_the_index_is_built_and_recorded(built):
     _, run, lines = built
     record = run.index.record()
-    assert record == run.index.folder.read_json("index.json")
-    assert (record["num_vectors"], record["dim"], record["metric"]) == (40, 384, "inner_product")
-    assert record["recall_at_10"] == 1.0
-    assert record["corpus"] == {"fingerprint": "corpus one"}
-    identity = record["retrieval"]
-    assert identity["model"] == "bundled:multilingual-e5-small"
-    assert (identity["query_prefix"], identity["passage_prefix"]) == ("query: ", "passage: ")
-    assert "faiss-cpu" in record["versions"]
+    assert not run.index.folder.exists("index.json")
+    assert (record.num_vectors, record.dim, record.metric) == (40, 384, "inner_product")
+    assert record.recall_at_10 == 1.0
+    assert record.corpus.fingerprint == "corpus one"
+    assert record.retrieval.model == "bundled:multilingual-e5-small"
+    assert (record.retrieval.query_prefix, record.retrieval.passage_prefix) == ("query: ", "passage: ")
+    assert "faiss-cpu" in record.versions
     assert lines[-1] == "index: 40 passages × 384, Flat, recall@10 1.00"
     assert lines[0].startswith("embedding: 20 of 40 passages (50%)")
     assert not run.index.folder.exists("_vectors")
@@ -176,7 +176,7 @@ def test_another_corpus_is_refused_by_name(built, tmp_path):
     config, run, lines = built
     shutil.copytree(run.folder.path, tmp_path / "run")
     other = Run(str(tmp_path / "run"))
-    other.corpus.complete(other.corpus.record() | {"fingerprint": "corpus two"})
+    other.corpus.complete(corpus_record(fingerprint="corpus two"))
     with pytest.raises(UserError, match=r"^corpus.fingerprint: .* 'corpus one', now it is 'corpus two'"):
         build_index(config, other, lines.append)
 
@@ -197,7 +197,7 @@ def test_a_half_done_index_is_continued_and_its_settings_may_still_change(local_
                       "--retrieval.min_recall", "0.99", "--progress.log_interval_sec", "0.001")  # fmt: skip
     lines.clear()
     record = build_index(finer, half, lines.append)
-    assert record["recall_at_10"] == 1.0
+    assert record.recall_at_10 == 1.0
     # One shard was there, the other was made again.
     assert [line.split(" passages")[0] for line in lines[:-1]] == ["embedding: 40 of 40"]
     # A finished one is measured again when more lists are visited; its vectors are gone.
@@ -208,8 +208,8 @@ def test_a_half_done_index_is_continued_and_its_settings_may_still_change(local_
         half,
         lines.append,
     )
-    assert record["nprobe"] == 4
-    assert 0.5 < record["recall_at_10"] < 1.0
+    assert record.nprobe == 4
+    assert 0.5 < record.recall_at_10 < 1.0
     assert half.index.record() == record
     finer_still = finer.retrieval.model_copy(update={"nprobe": 4})
     with pytest.raises(UserError, match=r"^retrieval.min_recall: "):

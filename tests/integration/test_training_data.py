@@ -24,6 +24,7 @@ from app.training.data import sources, stage_shards
 from app.training.data.preparation import check_mixes, prepare_stage, prepare_tokens
 from app.training.data.source_checks import check_sources
 from tests.integration.test_corpus_pipeline import contents, local_ray
+from tests.record_makers import dataset_record
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -70,7 +71,7 @@ def write_dataset(run_dir, num_rows):
     dataset = Run(str(run_dir)).dataset
     dataset.claim({"generator": {"model": MODEL, "revision": None}, "dataset": {"tokenizer": None}})
     write_shards(rows, num_rows, dataset.folder / EXAMPLES_DIR, rows_per_shard=60, row_group_bytes=60_000)
-    dataset.complete({"num_examples": num_rows})
+    dataset.complete(dataset_record(num_examples=num_rows))
     return rows
 
 

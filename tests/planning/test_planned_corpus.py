@@ -3,6 +3,7 @@ import pytest
 from app.faults import UserError
 from app.planning.corpus import plan_corpus
 from app.recipe import load_config
+from tests.record_makers import corpus_record
 
 
 def recipe(tmp_path, *overrides):
@@ -41,7 +42,7 @@ def test_a_corpus_that_is_made_is_read(tmp_path):
     config = recipe(tmp_path)
     corpus = Run(config.run_dir).corpus
     (corpus.folder / "documents").write_table("part.parquet", pa.table({"num_tokens": [100, 300]}))
-    corpus.complete({"num_documents": 2, "num_tokens": 400, "num_passages": 3})
+    corpus.complete(corpus_record(num_documents=2, num_tokens=400, num_passages=3))
     plan = plan_corpus(config)
     assert (plan.num_documents, plan.num_tokens, plan.num_passages) == (2, 400, 3)
     assert plan.lengths.mean == 200

@@ -15,6 +15,7 @@ from app.dataset.statistics import REJECTS_DIR, compute_statistics
 from app.progress.attempts import Attempt
 from app.run import Run
 from app.schema import REJECT_SCHEMA
+from tests.record_makers import corpus_record, gate_record, index_record, stage_record
 
 ATTACK = """</script><script>alert("x")</script><img src=x onerror=alert(1)> & 'quoted'"""
 STARTED_SEC = 1_790_000_000.0
@@ -85,29 +86,13 @@ def make_run(folder: Path, **settings):
     config, run = make_config(folder, **settings), Run(str(folder))
     run.write_config(config)
     _write_corpus(run)
-    run.index.complete(
-        {
-            "num_vectors": 640,
-            "dim": 4096,
-            "recall_at_10": 0.985,
-            "build": {"index_factory": "Flat"},
-            "retrieval": {"model_files": "0123456789abcdef"},
-        }
-    )
+    run.index.complete(index_record())
     _write_dataset(config, run)
     _write_training(run)
-    run.gates.write_json("256k.json", gate_record())
+    gate_record().write(run.gates, "256k.json")
     run.evaluation_report.write_bytes("section.html", SECTION.encode())
     write_attempts(run, STEPS)
     return config, run
-
-
-def gate_record(found=91.25, before=52.0, after=50.5):
-    return {
-        "asked": {},
-        "niah": {"model": "256k", "length_tokens": 262_144, "percent": found},
-        "short": {"base": "base", "model": "256k", "base_percent": before, "percent": after},
-    }
 
 
 def write_attempts(run, steps):
@@ -121,17 +106,8 @@ def write_attempts(run, steps):
 def _write_corpus(run):
     counts = pa.table({"num_tokens": pa.array([3000, 9000, 4000], pa.int64())})
     (run.corpus.folder / DOCUMENTS).write_table("part-00000-000.parquet", counts)
-    run.corpus.complete(
-        {
-            "num_documents": 3,
-            "num_tokens": 16_000,
-            "num_passages": 640,
-            "max_document_tokens": 9000,
-            "num_rows": 5,
-            "num_rejects": {"dedup": {"near duplicate": 1}, "read": {ATTACK: 1}},
-            "fingerprint": "feed" * 16,
-        }
-    )
+    num_rejects = {"dedup": {"near duplicate": 1}, "read": {ATTACK: 1}}
+    run.corpus.complete(corpus_record(num_rejects=num_rejects))
 
 
 def _write_dataset(config, run):
@@ -148,7 +124,7 @@ def _write_dataset(config, run):
     (dataset / REJECTS_DIR).write_table("rejects.parquet", table)
     statistics = compute_statistics(dataset, CALLS)
     write_card(dataset, config, statistics)
-    run.dataset.complete({"num_examples": statistics["num_examples"]})
+    run.dataset.complete(statistics.counts)
 
 
 def _row(index, kind="long_input"):
@@ -175,17 +151,7 @@ def _write_training(run):
     losses = (3.0, None, 2.0, 1.0)
     _write_steps(stage, [step_record("256k", step, 262_144, loss) for step, loss in enumerate(losses, 1)])
     (stage.folder / "export").write_bytes("model.safetensors", b"x" * 5000)
-    stage.complete(
-        {
-            "stage": {
-                "name": "256k",
-                "rope_parameters": {"rope_theta": 8_000_000.0},
-                "num_tokens": 1_048_576,
-            },
-            "sources": [],
-            "export": {"max_position_embeddings": 262_144, "logit_difference": 0.004},
-        }
-    )
+    stage.complete(stage_record())
     _write_steps(run.stage("512k"), [step_record("512k", 1, 524_288, 1.5)])
 
 

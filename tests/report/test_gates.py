@@ -1,10 +1,9 @@
 import pytest
 
 from app.config import GateConfig
-from app.records import needles_found, points_lost
 from app.report.gates import is_passed, render_gates
 from app.report.reading import RunFacts
-from tests.report.report_runs import gate_record
+from tests.record_makers import gate_record
 
 
 @pytest.mark.parametrize(
@@ -15,14 +14,14 @@ from tests.report.report_runs import gate_record
         (gate_record(found=None), {"min_niah_percent": 80.0}, None),
         (gate_record(before=50.0, after=48.0), {"max_short_points_lost": 2.0}, True),
         (gate_record(before=50.0, after=47.9), {"max_short_points_lost": 2.0}, False),
-        (gate_record(after=None), {"max_short_points_lost": 2.0}, None),
+        (gate_record(before=None), {"max_short_points_lost": 2.0}, None),
         (
-            gate_record(found=10.0, after=None),
+            gate_record(found=10.0, before=None),
             {"min_niah_percent": 80.0, "max_short_points_lost": 2.0},
             False,
         ),
         (gate_record(), {}, None),
-        ({"asked": {}, "niah": None, "short": None}, {"min_niah_percent": 80.0}, None),
+        (gate_record(found=None, before=None), {"min_niah_percent": 80.0}, None),
     ],
 )
 def test_a_gate_is_passed_when_every_threshold_is(measured, thresholds, expected):
@@ -30,9 +29,9 @@ def test_a_gate_is_passed_when_every_threshold_is(measured, thresholds, expected
 
 
 def test_scores_that_were_not_measured_are_none():
-    assert points_lost(gate_record(before=50.0, after=52.5)) == pytest.approx(-2.5)
-    assert points_lost({"niah": None, "short": None}) is None
-    assert needles_found({"niah": None, "short": None}) is None
+    assert gate_record(before=50.0, after=52.5).points_lost == pytest.approx(-2.5)
+    assert gate_record(before=None).points_lost is None
+    assert gate_record(found=None).needles_found is None
 
 
 def test_the_table_has_scores_and_thresholds():

@@ -11,7 +11,8 @@ from app.config import RunConfig
 from app.report.page import CONTENTS, write_report
 from app.run import Run
 from tests.html_reader import Reader
-from tests.report.report_runs import ATTACK, gate_record, make_config, make_run
+from tests.record_makers import gate_record
+from tests.report.report_runs import ATTACK, make_config, make_run
 
 
 def read_page(config, run):
@@ -145,7 +146,7 @@ def test_a_half_written_dataset_is_not_read(tmp_path):
 
 def test_a_refused_gate_is_told(tmp_path):
     config, run = make_run(tmp_path)
-    run.gates.write_json("256k.json", gate_record(found=12.0))
+    gate_record(found=12.0).write(run.gates, "256k.json")
     assert "not passed" in words(read_page(config, run))
 
 

@@ -14,6 +14,7 @@ from app.serving import preflight
 from app.serving.preflight import check_models, check_serving
 from app.serving.sources import served_source
 from tests.models.known_models import TINY
+from tests.record_makers import stage_record
 from tests.serving.served_models import recipe, write_model
 
 
@@ -117,7 +118,7 @@ def test_stages_are_served_once_they_are_exported(tmp_path, port):
     )
     write_model(tmp_path / "run" / "train" / "10k" / "export", TINY)
     assert "has no export" in fault(config)
-    Run(config.run_dir).stage("10k").complete({})
+    Run(config.run_dir).stage("10k").complete(stage_record("10k"))
     check_serving(config)
     assert served_source(config, "m") == f"{tmp_path}/run/train/10k/export"
     other = load_config(str(file), ["--serve.models.m.model", "stage:20k"])

@@ -15,6 +15,7 @@ from torch.distributed.checkpoint.state_dict import (
 )
 
 from app.faults import UserError
+from app.records.training import CheckpointRecord
 from app.storage import Folder
 from app.training.checkpoints.records import (
     complete_checkpoint,
@@ -116,8 +117,7 @@ class Checkpoints:
         self._read(self._folder, step, state)
         _set_weights(model, state["model"])
         set_optimizer_state_dict(model, optimizer, state["optimizer"])
-        progress: dict[str, int] = record["progress"]
-        return progress
+        return record.progress
 
     def load_weights(self, folder: Folder, step: int, model: LanguageModel) -> None:
         """Load the weights of another stage's checkpoint, in place.
@@ -148,8 +148,8 @@ class Checkpoints:
 
         ask_leader(self._group, complete)
 
-    def _record(self, folder: Folder, step: int) -> dict[str, Any]:
-        def record() -> dict[str, Any]:
+    def _record(self, folder: Folder, step: int) -> CheckpointRecord:
+        def record() -> CheckpointRecord:
             found = read_record(folder, step)
             if found is None:
                 raise UserError(f"{step_folder(folder, step).uri} is no whole checkpoint")

@@ -5,11 +5,12 @@ FOLDER/step-00000123/_complete.json   written last: step, progress, number of pr
 """
 
 import re
-from typing import Any
 
 import pyarrow.fs as pafs
 
-from app.run import COMPLETE_FILE, Artefact
+from app.faults import UserError
+from app.records.training import CheckpointRecord
+from app.run import COMPLETE_FILE
 from app.storage import Folder
 
 _STEP_FOLDER = re.compile(r"step-(\d{8,})")
@@ -23,27 +24,24 @@ def step_folder(folder: Folder, step: int) -> Folder:
 def complete_checkpoint(folder: Folder, step: int, progress: dict[str, int], num_processes: int) -> None:
     """Declare a checkpoint whole, now that all its files are there."""
     place = step_folder(folder, step)
-    record = {
-        "step": step,
-        "progress": progress,
-        "num_processes": num_processes,
-        "files": _file_sizes(place),
-    }
-    Artefact(place).complete(record)
+    record = CheckpointRecord(
+        step=step, progress=progress, num_processes=num_processes, files=_file_sizes(place)
+    )
+    record.write(place, COMPLETE_FILE)
 
 
-def read_record(folder: Folder, step: int) -> dict[str, Any] | None:
+def read_record(folder: Folder, step: int) -> CheckpointRecord | None:
     """What was recorded of a checkpoint; nothing if a part of it is missing or cut off, or it never was completed."""
     place = step_folder(folder, step)
     if not place.exists(COMPLETE_FILE):
         return None
     try:
-        record = Artefact(place).record()
-    except ValueError:
+        record = CheckpointRecord.read(place, COMPLETE_FILE)
+    except UserError:
         # Storage without whole writes: the record itself is cut off.
         return None
     sizes = _file_sizes(place)
-    is_whole = all(sizes.get(name) == size for name, size in record["files"].items())
+    is_whole = all(sizes.get(name) == size for name, size in record.files.items())
     return record if is_whole else None
 
 

@@ -1,11 +1,13 @@
 """What a stage's sequences are made of: its sources' tokens, its losses, its plan."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from app.config import RunConfig, StageConfig
 from app.faults import UserError
+from app.records.training import StageDataRecord, TokensRecord
 from app.run import Artefact, Run
 from app.tokens import Tokenizer
 from app.training.data.packing import PackingPlan, plan_stage
@@ -13,17 +15,23 @@ from app.training.data.stage_shards import ShardInputs
 from app.training.data.supplies import SourceLengths
 from app.training.data.token_shards import SourceIndex, TokenShards
 from app.training.data.tokenization import TARGET_BITS, Loss
+from app.training.identities import identity_of_stage_data, losses_of
 
 
-def tokens_of(run: Run, source: str) -> Artefact:
+def tokens_of(run: Run, source: str) -> Artefact[TokensRecord]:
     """A source's tokens: RUN/train/_tokens/SOURCE."""
     # No stage's name begins with an underscore.
-    return Artefact(run.stage("_tokens").folder / source)
+    return Artefact(run.stage("_tokens").folder / source, TokensRecord)
 
 
-def data_of(run: Run, stage: StageConfig) -> Artefact:
+def fingerprints_of_tokens(run: Run, sources: Iterable[str]) -> dict[str, str]:
+    """Source → fingerprint of its tokens, which are complete."""
+    return {name: tokens_of(run, name).record().fingerprint for name in sources}
+
+
+def data_of(run: Run, stage: StageConfig) -> Artefact[StageDataRecord]:
     """A stage's sequences: RUN/train/STAGE/data."""
-    return Artefact(run.stage(stage.name).folder / "data")
+    return Artefact(run.stage(stage.name).folder / "data", StageDataRecord)
 
 
 @dataclass(frozen=True)
@@ -35,35 +43,28 @@ class StageInputs:
     stage: StageConfig
 
     @property
+    def index(self) -> int:
+        """Of the stage."""
+        assert self.config.train is not None
+        return self.config.train.stages.index(self.stage)
+
+    @property
     def section(self) -> str:
         """The stage's place in the settings."""
-        assert self.config.train is not None
-        return f"train.stages.{self.config.train.stages.index(self.stage)}"
+        return f"train.stages.{self.index}"
 
     @property
     def losses(self) -> dict[str, Loss]:
         """What is learned of each source."""
         assert self.config.train is not None
-        sources = self.config.train.sources
-        return {name: self.stage.loss or sources[name].loss for name in sorted(self.stage.mix)}
+        return losses_of(self.config.train, self.index)
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, Any]:
         """All that decides what the sequences are."""
-        stage = self.stage
-        decisive = {
-            "max_seq_tokens": stage.max_seq_tokens,
-            "num_sequences": stage.total_steps * stage.sequences_per_step,
-            "mix": stage.mix,
-            "max_epochs": stage.max_epochs,
-            "documents": stage.documents,
-            "loss": self.losses,
-        }
-        return {
-            "seed": self.config.seed,
-            "train": {"stages": {stage.name: decisive}},
-            "tokens": {name: tokens_of(self.run, name).record()["fingerprint"] for name in self.losses},
-        }
+        return identity_of_stage_data(
+            self.config, self.index, fingerprints_of_tokens(self.run, self.stage.mix)
+        )
 
     @cached_property
     def shards(self) -> dict[str, TokenShards]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from app.config import StageConfig
 from app.faults import UserError
+from app.records.training import SourceShare
 from app.training.data.supplies import SourceLengths, Supply, seeded_random
 
 NUM_OPEN = 64
@@ -22,21 +23,6 @@ MOST_MISSING_SHARE = 0.01
 """Of a stage's room, that may stay empty when a source ends just before the stage does."""
 _TAIL_TRIES = 64
 """Units of one source that are looked at when what is left of the last sequences is to be filled."""
-
-
-@dataclass(frozen=True)
-class SourceShare:
-    """What became of one source."""
-
-    num_tokens: int
-    """In the stage's sequences."""
-    share: float
-    """Of the tokens of all sources."""
-    wanted_share: float
-    num_epochs: float
-    """Times that its tokens were gone through."""
-    left_out: dict[str, int]
-    """Examples that the stage cannot use, by reason."""
 
 
 @dataclass(frozen=True)

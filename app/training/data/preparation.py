@@ -7,11 +7,8 @@ The driver knows files and lengths, never a token. What is done is on storage: a
 and every byte is the same for any number of workers.
 """
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -19,7 +16,8 @@ from app.cluster.tasks import Report, run_tasks
 from app.config import RunConfig, StageConfig
 from app.corpus.units import WorkUnit, fingerprint_of_plan
 from app.faults import UserError
-from app.run import SETTINGS_FILE, Artefact, Run
+from app.records.training import StageDataRecord, TokensRecord
+from app.run import Artefact, R, Run, fingerprint_of, read_identity
 from app.storage import Folder
 from app.tokens import Tokenizer
 from app.training.data.inputs import StageInputs, data_of, tokens_of
@@ -29,6 +27,7 @@ from app.training.data.source_checks import require_dataset
 from app.training.data.source_tokens import REJECTS_DIR, PartRecord, tokenize_part
 from app.training.data.sources import list_training_files, plan_parts, used_sources
 from app.training.data.stage_shards import plan_shards, write_planned_shard
+from app.training.identities import identity_of_tokens
 
 MOST_REJECTED_SHARE = 0.5
 _PLAN_FILE = "plan.json"
@@ -52,11 +51,8 @@ def prepare_tokens(config: RunConfig, run: Run, report: Report) -> None:
         source, artefact = config.train.sources[name], tokens_of(run, name)
         if source.path is None:
             require_dataset(name, run.dataset)
-        settings = {
-            "train": {"sources": {name: {"path": source.path, "kind": source.kind}}},
-            "dataset": _identity_of(run.dataset) if source.path is None else None,
-            "tokenizer": tokenizer.fingerprint,
-        }
+        dataset = None if source.path else _fingerprint_of_dataset(run)
+        settings = identity_of_tokens(config.train, name, tokenizer.fingerprint, dataset)
         try:
             _claim(artefact, settings, report, f"tokens of {name}")
         except UserError as error:
@@ -82,7 +78,7 @@ def prepare_stage(config: RunConfig, run: Run, stage: StageConfig, report: Repor
     """
     artefact = data_of(run, stage)
     inputs = StageInputs(config, run, stage)
-    settings = inputs.settings
+    settings = inputs.identity
     _claim(artefact, settings, report, f"data of {stage.name}")
     if not artefact.is_complete():
         plan = inputs.plan()
@@ -115,23 +111,23 @@ def check_mixes(config: RunConfig, run: Run) -> None:
             StageInputs(config, run, stage).plan()
 
 
-def _identity_of(dataset: Artefact) -> str:
+def _fingerprint_of_dataset(run: Run) -> str:
     """Changes when the dataset is made anew, with the same settings too: models do not write the same twice."""
-    return _hash([dataset.folder.read_json(SETTINGS_FILE), dataset.record()])
+    return fingerprint_of([read_identity(run.dataset.folder), run.dataset.record().values()])[:16]
 
 
-def _claim(artefact: Artefact, settings: dict[str, Any], report: Report, what: str) -> None:
+def _claim(artefact: Artefact[R], settings: dict[str, Any], report: Report, what: str) -> None:
     """Claim a folder; half-made data of other settings, such as those that a refusal asked to change, goes."""
     folder = artefact.folder
-    is_half_made = folder.exists(SETTINGS_FILE) and not artefact.is_complete()
-    if is_half_made and folder.read_json(SETTINGS_FILE) != settings:
+    is_half_made = not artefact.is_complete() and (made_with := read_identity(folder)) is not None
+    if is_half_made and made_with != settings:
         report(f"{what}: half made with other settings; beginning anew")
         folder.delete()
     artefact.claim(settings)
 
 
 def _begin_or_go_on(
-    artefact: Artefact, settings: dict[str, Any], fingerprint: str, report: Report, what: str
+    artefact: Artefact[R], settings: dict[str, Any], fingerprint: str, report: Report, what: str
 ) -> None:
     """Keep what an interrupted job has done, unless its input was another."""
     folder = artefact.folder
@@ -152,15 +148,15 @@ def _tokenize(
     parts: Sequence[WorkUnit],
     tokenizer: Tokenizer,
     report: Report,
-) -> dict[str, Any]:
+) -> TokensRecord:
     assert config.train is not None
     kind = config.train.sources[name].kind
     tokenize = partial(_tokenize_numbered, folder=folder, tokenizer=tokenizer, kind=kind)
     title, interval_sec = f"tokens of {name}: parts read", config.progress.log_interval_sec
     done = dict(run_tasks(parts, tokenize, title, report, interval_sec))
     record = _add_up([done[index] for index in sorted(done)])
-    num_rejects = sum(record["num_rejects"].values())
-    num_rows = record["num_examples"] + num_rejects
+    num_rejects = sum(record.num_rejects.values())
+    num_rows = record.num_examples + num_rejects
     if not num_rows:
         kinds = f" of kind {kind}" if kind else ""
         raise UserError(
@@ -170,7 +166,7 @@ def _tokenize(
         first = next(done[index].first_reject for index in sorted(done) if done[index].first_reject)
         raise UserError(
             f"train.sources.{name}: {num_rejects:,} of {num_rows:,} rows can't be trained on "
-            f"({_listed(record['num_rejects'])}); mend them or give others; all are in {(folder / REJECTS_DIR).uri}, "
+            f"({_listed(record.num_rejects)}); mend them or give others; all are in {(folder / REJECTS_DIR).uri}, "
             f"the first is {first}"
         )
     return record
@@ -180,53 +176,49 @@ def _tokenize_numbered(part: WorkUnit, **settings: Any) -> tuple[int, PartRecord
     return part.index, tokenize_part(part, **settings)
 
 
-def _add_up(records: Sequence[PartRecord]) -> dict[str, Any]:
+def _add_up(records: Sequence[PartRecord]) -> TokensRecord:
     rejects: Counter[str] = Counter()
     without_response: Counter[str] = Counter()
     for record in records:
         rejects.update(record.num_rejects)
         without_response.update(record.num_without_response)
-    return {
-        "num_examples": sum(record.num_examples for record in records),
-        "num_tokens": sum(record.num_tokens for record in records),
-        "num_rejects": dict(sorted(rejects.items())),
-        "num_without_response": dict(sorted(without_response.items())),
-        "fingerprint": _hash([record.digest for record in records]),
-    }
+    return TokensRecord(
+        num_examples=sum(record.num_examples for record in records),
+        num_tokens=sum(record.num_tokens for record in records),
+        num_rejects=dict(sorted(rejects.items())),
+        num_without_response=dict(sorted(without_response.items())),
+        fingerprint=fingerprint_of([record.digest for record in records])[:16],
+    )
 
 
-def _record_of_stage(plan: PackingPlan, store: SequenceStore) -> dict[str, Any]:
+def _record_of_stage(plan: PackingPlan, store: SequenceStore) -> StageDataRecord:
     num_targets = sum(store.num_targets(index) for index in range(store.num_sequences))
-    return {
-        "num_sequences": store.num_sequences,
-        "seq_tokens": store.seq_tokens,
-        "num_units": len(plan.unit_source),
-        "num_targets": num_targets,
-        "padding_share": plan.num_padding / (store.num_sequences * store.seq_tokens),
-        "sources": {name: asdict(share) for name, share in plan.shares.items()},
-    }
+    return StageDataRecord(
+        num_sequences=store.num_sequences,
+        seq_tokens=store.seq_tokens,
+        num_units=len(plan.unit_source),
+        num_targets=num_targets,
+        padding_share=plan.num_padding / (store.num_sequences * store.seq_tokens),
+        sources=plan.shares,
+    )
 
 
-def _summary_of_tokens(name: str, record: dict[str, Any]) -> str:
-    rejects = record["num_rejects"]
+def _summary_of_tokens(name: str, record: TokensRecord) -> str:
+    rejects = record.num_rejects
     rejected = f", rejected {sum(rejects.values()):,} ({_listed(rejects)})" if rejects else ""
-    return f"tokens of {name}: {record['num_tokens']:,} of {record['num_examples']:,} examples{rejected}"
+    return f"tokens of {name}: {record.num_tokens:,} of {record.num_examples:,} examples{rejected}"
 
 
-def _summary_of_stage(name: str, record: dict[str, Any]) -> str:
+def _summary_of_stage(name: str, record: StageDataRecord) -> str:
     parts = []
-    for source, facts in record["sources"].items():
-        left_out = f", left out {_listed(facts['left_out'])}" if facts["left_out"] else ""
-        parts.append(f"{source} {facts['share']:.1%} in {facts['num_epochs']:.2f} epochs{left_out}")
+    for source, facts in record.sources.items():
+        left_out = f", left out {_listed(facts.left_out)}" if facts.left_out else ""
+        parts.append(f"{source} {facts.share:.1%} in {facts.num_epochs:.2f} epochs{left_out}")
     return (
-        f"data of {name}: {record['num_sequences']:,} sequences of {record['seq_tokens']:,} tokens, "
-        f"{record['padding_share']:.1%} padding; {'; '.join(parts)}"
+        f"data of {name}: {record.num_sequences:,} sequences of {record.seq_tokens:,} tokens, "
+        f"{record.padding_share:.1%} padding; {'; '.join(parts)}"
     )
 
 
 def _listed(reasons: dict[str, int]) -> str:
     return ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()))
-
-
-def _hash(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

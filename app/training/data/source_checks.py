@@ -1,12 +1,13 @@
 """Whether the training's sources can be trained on, before anything is started."""
 
 import re
-from typing import Any
 
 from app.config import Config, RunConfig
 from app.corpus.streams import StorageError
+from app.dataset.identity import tokenizer_of
 from app.faults import UserError, one_line
-from app.run import SETTINGS_FILE, Artefact, Run
+from app.records.dataset import DatasetRecord
+from app.run import Artefact, Run
 from app.tokens import Tokenizer
 from app.training.data.sources import list_training_files, used_sources
 
@@ -61,7 +62,7 @@ def _check_dataset(config: RunConfig, name: str, trained: Tokenizer, is_to_come:
     _check_tokenizer(config, dataset, *measured, trained)
 
 
-def require_dataset(name: str, dataset: Artefact) -> None:
+def require_dataset(name: str, dataset: Artefact[DatasetRecord]) -> None:
     """A source that stands for the run's own dataset needs it whole.
 
     Raises:
@@ -75,17 +76,8 @@ def require_dataset(name: str, dataset: Artefact) -> None:
         )
 
 
-def tokenizer_of(dataset: Artefact) -> tuple[str, str | None]:
-    """Model whose tokenizer a dataset was measured with, and its revision, as its settings have recorded them."""
-    settings: dict[str, Any] = dataset.folder.read_json(SETTINGS_FILE)
-    generator = settings["generator"]
-    if own := settings["dataset"].get("tokenizer"):
-        return own, None
-    return generator.get("tokenizer") or generator["model"], generator.get("revision")
-
-
 def _check_tokenizer(
-    config: RunConfig, dataset: Artefact, model: str, revision: str | None, trained: Tokenizer
+    config: RunConfig, dataset: Artefact[DatasetRecord], model: str, revision: str | None, trained: Tokenizer
 ) -> None:
     if (model, revision) == (trained.model, trained.revision):
         return

@@ -6,49 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.markdown import front_matter, table, yaml_block
+from app.records.training import SourceFacts, StageFacts
 
 CARD_FILE = "README.md"
 LAST_SHARE = 0.1
 """Of a stage's steps, whose mean loss the card gives: a single step's says little."""
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-
-
-@dataclass(frozen=True)
-class StageFacts:
-    """One stage as it was trained.
-
-    Attributes:
-        name: Of the stage.
-        max_seq_tokens: Length of its sequences.
-        rope_parameters: As transformers has them.
-        mix: Source → share of the tokens.
-        num_tokens: Trained on, over all steps.
-        learning_rate: Its highest.
-        losses: Of every step, in order; a token's mean.
-    """
-
-    name: str
-    max_seq_tokens: int
-    rope_parameters: Mapping[str, Any]
-    mix: Mapping[str, float]
-    num_tokens: int
-    learning_rate: float
-    losses: Sequence[float]
-
-
-@dataclass(frozen=True)
-class SourceFacts:
-    """One source of training rows.
-
-    Attributes:
-        name: As the stages' mixes have it.
-        origin: Where its rows are from: the run's dataset, a path.
-        num_tokens: That it holds.
-    """
-
-    name: str
-    origin: str
-    num_tokens: int
 
 
 @dataclass(frozen=True)

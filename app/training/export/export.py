@@ -12,6 +12,7 @@ import pyarrow.fs as pafs
 import torch
 from torch import nn
 
+from app.records.training import ExportedFiles
 from app.storage import Folder
 from app.training.checkpoints.weights import whole_weights
 from app.training.export.files import (
@@ -46,7 +47,7 @@ def export_model(
     *,
     revision: str | None = None,
     max_file_bytes: int = MAX_FILE_BYTES,
-) -> dict[str, Any]:
+) -> ExportedFiles:
     """Write the model as transformers does, whole or not at all; what was in the folder goes.
 
     Every worker calls it; the leader writes.
@@ -61,29 +62,26 @@ def export_model(
         revision: Of the source, on the hub.
         max_file_bytes: Weights beyond this go into a second file.
 
-    Returns:
-        A record of what was written: dtype, number of parameters, RoPE, length, files with their sizes.
-
     Raises:
         RuntimeError: the tokenizer that was written differs from the source's.
     """
     weights = dict(whole_weights(model, workers, dtype))
     architecture = type(model.decoder).__name__
 
-    def write() -> dict[str, Any]:
+    def write() -> ExportedFiles:
         with published(folder) as place:
             write_weights(weights, place, max_file_bytes)
             write_tokenizer(source, revision, config.max_position_embeddings, place)
             write_generation_config(source, revision, config.max_position_embeddings, place)
             write_config(config, architecture, dtype, place)
             files = {path.name: path.stat().st_size for path in sorted(place.iterdir())}
-        return {
-            "dtype": name_of(dtype),
-            "num_parameters": sum(weight.numel() for weight in weights.values()),
-            "max_position_embeddings": config.max_position_embeddings,
-            "rope_parameters": config.rope_parameters,
-            "files": files,
-        }
+        return ExportedFiles(
+            dtype=name_of(dtype),
+            num_parameters=sum(weight.numel() for weight in weights.values()),
+            max_position_embeddings=config.max_position_embeddings,
+            rope_parameters=config.rope_parameters,
+            files=files,
+        )
 
     return ask_leader(workers.host_group, write)
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from app.records.training import CheckpointRecord
 from app.storage import Folder
 from app.training.checkpoints.records import (
     complete_checkpoint,
@@ -108,12 +109,12 @@ def folder(tmp_path) -> Folder:
 
 def test_the_record_names_every_file_with_its_size(folder):
     write_checkpoint(folder, 12)
-    assert read_record(folder, 12) == {
-        "step": 12,
-        "progress": {"step": 12},
-        "num_processes": 2,
-        "files": {".metadata": 15, "__0_0.distcp": 18, "__1_0.distcp": 18},
-    }
+    assert read_record(folder, 12) == CheckpointRecord(
+        step=12,
+        progress={"step": 12},
+        num_processes=2,
+        files={".metadata": 15, "__0_0.distcp": 18, "__1_0.distcp": 18},
+    )
 
 
 def test_no_folder_has_no_newest_checkpoint(folder):

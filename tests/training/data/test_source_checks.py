@@ -3,10 +3,12 @@
 import pytest
 
 from app.config import Config
+from app.dataset.identity import tokenizer_of
 from app.faults import UserError
 from app.recipe import load_config
 from app.run import Run
-from app.training.data.source_checks import check_sources, tokenizer_of
+from app.training.data.source_checks import check_sources
+from tests.record_makers import dataset_record
 from tests.training.data.test_sources import config_of
 from tests.training.tiny_tokenizers import FORGETFUL, save_chatml
 
@@ -20,7 +22,7 @@ def on_the_dataset(run_dir, model):
 def write_dataset(run_dir, generator, tokenizer=None):
     dataset = Run(str(run_dir)).dataset
     dataset.claim({"generator": generator, "dataset": {"tokenizer": tokenizer}})
-    dataset.complete({"num_examples": 1})
+    dataset.complete(dataset_record())
 
 
 def refusal(config):

@@ -102,7 +102,7 @@ def export(export: Export, source: str, path: Path, workers: Workers) -> dict[st
     undisturbed = small_model(export.config, SEED, workers, export.computed_in)
     its_optimizer = adam_of(undisturbed)
     found = {
-        "record": record,
+        "record": record.values(),
         "difference": difference,
         "losses": losses,
         "undisturbed": [train_step(undisturbed, its_optimizer, step, workers) for step in (0, 1)],

@@ -4,7 +4,8 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from app.training.export.card import CardFacts, SourceFacts, StageFacts, render_card, summarize_losses
+from app.records.training import SourceFacts, StageFacts
+from app.training.export.card import CardFacts, render_card, summarize_losses
 
 FIRST = StageFacts(
     name="256k",

@@ -1,0 +1,87 @@
+"""Records of the dataset: its seeds, its counts, and the statistics that card and report are drawn from."""
+
+from app.records.record import Record
+
+
+class SeedsRecord(Record):
+    """What was drawn from the corpus."""
+
+    num_seeds: int
+
+
+class KindCounts(Record):
+    """Examples of one kind."""
+
+    num_examples: int
+    num_tokens: int
+    length_tokens: dict[str, float]
+    """Quantile, or `mean` → length of an example."""
+    tasks: dict[str, int]
+    """Kind of instruction → examples."""
+
+
+class RejectCount(Record):
+    """Seeds that one step left out for one reason."""
+
+    step: str
+    reason: str
+    num_rejects: int
+
+
+class CallCounts(Record):
+    """LLM calls of one step of the workflow, those of rejects included."""
+
+    num_calls: int
+    num_prompt_tokens: int
+    num_output_tokens: int
+    num_cached_tokens: int
+    """Prompt tokens that the engine had computed before."""
+
+
+class DatasetRecord(Record):
+    """What a complete dataset holds."""
+
+    num_examples: int
+    num_tokens: int
+    num_rejects: int
+    kinds: dict[str, KindCounts]
+    rejects: list[RejectCount]
+    """The most frequent first."""
+    calls: dict[str, CallCounts]
+    """By step of the workflow."""
+
+
+class LengthHistogram(Record):
+    """Bin `i` is `[edges_tokens[i], edges_tokens[i + 1])`."""
+
+    edges_tokens: list[int]
+    counts: dict[str, list[int]]
+    """By kind."""
+
+
+class DepthHistogram(Record):
+    """Bin `i` is `[edges[i], edges[i + 1])`, as shares of the context."""
+
+    edges: list[float]
+    counts: list[int]
+
+
+class WriterCount(Record):
+    """Examples of one generator with one version of the prompts."""
+
+    generator: str
+    prompt_version: str
+    num_examples: int
+
+
+class DatasetStatistics(DatasetRecord):
+    """What a finished dataset holds, in numbers: `statistics.json`."""
+
+    lengths: LengthHistogram
+    evidence_depths: DepthHistogram
+    written_by: list[WriterCount]
+
+    @property
+    def counts(self) -> DatasetRecord:
+        """The part that the dataset's own record has."""
+        return DatasetRecord(**{name: getattr(self, name) for name in DatasetRecord.model_fields})

@@ -1,0 +1,106 @@
+"""What decides the three things that training makes: a source's tokens, a stage's sequences, the stage itself."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from app.config import RunConfig, TrainConfig, identity
+from app.run import fingerprint_of
+
+_OF_LOSS = ("loss",)
+"""Settings of a source that its tokens do not depend on: they hold what either loss needs."""
+_OF_STEPS = (
+    "name",
+    "rope_theta",
+    "rope_parameters",
+    "num_steps",
+    "num_tokens",
+    "batch_tokens",
+    "learning_rate",
+    "schedule",
+    "warmup_steps",
+    "min_learning_rate_share",
+)
+"""Settings of a stage that its sequences do not depend on; their number is a product of some."""
+
+
+def losses_of(train: TrainConfig, index: int) -> dict[str, Literal["all", "response"]]:
+    """What a stage learns of each of its sources."""
+    stage = train.stages[index]
+    return {name: stage.loss or train.sources[name].loss for name in sorted(stage.mix)}
+
+
+def identity_of_tokens(
+    train: TrainConfig, source: str, tokenizer_fingerprint: str, dataset_fingerprint: str | None
+) -> dict[str, Any]:
+    """All that decides a source's tokens, but the content of its files.
+
+    Args:
+        train: The settings.
+        source: Its name.
+        tokenizer_fingerprint: Of the trained model's.
+        dataset_fingerprint: Of the run's dataset, where that is the source.
+    """
+    settings = identity(train.sources[source])
+    return {
+        "train": {"sources": {source: _without(settings, _OF_LOSS)}},
+        "dataset": dataset_fingerprint,
+        "tokenizer": tokenizer_fingerprint,
+    }
+
+
+def identity_of_stage_data(config: RunConfig, index: int, tokens: Mapping[str, str]) -> dict[str, Any]:
+    """All that decides a stage's sequences.
+
+    Args:
+        config: The run's settings, with `train`.
+        index: Of the stage.
+        tokens: Source → fingerprint of its tokens; of the stage's mix at least.
+    """
+    assert config.train is not None
+    stage = config.train.stages[index]
+    decisive = _without(identity(stage), _OF_STEPS) | {
+        "num_sequences": stage.total_steps * stage.sequences_per_step,
+        "loss": losses_of(config.train, index),
+    }
+    return {
+        "seed": config.seed,
+        "train": {"stages": {stage.name: decisive}},
+        "tokens": {name: tokens[name] for name in sorted(stage.mix)},
+    }
+
+
+def identity_of_stage(
+    config: RunConfig, index: int, tokens: Mapping[str, str], ropes: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """All that decides what a stage is, the stages before it included.
+
+    Args:
+        config: The run's settings, with `train`.
+        index: Of the stage.
+        tokens: Source → fingerprint of its tokens; of all stages' mixes.
+        ropes: Stage → the RoPE parameters that it trains with, of all stages up to this one.
+    """
+    assert config.train is not None
+    stage = config.train.stages[index]
+    previous = None
+    if index > 0:
+        before = identity_of_stage(config, index - 1, tokens, ropes)
+        previous = {
+            "name": config.train.stages[index - 1].name,
+            "settings": fingerprint_of(before)[:16],
+        }
+    settings = identity(config.train)
+    model, revision = config.trained_model
+    # A claim is refused by the first name that differs: `trained_rope` follows from settings that stand before it.
+    own = identity(stage) | {"previous": previous, "trained_rope": dict(ropes[stage.name])}
+    settings |= {"model": model, "revision": revision, "stages": {stage.name: own}}
+    settings["sources"] = {name: settings["sources"][name] for name in stage.mix}
+    return {
+        "seed": config.seed,
+        "train": settings,
+        "tokens": {name: tokens[name] for name in sorted(stage.mix)},
+    }
+
+
+def _without(settings: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name not in names}
