@@ -62,15 +62,27 @@ def train(config: RunConfig, run: Run, report: Report) -> None:
 
 
 def prepare_training(config: RunConfig, run: Run, report: Report) -> None:
-    """Tokenize what the stages are made of, and see that it is enough for all of them and that each may go on.
+    """Tokenize what the stages are made of, and see that each may go on and that it is enough for all of them.
 
     Raises:
         UserError: the run was made with other settings, or the data cannot fill a stage.
     """
     prepare_tokens(config, run, report)
+    check_stages(config, run)
     check_mixes(config, run)
+
+
+def check_stages(config: RunConfig, run: Run) -> None:
+    """Refuse stages that were begun with other settings or after other stages, before days go into an earlier one.
+
+    Args:
+        config: The run's settings.
+        run: Its sources' tokens are complete.
+
+    Raises:
+        UserError: names the stage and what differs.
+    """
     assert config.train is not None
-    # The last one too: that it can't go on is told before the first one trains for days.
     for index, stage in enumerate(config.train.stages):
         check_claim(run.stage(stage.name).folder, _identity_of(config, run, index))
 

@@ -1,0 +1,103 @@
+"""A stage goes on only after the stages that it was begun after."""
+
+import json
+
+import pytest
+
+from app.config import RunConfig
+from app.faults import UserError
+from app.records.training import TokensRecord
+from app.run import Run
+from app.training.data.inputs import tokens_of
+from app.training.stages import _identity_of, check_stages
+from tests.record_makers import stage_record
+from tests.training.train_settings import stage_config, train_config
+
+A, B = stage_config(name="a"), stage_config(name="b", max_seq_tokens=2048)
+M = stage_config(name="m", max_seq_tokens=2048, rope_theta=5e6)
+
+
+@pytest.fixture
+def config_of(tmp_path):
+    """Settings of a run with some stages, whose tokens are there."""
+    model = tmp_path / "model"
+    model.mkdir()
+    settings = {"model_type": "llama", "max_position_embeddings": 512, "rope_theta": 10_000.0}
+    (model / "config.json").write_text(json.dumps(settings))
+    record = TokensRecord(
+        num_examples=1, num_tokens=1, num_rejects={}, num_without_response={}, fingerprint="tokens one"
+    )
+    tokens_of(Run(str(tmp_path / "run")), "texts").complete(record)
+
+    def config_of(*stages, **changes):
+        train = train_config(*stages, model=str(model), **changes)
+        return RunConfig(run_dir=str(tmp_path / "run"), train=train)
+
+    return config_of
+
+
+def begin(config, *complete):
+    """All stages are begun, the named ones complete."""
+    run = Run(config.run_dir)
+    for index, stage in enumerate(config.train.stages):
+        run.stage(stage.name).claim(_identity_of(config, run, index))
+        if stage.name in complete:
+            run.stage(stage.name).complete(stage_record(stage.name))
+    return run
+
+
+@pytest.mark.parametrize("complete", [("a", "b"), ("a",)], ids=["complete", "half trained"])
+def test_a_stage_that_is_put_in_between_is_refused_for_the_one_after_it(config_of, complete):
+    run = begin(config_of(A, B), *complete)
+    with pytest.raises(
+        UserError,
+        match=r"^train\.stages\.b\.previous\.name: .*/train/b was made with 'a', now it is 'm'; set it back, or give",
+    ):
+        check_stages(config_of(A, M, B), run)
+    assert not run.stage("m").folder.exists()
+
+
+def test_a_stage_that_is_taken_away_is_refused_for_the_one_after_it(config_of):
+    run = begin(config_of(A, M, B))
+    with pytest.raises(UserError, match=r"^train\.stages\.b\.previous\.name: .* 'm', now it is 'a'"):
+        check_stages(config_of(A, B), run)
+
+
+def test_a_stage_that_changed_is_refused_by_its_own_field(config_of):
+    run = begin(config_of(A, B))
+    changed = A.model_copy(update={"rope_theta": 5e6})
+    with pytest.raises(UserError, match=r"^train\.stages\.a\.rope_theta: .*/train/a was made with None"):
+        check_stages(config_of(changed, B), run)
+
+
+def test_a_stage_whose_predecessor_was_deleted_and_changed_is_refused(config_of):
+    run = begin(config_of(A, B))
+    run.stage("a").folder.delete()
+    with pytest.raises(UserError, match=r"^train\.stages\.b\.previous\.settings: .*/train/b was made with"):
+        check_stages(config_of(A.model_copy(update={"learning_rate": 2e-5}), B), run)
+
+
+def test_a_base_model_with_another_rope_is_refused(config_of, tmp_path):
+    run = begin(config_of(A))
+    settings = json.loads((tmp_path / "model" / "config.json").read_text()) | {"rope_theta": 20_000.0}
+    (tmp_path / "model" / "config.json").write_text(json.dumps(settings))
+    with pytest.raises(
+        UserError, match=r"^train\.stages\.a\.trained_rope\.rope_theta: .* now it is 80000\.0"
+    ):
+        check_stages(config_of(A), run)
+
+
+def test_tokens_that_were_made_anew_are_refused(config_of):
+    run = begin(config_of(A))
+    tokens = tokens_of(run, "texts")
+    tokens.complete(tokens.record().model_copy(update={"fingerprint": "tokens two"}))
+    with pytest.raises(
+        UserError, match=r"^tokens\.texts: .* was made with 'tokens one', now it is 'tokens two'"
+    ):
+        check_stages(config_of(A), run)
+
+
+def test_a_stage_at_the_end_and_other_workers_are_no_other_run(config_of):
+    run = begin(config_of(A, B), "a", "b")
+    check_stages(config_of(A, B, M), run)
+    check_stages(config_of(A, B, num_workers=2, steps_per_checkpoint=7), run)
