@@ -51,3 +51,10 @@ def test_the_plan_changes_with_its_files(tmp_path):
     assert fingerprint_of_plan(plan(tmp_path), ["squad.json"]) != before
     (tmp_path / "a.txt").write_text("xy")
     assert fingerprint_of_plan(plan(tmp_path), []) != before
+
+
+def test_the_plan_changes_with_its_row_groups(tmp_path):
+    pq.write_table(pa.table({"text": ["x"] * 70}), tmp_path / "a.parquet", row_group_size=20)
+    one, other = plan(tmp_path, rows_per_unit=45), plan(tmp_path, rows_per_unit=65)
+    assert names(one) == names(other) == [["a.parquet"], ["a.parquet"]]
+    assert fingerprint_of_plan(one, []) != fingerprint_of_plan(other, [])
