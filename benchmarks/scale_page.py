@@ -109,7 +109,7 @@ on words drawn at random; the plan counts with {number(runs.config.plan.corpus_t
 - Anything at ten million documents or a billion passages. The columns of 1B passages go up to
   {number(billion.num_documents / measured.slope("corpus.read").sizes[-1])} times beyond what was measured.
 - Recall at that size: random vectors stand for texts here. A job measures its own index (`recall_at_10` in
-  `index/index.json`) and refuses one below `retrieval.min_recall`.
+  `index/_complete.json`) and refuses one below `retrieval.min_recall`.
 - Ray's own work with many tasks: a job has as many as its corpus has parts,
   {number(billion.num_documents / runs.documents_per_shard)} at a billion passages.
 """)

@@ -11,7 +11,7 @@ from app.dataset.excerpts import read_examples, shorten_example
 from app.dataset.pictures import DEPTHS_PICTURE, LENGTHS_PICTURE, draw_evidence_depths, draw_lengths
 from app.dataset.shards import EXAMPLES_DIR
 from app.dataset.statistics import STATISTICS_FILE
-from app.markdown import escaped, front_matter, table, yaml_block
+from app.markdown import Cell, escaped, front_matter, table, yaml_block
 from app.records.dataset import DatasetStatistics
 from app.storage import Folder
 
@@ -163,7 +163,7 @@ def _at(revision: str | None) -> str:
 
 def _length_table(statistics: DatasetStatistics) -> str:
     names = ["min", "p10", "p50", "p90", "max", "mean"]
-    rows = [
+    rows: list[list[Cell]] = [
         [kind, facts.num_examples, facts.num_tokens, *(facts.length_tokens[name] for name in names)]
         for kind, facts in statistics.kinds.items()
     ]
@@ -173,7 +173,9 @@ def _length_table(statistics: DatasetStatistics) -> str:
 def _reject_table(statistics: DatasetStatistics) -> str:
     if not statistics.rejects:
         return "Nothing: each seed became an example."
-    rows = [[reject.step, escaped(reject.reason), reject.num_rejects] for reject in statistics.rejects]
+    rows: list[list[Cell]] = [
+        [reject.step, escaped(reject.reason), reject.num_rejects] for reject in statistics.rejects
+    ]
     num_seeds = statistics.num_examples + statistics.num_rejects
     return f"{statistics.num_rejects:,} of {num_seeds:,} seeds.\n\n" + table(
         ["step", "reason"], ["seeds"], rows

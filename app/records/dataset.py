@@ -14,7 +14,7 @@ class KindCounts(Record):
 
     num_examples: int
     num_tokens: int
-    length_tokens: dict[str, float]
+    length_tokens: dict[str, int | float]
     """Quantile, or `mean` → length of an example."""
     tasks: dict[str, int]
     """Kind of instruction → examples."""

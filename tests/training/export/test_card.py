@@ -16,16 +16,17 @@ FIRST = StageFacts(
     learning_rate=1e-5,
     losses=[2.5, *[2.0] * 17, 1.0, 0.5],
 )
-SECOND = replace(
-    FIRST,
-    name="512k",
-    max_seq_tokens=524_288,
-    rope_parameters={
-        "rope_type": "yarn",
-        "rope_theta": 5e5,
-        "factor": 4.0,
-        "original_max_position_embeddings": 8192,
-    },
+SECOND = FIRST.model_copy(
+    update={
+        "name": "512k",
+        "max_seq_tokens": 524_288,
+        "rope_parameters": {
+            "rope_type": "yarn",
+            "rope_theta": 5e5,
+            "factor": 4.0,
+            "original_max_position_embeddings": 8192,
+        },
+    }
 )
 FACTS = CardFacts(
     name="llama-512k",
@@ -35,8 +36,8 @@ FACTS = CardFacts(
     dtype="bfloat16",
     stages=[FIRST, SECOND],
     sources=[
-        SourceFacts("long_input", "runs/a/dataset", 1_234_567),
-        SourceFacts("short", "s3://b/chats", 89),
+        SourceFacts(name="long_input", origin="runs/a/dataset", num_tokens=1_234_567),
+        SourceFacts(name="short", origin="s3://b/chats", num_tokens=89),
     ],
     versions={"torch": "2.13.0", "transformers": "5.17.0"},
 )
