@@ -15,6 +15,7 @@ from app.config.section import OPERATIONAL, NonNegativeCount, Section
 from app.config.serving import ServeConfig
 from app.config.synthesis import PROMPT_TOKENS, AgentConfig, DatasetConfig, PipelineConfig
 from app.config.training import TrainConfig
+from app.faults import UserError
 
 
 class ProgressConfig(Section):
@@ -67,10 +68,10 @@ class RunConfig(Section):
         """Model that `train` extends, and its revision.
 
         Raises:
-            ValueError: the settings name none.
+            UserError: the settings name none.
         """
         if self.train is None or self.train.model is None:
-            raise ValueError(
+            raise UserError(
                 "train.model: is left out, and no generator stands in for it; give the model to be trained"
             )
         return self.train.model, self.train.revision
@@ -146,12 +147,12 @@ class Config(RunConfig):
         """Model that `train` extends, and its revision: the generator, unless it names another.
 
         Raises:
-            ValueError: the generator is an endpoint, which has no weights to be trained.
+            UserError: the generator is an endpoint, which has no weights to be trained.
         """
         if self.train is not None and self.train.model is not None:
             return self.train.model, self.train.revision
         if isinstance(self.generator, OpenAiConfig):
-            raise ValueError(
+            raise UserError(
                 f"train.model: is left out, and generator.model {self.generator.model} is behind an endpoint; "
                 f"give the model to be trained"
             )
