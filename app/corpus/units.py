@@ -2,11 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from app.corpus.reader import RowGroups, parquet_group_rows
+from app.corpus.reader import document_columns
+from app.corpus.rows import Columns, RowGroups, measure_groups
 from app.corpus.sources import SourceFile
 
 UNIT_BYTES = 64_000_000
@@ -25,19 +27,25 @@ class WorkUnit:
 
 
 def plan_units(
-    files: Sequence[SourceFile], rows_per_unit: int, unit_bytes: int = UNIT_BYTES
+    files: Sequence[SourceFile],
+    max_rows: float = math.inf,
+    unit_bytes: int = UNIT_BYTES,
+    max_parquet_bytes: float = math.inf,
+    columns_of: Callable[[SourceFile], Columns] = document_columns,
 ) -> list[WorkUnit]:
     """Units of the input files, in the files' order.
 
-    A Parquet file is cut between row groups into stretches of about `rows_per_unit` rows; its footer is read
-    here. Other files can't be cut; small ones go together until they make up `unit_bytes`.
+    A Parquet file is cut between row groups into stretches of at most `max_rows` rows and `max_parquet_bytes`
+    uncompressed bytes, where its row groups are no larger; its footer is read here. Other files can't be cut; small
+    ones go together until they make up `unit_bytes`.
 
     Raises:
-        UserError: a Parquet file has no such column as the field mapping says.
+        UserError: a Parquet file has none of the columns that are read.
     """
     parquet_files = [file for file in files if file.format == "parquet"]
     with ThreadPoolExecutor(_NUM_FOOTERS_AT_ONCE) as pool:
-        group_rows = dict(zip(parquet_files, pool.map(parquet_group_rows, parquet_files), strict=True))
+        measured = pool.map(lambda file: measure_groups(file, columns_of(file)), parquet_files)
+        groups = dict(zip(parquet_files, measured, strict=True))
     units: list[WorkUnit] = []
     waiting: list[SourceFile] = []
     waiting_bytes = 0
@@ -47,7 +55,7 @@ def plan_units(
             units.append(WorkUnit(len(units), tuple(waiting)))
             waiting, waiting_bytes = [], 0
         if file.format == "parquet":
-            for row_groups in _stretches(group_rows[file], rows_per_unit):
+            for row_groups in _stretches(groups[file], max_rows, max_parquet_bytes):
                 units.append(WorkUnit(len(units), (file,), row_groups))
         else:
             waiting.append(file)
@@ -57,18 +65,21 @@ def plan_units(
     return units
 
 
-def _stretches(group_rows: list[int] | None, rows_per_unit: int) -> Iterator[RowGroups | None]:
-    if not group_rows:
+def _stretches(
+    groups: Sequence[tuple[int, int]], max_rows: float, max_bytes: float
+) -> Iterator[RowGroups | None]:
+    if not groups:
         # Corrupt: reading says so in a reject. Or empty.
         yield None
         return
-    start, first_row, num_rows = 0, 0, 0
-    for index, rows in enumerate(group_rows):
-        if num_rows and num_rows + rows > rows_per_unit:
+    start = first_row = num_rows = num_bytes = 0
+    for index, (rows, size) in enumerate(groups):
+        if num_rows and (num_rows + rows > max_rows or num_bytes + size > max_bytes):
             yield RowGroups(start, index, first_row)
-            start, first_row, num_rows = index, first_row + num_rows, 0
+            start, first_row, num_rows, num_bytes = index, first_row + num_rows, 0, 0
         num_rows += rows
-    yield RowGroups(start, len(group_rows), first_row)
+        num_bytes += size
+    yield RowGroups(start, len(groups), first_row)
 
 
 def fingerprint_of_plan(units: Sequence[WorkUnit], more: object) -> str:

@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from app.config import FieldNames, SourceConfig
-from app.corpus.reader import RowGroups, parquet_group_rows, read_file
+from app.corpus.reader import document_columns, read_file
+from app.corpus.rows import RowGroups, measure_groups
 from app.corpus.sources import list_files
 from app.corpus.streams import StorageError, split_lines
 from app.faults import UserError
@@ -21,6 +22,11 @@ def source_file(path, **fields):
 
 def read(path, max_bytes=1000, row_groups=None, **fields):
     return list(read_file(source_file(path, **fields), max_bytes, row_groups))
+
+
+def groups(path):
+    file = source_file(path)
+    return measure_groups(file, document_columns(file))
 
 
 def reasons(rows):
@@ -143,7 +149,7 @@ def test_parquet_rows_and_row_groups(tmp_path):
     path = tmp_path / "rows.parquet"
     table = pa.table({"text": ["a", None, " ", "d", "e"], "title": ["A", None, "C", "D", "E"], "n": range(5)})
     pq.write_table(table, path, row_group_size=2)
-    assert parquet_group_rows(source_file(path)) == [2, 2, 1]
+    assert [rows for rows, _ in groups(path)] == [2, 2, 1]
     rows = read(path)
     assert texts(rows) == [(1, "a"), (4, "d"), (5, "e")]
     assert reasons(rows) == [(2, "empty"), (3, "empty")]
@@ -157,8 +163,8 @@ def test_parquet_with_a_missing_column_is_the_users_fault(tmp_path):
     message = r"corpus\.sources\.0\.fields\.text: .*rows\.parquet has no column 'text'; it has body, n"
     with pytest.raises(UserError, match=message):
         read(path)
-    with pytest.raises(UserError, match=message):
-        parquet_group_rows(source_file(path))
+    with pytest.raises(ValueError, match=message):
+        groups(path)
 
 
 @pytest.mark.parametrize(
@@ -194,5 +200,5 @@ def test_a_corrupt_parquet_file_is_one_reject(tmp_path):
     assert len(texts(rows)) >= 50
     assert reasons(rows)[-1][1] in ("unreadable", "not UTF-8")
     path.write_bytes(content[:100])
-    assert parquet_group_rows(source_file(path)) is None
+    assert groups(path) == []
     assert reasons(read(path)) == [(1, "unreadable")]

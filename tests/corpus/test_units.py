@@ -2,7 +2,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.config import SourceConfig
-from app.corpus.reader import RowGroups
+from app.corpus.rows import RowGroups
 from app.corpus.sources import list_files
 from app.corpus.units import UNIT_FILES, fingerprint_of_plan, plan_units
 
