@@ -5,7 +5,7 @@ from typing import Any
 from app.config import RetrievalConfig, identity
 from app.records.documents import BuildSettings
 from app.retrieval.embedder import resolve_prefixes
-from app.retrieval.model_facts import ModelFacts
+from app.models.embedding_model import ModelFacts
 
 _OF_BUILD = ("index_factory", "num_training_vectors", "num_recall_queries")
 _OF_SEARCH = ("nprobe",)

@@ -11,7 +11,7 @@ from app.retrieval.embedding import ShardPlan, embed_corpus, num_node_cores, pla
 from app.retrieval.identity import identity_of_vectors, settings_of_build
 from app.retrieval.index import create_index
 from app.retrieval.index_folder import VECTORS_FOLDER, make_index, measure_index
-from app.retrieval.model_facts import describe_model
+from app.models.embedding_model import describe_model
 from app.retrieval.passages import PASSAGES_FOLDER
 from app.retrieval.recall import check_recall
 from app.retrieval.vectors import VectorShard, VectorShards

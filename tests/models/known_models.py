@@ -5,6 +5,8 @@ from typing import Any
 
 from transformers import AutoConfig
 
+from app.models.known import KNOWN_MODELS
+
 LLAMA_3_ROPE = {
     "rope_type": "llama3",
     "rope_theta": 500_000.0,
@@ -13,28 +15,13 @@ LLAMA_3_ROPE = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 8192,
 }
-LLAMA_8B = {
-    "model_type": "llama",
-    "hidden_size": 4096,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-    "intermediate_size": 14336,
-    "vocab_size": 128256,
-    "max_position_embeddings": 131072,
+LLAMA_8B = KNOWN_MODELS["meta-llama/Llama-3.1-8B-Instruct"] | {
     "tie_word_embeddings": False,
     "rope_parameters": LLAMA_3_ROPE,
 }
-"""meta-llama/Llama-3.1-8B-Instruct."""
-LLAMA_1B = LLAMA_8B | {
-    "hidden_size": 2048,
-    "num_hidden_layers": 16,
-    "head_dim": 64,
-    "intermediate_size": 8192,
-    "tie_word_embeddings": True,
-    "rope_parameters": LLAMA_3_ROPE | {"factor": 32.0},
+LLAMA_1B = KNOWN_MODELS["meta-llama/Llama-3.2-1B-Instruct"] | {
+    "rope_parameters": LLAMA_3_ROPE | {"factor": 32.0}
 }
-"""meta-llama/Llama-3.2-1B-Instruct."""
 LLAMA_70B = LLAMA_8B | {
     "hidden_size": 8192,
     "num_hidden_layers": 80,

@@ -13,10 +13,10 @@ import pyarrow.fs as pafs
 import torch
 from torch import Tensor
 
+from app.models.small_files import CONFIG_FILE, SmallFiles, open_model
 from app.storage import Folder
 from app.tokens import Tokenizer
 
-CONFIG_FILE = "config.json"
 GENERATION_FILE = "generation_config.json"
 TOKENIZER_FILE = "tokenizer.json"
 TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
@@ -85,8 +85,9 @@ def write_config(config: Any, architecture: str, dtype: torch.dtype, place: Path
 
 def write_tokenizer(source: str, revision: str | None, max_tokens: int, place: Path) -> None:
     """The source's own files, as a tokenizer that is written anew may need the very transformers that wrote it."""
+    files = open_model("train.model", source, revision)
     for name in TOKENIZER_FILES:
-        _copy_from(source, revision, name, place)
+        _copy(files, name, place)
     path = place / TOKENIZER_CONFIG_FILE
     settings = json.loads(path.read_text("utf-8")) if path.exists() else {}
     _write_json(path, settings | {"model_max_length": max_tokens})
@@ -101,7 +102,7 @@ def write_tokenizer(source: str, revision: str | None, max_tokens: int, place: P
 
 
 def write_generation_config(source: str, revision: str | None, max_tokens: int, place: Path) -> None:
-    if not _copy_from(source, revision, GENERATION_FILE, place):
+    if not _copy(open_model("train.model", source, revision), GENERATION_FILE, place):
         return
     path = place / GENERATION_FILE
     settings = json.loads(path.read_text("utf-8"))
@@ -109,21 +110,11 @@ def write_generation_config(source: str, revision: str | None, max_tokens: int, 
         _write_json(path, settings | {"max_length": max_tokens})
 
 
-def _copy_from(source: str, revision: str | None, name: str, place: Path) -> bool:
-    from transformers.utils import cached_file
-
-    path = cached_file(
-        source,
-        name,
-        revision=revision,
-        _raise_exceptions_for_missing_entries=False,
-        # Offline, a file that the hub never had looks like this too.
-        _raise_exceptions_for_connection_errors=False,
-    )
-    if path is None:
-        return False
-    shutil.copyfile(path, place / name)
-    return True
+def _copy(files: SmallFiles, name: str, place: Path) -> bool:
+    content = files.read_bytes(name)
+    if content is not None:
+        (place / name).write_bytes(content)
+    return content is not None
 
 
 def _write_json(path: Path, value: Any) -> None:

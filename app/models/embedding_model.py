@@ -1,17 +1,15 @@
 """What an embedding model's own files say about it, read without loading its weights."""
 
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow.fs as pafs
 
 from app.faults import UserError
-from app.models.places import BUNDLED_PREFIX, resolve_model
-from app.storage import Folder, is_remote
+from app.models.small_files import CONFIG_FILE, open_model
+from app.storage import Folder
 
 ReadJson = Callable[[str], Any]
 
@@ -42,62 +40,26 @@ def describe_model(model: str, revision: str | None = None) -> ModelFacts:
     Raises:
         UserError: there is no such model, or it can't be reached.
     """
-    files_hash: str | None = None
-    if model.startswith(BUNDLED_PREFIX) or is_remote(model) or Path(model).expanduser().is_dir():
-        # A remote folder is read where it is: its weights are not needed here.
-        folder = Folder(model if is_remote(model) else resolve_model(model))
-        read_json: ReadJson = _folder_reader(folder)
-        files_hash = _hash_files(folder)
-    else:
-        read_json, revision = _hub_reader(model, revision)
-    config = read_json("config.json")
-    if config is None:
-        raise UserError(f"retrieval.model: {model!r} has no config.json; give a sentence-transformers model")
+    from huggingface_hub import constants
+
+    files = open_model("retrieval.model", model, revision)
+    config = files.read_json(CONFIG_FILE)
+    # Out of reach is no reason to go by half of the files, unless the cache is wished to be all there is.
+    if config is None or not (files.is_whole or constants.HF_HUB_OFFLINE):
+        reason = "it has no config.json" if files.is_whole else "the hub is out of reach"
+        raise UserError(
+            f"retrieval.model: {model!r} at revision {revision or 'main'!r} can't be had ({reason}); "
+            f"give an existing folder, or bundled:multilingual-e5-small"
+        )
+    read_json = files.read_json
     own = read_json("config_sentence_transformers.json") or {}
     return ModelFacts(
         prompts={name: prompt for name, prompt in (own.get("prompts") or {}).items() if prompt},
         dim=_dim(read_json, config),
         max_tokens=(read_json("sentence_bert_config.json") or {}).get("max_seq_length"),
-        revision=revision,
-        files_hash=files_hash,
+        revision=files.commit,
+        files_hash=None if files.folder is None else _hash_files(files.folder),
     )
-
-
-def _folder_reader(folder: Folder) -> ReadJson:
-    return lambda name: folder.read_json(name) if folder.exists(name) else None
-
-
-def _hub_reader(model: str, revision: str | None) -> tuple[ReadJson, str]:
-    """Reader of a hub model's files at one commit, and that commit."""
-    from huggingface_hub import constants, hf_hub_download
-    from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
-
-    def download(name: str, at: str | None) -> Path | None:
-        try:
-            return Path(hf_hub_download(model, name, revision=at))
-        except RemoteEntryNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            # A hub that can't be reached raises this too; only where that is wished is the cache all there is.
-            is_uncached = isinstance(error, LocalEntryNotFoundError)
-            if is_uncached and constants.HF_HUB_OFFLINE and name != "config.json":
-                return None
-            reason = str(error).strip().splitlines()[0]
-            raise UserError(
-                f"retrieval.model: {model!r} at revision {at or 'main'!r} can't be had ({reason}); "
-                f"give a hub name, an existing folder, or bundled:multilingual-e5-small"
-            ) from error
-
-    config_path = download("config.json", revision)
-    if config_path is None:
-        return lambda name: None, ""
-    commit = config_path.parent.name
-
-    def read_json(name: str) -> Any:
-        path = download(name, commit)
-        return None if path is None else json.loads(path.read_text("utf-8"))
-
-    return read_json, commit
 
 
 def _hash_files(folder: Folder) -> str:

@@ -1,0 +1,145 @@
+"""A model's small files, read where they are: a folder, an object store, the hub or its cache."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.faults import UserError, one_line
+from app.models.bundled import BUNDLED_MODELS
+from app.models.places import BUNDLED_PREFIX, resolve_model
+from app.storage import Folder, is_remote
+
+CONFIG_FILE = "config.json"
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+HUB_TIMEOUT_SEC = 5.0
+
+
+@dataclass(frozen=True)
+class SmallFiles:
+    """Reads a model's files by name."""
+
+    field: str
+    """The setting that names the model."""
+    model: str
+    read_bytes: Callable[[str], bytes | None]
+    """Name → content; None where there is none."""
+    folder: Folder | None = None
+    """Where they are, unless on a hub."""
+    commit: str | None = None
+    """On the hub, that all are of."""
+    is_whole: bool = True
+    """False: the hub is out of reach, and a file that its cache lacks may be there."""
+
+    def read_text(self, name: str) -> str | None:
+        """A file's text, or None.
+
+        Raises:
+            UserError: it can't be read.
+        """
+        try:
+            content = self.read_bytes(name)
+            return None if content is None else content.decode("utf-8")
+        except (OSError, ValueError) as error:
+            raise self.unreadable(error) from error
+
+    def read_json(self, name: str) -> Any:
+        """A file's value, or None.
+
+        Raises:
+            UserError: it can't be read.
+        """
+        text = self.read_text(name)
+        try:
+            return None if text is None else json.loads(text)
+        except ValueError as error:
+            raise self.unreadable(error) from error
+
+    def unreadable(self, error: Exception) -> UserError:
+        """The fault of files that are there, but not for us."""
+        return UserError(
+            f"{self.field}: {self.model!r} can't be read ({one_line(error)}); give a folder that this machine may read"
+        )
+
+
+def open_model(field: str, model: str, revision: str | None = None) -> SmallFiles:
+    """Find a model's files; a bundled model is prepared on the way.
+
+    Args:
+        field: The setting that names the model.
+        model: As in the settings.
+        revision: Of a hub model.
+
+    Raises:
+        UserError: there is no such model; names the field and what would be right.
+    """
+    if model.startswith(BUNDLED_PREFIX):
+        name = model.removeprefix(BUNDLED_PREFIX)
+        if name not in BUNDLED_MODELS:
+            choices = ", ".join(BUNDLED_PREFIX + known for known in BUNDLED_MODELS)
+            raise UserError(f"{field}: {model!r} is not bundled; give one of {choices}")
+    # A remote folder is read where it is: its weights are not needed here.
+    place = model if is_remote(model) else resolve_model(model)
+    if is_remote(place) or Path(place).is_dir() or model.startswith(("/", "~", ".")):
+        return _open_folder(field, model, place)
+    if not HUB_NAME.fullmatch(model):
+        raise UserError(
+            f"{field}: {model!r} is neither a folder nor a hub name; give ORGANISATION/NAME, a folder, "
+            f"s3://... or {BUNDLED_PREFIX}{BUNDLED_MODELS[0]}"
+        )
+    return _open_hub(field, model, revision)
+
+
+def _open_folder(field: str, model: str, uri: str) -> SmallFiles:
+    files = SmallFiles(field, model, lambda name: None)
+    try:
+        folder = Folder(uri)
+        if folder.exists(CONFIG_FILE):
+            return SmallFiles(
+                field,
+                model,
+                lambda name: folder.read_bytes(name) if folder.exists(name) else None,
+                folder,
+            )
+        what = "holds no config.json" if folder.exists() else "does not exist"
+    except OSError as error:
+        raise files.unreadable(error) from error
+    raise UserError(
+        f"{field}: {model!r} {what}; give a folder in Hugging Face's layout, or ORGANISATION/NAME"
+    )
+
+
+def _open_hub(field: str, model: str, revision: str | None) -> SmallFiles:
+    from httpx import HTTPError
+    from huggingface_hub import hf_hub_download, model_info, try_to_load_from_cache
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    try:
+        # Asked first: without a network this gives up at once, a download after half a minute.
+        info = model_info(model, revision=revision, timeout=HUB_TIMEOUT_SEC)
+    except GatedRepoError as error:
+        remedy = "gives its files to approved users only; ask for access and export HF_TOKEN"
+        raise UserError(f"{field}: {model!r} {remedy}") from error
+    except RevisionNotFoundError as error:
+        remedy = f"has no revision {revision!r}; give a branch, tag or commit"
+        raise UserError(f"{field}: {model!r} {remedy}") from error
+    except RepositoryNotFoundError as error:
+        remedy = "is not on the hub; give ORGANISATION/NAME, or a folder"
+        raise UserError(f"{field}: {model!r} {remedy}") from error
+    except (OSError, HTTPError):
+
+        def cached(name: str) -> bytes | None:
+            path = try_to_load_from_cache(model, name, revision=revision)
+            return Path(path).read_bytes() if isinstance(path, str) else None
+
+        config = try_to_load_from_cache(model, CONFIG_FILE, revision=revision)
+        commit = Path(config).parent.name if isinstance(config, str) else None
+        return SmallFiles(field, model, cached, commit=commit, is_whole=False)
+    names = {file.rfilename for file in info.siblings or ()}
+
+    def download(name: str) -> bytes | None:
+        return Path(hf_hub_download(model, name, revision=info.sha)).read_bytes() if name in names else None
+
+    return SmallFiles(field, model, download, commit=info.sha)
