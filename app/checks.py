@@ -1,5 +1,7 @@
 """What every preflight asks of this machine: a folder to write to, GPUs, labels."""
 
+import math
+import os
 import uuid
 from pathlib import Path
 
@@ -7,8 +9,10 @@ import pyarrow as pa
 
 from app.config import RunConfig, ray_address
 from app.faults import UserError, one_line
+from app.machine import gpu_memory_bytes
 from app.storage import Folder
 
+ELSEWHERE = "submit the job to a cluster with --address http://HEAD:8265"
 GPU_DEVICES = ("nvidia[0-9]*", "kfd", "dxg", "dri/renderD*", "accel/accel*")
 """Device files under /dev of machines that may have a GPU."""
 
@@ -41,9 +45,44 @@ def check_local_gpus(gpus: dict[str, float]) -> None:
     for field, num_gpus in gpus.items():
         if num_gpus:
             raise UserError(
-                f"{field}: {num_gpus:g} is asked for, and this machine has no GPU; give 0, or submit the job "
-                f"to a cluster with --address http://HEAD:8265"
+                f"{field}: {num_gpus:g} is asked for, and this machine has no GPU; give 0, or {ELSEWHERE}"
             )
+
+
+def check_held_cpus(config: RunConfig, needed: float, holders: str, remedy: str = "") -> None:
+    """Who holds its CPUs for good: a Ray of our own with too few would wait forever.
+
+    Args:
+        config: The run's settings.
+        needed: CPUs that are held at once.
+        holders: Who holds them.
+        remedy: What else would do than more CPUs.
+
+    Raises:
+        UserError: this machine has fewer.
+    """
+    num_needed, num_cpus = math.ceil(needed), config.ray.num_cpus or os.cpu_count() or 1
+    if ray_address() is None and num_cpus < num_needed:
+        whose = "" if config.ray.num_cpus else " (this machine's)"
+        raise UserError(
+            f"ray.num_cpus: {num_cpus}{whose} is too few for {holders}; at least {num_needed}{remedy}"
+        )
+
+
+def check_held_gpus(field: str, needed: float, holders: str) -> None:
+    """The same for GPUs; `field` is the setting that asks for them.
+
+    Raises:
+        UserError: this machine has fewer.
+    """
+    if ray_address() is not None or not needed:
+        return
+    num_needed, num_gpus = math.ceil(needed), len(gpu_memory_bytes())
+    if num_gpus < num_needed:
+        raise UserError(
+            f"{field}: {holders} ask for {num_needed} GPUs, and this machine has {num_gpus}; give 0 for a CPU, or "
+            f"{ELSEWHERE}"
+        )
 
 
 def check_local_labels(labels: dict[str, dict[str, str]]) -> None:
@@ -61,7 +100,7 @@ def check_local_labels(labels: dict[str, dict[str, str]]) -> None:
         if wanted:
             raise UserError(
                 f"{field}: {wanted} is asked for, and a Ray that this job starts by itself has no labels; give {{}}, "
-                f"or submit the job to a cluster with --address http://HEAD:8265"
+                f"or {ELSEWHERE}"
             )
 
 

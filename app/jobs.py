@@ -9,10 +9,8 @@ from app.faults import UserError
 
 if TYPE_CHECKING:
     from app.config import Config, RunConfig
+    from app.progress.attempts import Report
     from app.run import Run
-
-Report = Callable[[str], None]
-"""Takes one line for the person who watches."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class Job:
     """What it does, in a line of the help."""
     check: Callable[["RunConfig"], None]
     """Raises a UserError for settings that cannot work, before Ray is there."""
-    work: Callable[["RunConfig", "Run", Report], None]
+    work: Callable[["RunConfig", "Run", "Report"], None]
     """Does it; Ray is connected, where it is needed."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Short for settings that are given often: option → `section.field={value}`, or a fixed value for a flag."""
@@ -61,7 +59,7 @@ def run_job(verb: str, config: "RunConfig") -> None:
         run.write_config(config)
 
 
-def _recorded(verb: str, config: "RunConfig", run: "Run") -> AbstractContextManager[Report]:
+def _recorded(verb: str, config: "RunConfig", run: "Run") -> "AbstractContextManager[Report]":
     from app.progress.attempts import attempt
 
     if not JOBS[verb].is_one_step:
@@ -102,7 +100,7 @@ def _check_synthesis(config: "RunConfig") -> None:
     check_synthesis(_with_documents(config))
 
 
-def _index(settings: "RunConfig", run: "Run", report: Report) -> None:
+def _index(settings: "RunConfig", run: "Run", report: "Report") -> None:
     from app.corpus.pipeline import build_corpus
     from app.retrieval.pipeline import build_index
 
@@ -111,7 +109,7 @@ def _index(settings: "RunConfig", run: "Run", report: Report) -> None:
     build_index(config, run, report)
 
 
-def _synthesize(settings: "RunConfig", run: "Run", report: Report) -> None:
+def _synthesize(settings: "RunConfig", run: "Run", report: "Report") -> None:
     from app.corpus.pipeline import build_corpus
     from app.dataset.pipeline import synthesize
     from app.dataset.preflight import check_targets_fit
@@ -130,7 +128,7 @@ def _check_training(config: "RunConfig") -> None:
     check_training(config)
 
 
-def _train(config: "RunConfig", run: "Run", report: Report) -> None:
+def _train(config: "RunConfig", run: "Run", report: "Report") -> None:
     from app.training.stages import train
 
     train(config, run, report)
@@ -149,7 +147,7 @@ def _serving_plan(config: "RunConfig") -> str | None:
     return describe_plan(config) if config.serve.plan else None
 
 
-def _serve(config: "RunConfig", run: "Run", report: Report) -> None:
+def _serve(config: "RunConfig", run: "Run", report: "Report") -> None:
     from app.serving.server import serve
 
     serve(config, report)
@@ -161,7 +159,7 @@ def _check_evaluation(config: "RunConfig") -> None:
     check_evaluation(config)
 
 
-def _evaluate(config: "RunConfig", run: "Run", report: Report) -> None:
+def _evaluate(config: "RunConfig", run: "Run", report: "Report") -> None:
     from app.config import read_secret
     from eval.evaluation import Endpoint, Evaluation
 
@@ -185,7 +183,7 @@ def _check_bootstrap(config: "RunConfig") -> None:
     check_bootstrap(_with_documents(config))
 
 
-def _bootstrap(config: "RunConfig", run: "Run", report: Report) -> None:
+def _bootstrap(config: "RunConfig", run: "Run", report: "Report") -> None:
     from app.bootstrap.chain import bootstrap
 
     bootstrap(_with_documents(config), run, report)
@@ -199,7 +197,7 @@ def _check_report(config: "RunConfig") -> None:
     check_run_dir(config)
 
 
-def _report(config: "RunConfig", run: "Run", report: Report) -> None:
+def _report(config: "RunConfig", run: "Run", report: "Report") -> None:
     from app.report.page import write_report
 
     for each_config, each_run in reversed(_started_rounds(config, run)):
@@ -234,7 +232,7 @@ def _plan(config: "RunConfig") -> str:
     return describe_plan(config)
 
 
-def _is_only_shown(config: "RunConfig", run: "Run", report: Report) -> None:
+def _is_only_shown(config: "RunConfig", run: "Run", report: "Report") -> None:
     raise AssertionError("a plan is shown, and nothing is done")
 
 

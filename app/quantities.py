@@ -3,6 +3,8 @@
 All that a person reads of them is written here, so that a kind of quantity has one notation.
 """
 
+from collections.abc import Mapping
+
 GIB = 2**30
 DTYPE_BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}
 _DAY_SEC = 24 * 3600
@@ -19,6 +21,11 @@ def duration(seconds: float | None) -> str:
     if hours:
         return f"{hours}h {minutes:02}m"
     return f"{minutes}m {sec:02}s" if minutes else f"{sec}s"
+
+
+def tally(counts: Mapping[str, int]) -> str:
+    """`bad JSON 3, empty 1,200`, by name."""
+    return ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
 
 
 def short(number: float) -> str:

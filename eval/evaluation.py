@@ -9,6 +9,7 @@ from rich.console import Console
 
 from app.config import EvaluateConfig, RunConfig, cache_dir
 from app.faults import UserError
+from app.progress.attempts import Report
 from app.records.gate import EvaluationRecord
 from app.run import ASKED_FILE, Run, claim
 from app.storage import Folder
@@ -46,9 +47,6 @@ MAKERS: dict[str, Callable[..., SampleMaker]] = {
     "ruler": RulerMaker,
     "recall": RecallMaker,
 }
-
-Report = Callable[[str], None]
-"""Takes one line for the person who watches."""
 
 
 @dataclass(frozen=True)

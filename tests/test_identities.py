@@ -13,9 +13,9 @@ from app.agent.prompts import PROMPT_VERSION
 from app.config import Config, StageConfig
 from app.corpus.identity import identity_of_corpus
 from app.dataset.identity import identity_of_dataset
+from app.models.embedding_model import ModelFacts
 from app.records.documents import IndexRecord
 from app.retrieval.identity import identity_of_index
-from app.models.embedding_model import ModelFacts
 from app.run import fingerprint_of
 from app.training.identities import identity_of_stage, identity_of_stage_data, identity_of_tokens
 from eval.identity import identity_of_evaluation

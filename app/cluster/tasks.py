@@ -11,11 +11,11 @@ import ray.data
 from ray.data import DataContext
 
 from app.cluster.faults import sent_to_driver, users_faults
+from app.progress.attempts import Report
 from app.quantities import duration
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Report = Callable[[str], None]
 
 _PASSING_ERRORS = ["storage failed", "AWS Error", "google::cloud::Status"]
 _NUM_RETRIES = 3

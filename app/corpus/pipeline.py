@@ -13,7 +13,7 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from app.cluster.tasks import Report, fetch, run_tasks
+from app.cluster.tasks import fetch, run_tasks
 from app.config import Config
 from app.corpus.decontamination import Contaminants, EvaluationFile, list_evaluation_files, read_contaminants
 from app.corpus.identity import identity_of_corpus
@@ -23,7 +23,8 @@ from app.corpus.sources import list_files
 from app.corpus.steps import ShardRecord, UnitRecord, finish_shard, scan_unit
 from app.corpus.units import WorkUnit, fingerprint_of_plan, plan_units
 from app.faults import UserError
-from app.quantities import short
+from app.progress.attempts import Report
+from app.quantities import short, tally
 from app.records.documents import CorpusRecord, Decontamination
 from app.run import Run, fingerprint_of
 from app.storage import Folder
@@ -114,7 +115,7 @@ class _Build:
             first = next(record.first_reject for record in records if record.first_reject)
             raise UserError(
                 f"corpus.max_reject_share: {reasons.total():,} of {num_rows:,} rows are malformed ({share:.1%}: "
-                f"{_listed(reasons)}), above {self.config.corpus.max_reject_share:.1%}; mend the sources or raise "
+                f"{tally(reasons)}), above {self.config.corpus.max_reject_share:.1%}; mend the sources or raise "
                 f"it; all are in {self.layout.rejects.uri}, the first is {first}"
             )
         self.report(f"corpus: {num_rows:,} rows read, {reasons.total():,} malformed")
@@ -212,13 +213,9 @@ def _add_up(
 def _summary(record: CorpusRecord) -> str:
     rejects = dict(record.num_rejects)
     malformed: Counter[str] = Counter(rejects.pop("read", {}))
-    parts = [f"rejected {malformed.total():,}" + (f" ({_listed(malformed)})" if malformed else "")]
-    parts += [f"{_listed(Counter(reasons))}" for reasons in rejects.values()]
+    parts = [f"rejected {malformed.total():,}" + (f" ({tally(malformed)})" if malformed else "")]
+    parts += [f"{tally(reasons)}" for reasons in rejects.values()]
     return (
         f"corpus: {record.num_documents:,} documents, {short(record.num_tokens)} tokens, "
         f"{record.num_passages:,} passages; {', '.join(parts)}"
     )
-
-
-def _listed(reasons: Counter[str]) -> str:
-    return ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()))

@@ -27,22 +27,14 @@ from app.corpus.dedup import (
     signature,
 )
 from app.corpus.shards import CorpusLayout
-from app.schema import Document
+from app.schema import DOCUMENT_SCHEMA, Document
 
 DOCUMENTS_PER_TASK = 4_000_000
 _EXACT_COLUMN = "exact"
 _REPEATS_FILE = "repeats.parquet"
 _REPEAT_GROUP_ROWS = 65_536
 
-SCAN_SCHEMA = pa.schema(
-    [
-        ("document_id", pa.string()),
-        ("text", pa.large_string()),
-        ("title", pa.string()),
-        ("source", pa.string()),
-        ("line", pa.int64()),
-    ]
-)
+SCAN_SCHEMA = pa.schema([field for field in DOCUMENT_SCHEMA if field.name != "num_tokens"])
 _EDGE_SCHEMA = pa.schema([("first", pa.int64()), ("later", pa.int64())])
 _REPEAT_SCHEMA = pa.schema([("order", pa.int64()), ("reason", pa.string()), ("document_id", pa.string())])
 

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from app.run import DOCUMENTS_DIR, PASSAGES_DIR
 from app.storage import Folder
 
 _ROW_GROUP_CHARS = 32_000_000
@@ -23,11 +24,11 @@ class CorpusLayout:
 
     @property
     def documents(self) -> Folder:
-        return self.root / "documents"
+        return self.root / DOCUMENTS_DIR
 
     @property
     def passages(self) -> Folder:
-        return self.root / "passages"
+        return self.root / PASSAGES_DIR
 
     @property
     def rejects(self) -> Folder:

@@ -11,7 +11,7 @@ from ray.data import ActorPoolStrategy, DataContext
 from ray.data.checkpoint import CheckpointConfig
 
 from app.cluster.faults import users_faults
-from app.cluster.tasks import Report, fetch, run_tasks
+from app.cluster.tasks import fetch, run_tasks
 from app.config import Config, PipelineConfig, read_secret
 from app.dataset.agent_actor import AgentActor
 from app.dataset.card import CARD_FILE
@@ -21,7 +21,6 @@ from app.dataset.identity import identity_of_dataset
 from app.dataset.publish import publish_dataset
 from app.dataset.seeds import (
     NO_BOUND,
-    PASSAGES,
     Candidate,
     LowestCandidates,
     draw_seeds,
@@ -33,10 +32,11 @@ from app.dataset.shards import EXAMPLES_DIR
 from app.dataset.statistics import REJECTS_DIR
 from app.faults import UserError
 from app.progress.actor import start_progress_actor, watch
+from app.progress.attempts import Report
 from app.progress.view import ProgressView
 from app.records.dataset import DatasetRecord, SeedsRecord
 from app.retrieval.actors import RetrieverPool, start_retrievers
-from app.run import Artefact, Run
+from app.run import PASSAGES_DIR, Artefact, Run
 from app.schema import Seed
 from app.storage import Folder
 
@@ -91,7 +91,7 @@ def _draw_candidates(
     config: Config, corpus: Folder, bound: int, report: Report
 ) -> tuple[list[Candidate], list[Candidate]]:
     """The whole corpus's candidates for long inputs, those below `bound`, and for long outputs, by priority."""
-    parts = (corpus / PASSAGES).list_names(".parquet")
+    parts = (corpus / PASSAGES_DIR).list_names(".parquet")
     long_inputs = LowestCandidates(config.dataset.num_long_input_seeds)
     long_outputs = LowestCandidates(config.dataset.num_long_output_seeds)
     scan = partial(scan_part, corpus, config, bound=bound)

@@ -19,10 +19,9 @@ import pyarrow.parquet as pq
 from app.agent.prompts import LONG_OUTPUT_TASK
 from app.config import Config, LengthRange
 from app.faults import UserError
+from app.run import DOCUMENTS_DIR, PASSAGES_DIR
 from app.schema import SEED_SCHEMA, Kind, Seed, document_id_of, hash_text
 from app.storage import Folder
-
-DOCUMENTS, PASSAGES = "documents", "passages"
 
 NO_BOUND = 2**64
 """Above every priority."""
@@ -96,8 +95,8 @@ def scan_part(
         bound: Of long inputs, those with a lower priority only: `priority_bound` of the whole corpus.
     """
     dataset, wanted = config.dataset, config.dataset.long_output_tokens
-    passages = (corpus / PASSAGES).read_table(part, columns=["passage_id", "num_tokens"])
-    documents = (corpus / DOCUMENTS).read_table(part, columns=["document_id", "num_tokens"])
+    passages = (corpus / PASSAGES_DIR).read_table(part, columns=["passage_id", "num_tokens"])
+    documents = (corpus / DOCUMENTS_DIR).read_table(part, columns=["document_id", "num_tokens"])
     fitting = documents.filter(
         (pc.field("num_tokens") >= wanted.min_tokens) & (pc.field("num_tokens") <= wanted.max_tokens)
     )
@@ -172,8 +171,8 @@ def fill_part(corpus: Folder, part: str, seeds: list[Seed]) -> pa.Table:
     """The seeds whose text lies in one part, with that text. Schema: SEED_SCHEMA."""
     texts: dict[str, str] = {}
     for folder, column, wanted in (
-        (PASSAGES, "passage_id", {seed.passage_id for seed in seeds if seed.kind == "long_input"}),
-        (DOCUMENTS, "document_id", {seed.document_id for seed in seeds if seed.kind == "long_output"}),
+        (PASSAGES_DIR, "passage_id", {seed.passage_id for seed in seeds if seed.kind == "long_input"}),
+        (DOCUMENTS_DIR, "document_id", {seed.document_id for seed in seeds if seed.kind == "long_output"}),
     ):
         for table in _batches(corpus / folder, part, [column, "text"]) if wanted else ():
             kept = table.filter(pc.is_in(table[column], pa.array(sorted(wanted), pa.string())))

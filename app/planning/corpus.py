@@ -8,10 +8,9 @@ from app.config import Config
 from app.corpus.reader import read_file
 from app.corpus.sources import SourceFile, compression_of, list_files
 from app.corpus.streams import StorageError
-from app.dataset.seeds import DOCUMENTS
 from app.faults import UserError, one_line
 from app.planning.lengths import Lengths, of_counts, of_mean
-from app.run import Run
+from app.run import DOCUMENTS_DIR, Run
 from app.schema import Document
 from app.storage import Folder
 
@@ -54,7 +53,7 @@ def plan_corpus(config: Config) -> CorpusPlan:
     corpus = Run(config.run_dir).corpus if "://" not in config.run_dir else None
     if corpus is not None and corpus.is_complete():
         record = corpus.record()
-        documents = corpus.folder / DOCUMENTS
+        documents = corpus.folder / DOCUMENTS_DIR
         parts = documents.list_names(".parquet")[:MOST_PARTS]
         counts = [documents.read_table(part, ["num_tokens"])["num_tokens"].to_numpy() for part in parts]
         return CorpusPlan(

@@ -9,7 +9,6 @@ from app.models.shape import ModelShape
 from app.planning.calls import StepCalls
 from app.planning.generation import Engine, GenerationTime, time_generation
 from app.planning.machines import Cluster, Machines
-from app.quantities import GIB
 from app.serving.memory import Memory, ModelMemory
 from app.serving.sources import STAGE_PREFIX
 
@@ -150,13 +149,5 @@ def _plan(
     dtype = "bfloat16" if served.dtype == "auto" else served.dtype
     model = ModelMemory(served, shape, dtype, tokens)
     memory = Memory(machines.device.memory_bytes, f"plan.nodes, {machines.node_type}")
-    fault = None
-    if not model.fits(memory):
-        advice = " or ".join(model.remedies(memory)) or "take more memory or a smaller model"
-        room = max(0.0, model.device_kv_room_bytes(memory))
-        fault = (
-            f"{field}.max_model_tokens {tokens} needs {model.device_kv_bytes_per_token * tokens / GIB:.1f} GiB of KV "
-            f"cache a device beside {model.weights_bytes / model.num_devices / GIB:.1f} GiB of weights, and there are "
-            f"{room / GIB:.1f}; set {advice}"
-        )
+    fault = None if model.fits(memory) else model.shortage(field, memory)
     return ServedPlan(field, machines, model, memory.device_bytes, model.num_requests(memory), fault)

@@ -24,7 +24,7 @@ from app.planning.machines import Cluster, Machines
 from app.quantities import GIB
 from app.training.flops import flops_of_pairs
 from app.training.memory.estimate import MemoryEstimate
-from app.training.memory.remedies import MemoryPlan, find_remedy
+from app.training.memory.remedies import MemoryPlan, find_remedy, shortage
 
 
 @dataclass(frozen=True)
@@ -191,21 +191,13 @@ def memory_limit(config: RunConfig, machines: Machines) -> float:
 def _faults(
     plan: MemoryPlan, limit: float, host_bytes: float, machines: Machines, most_workers: int | None
 ) -> Iterator[str]:
-    found = plan.estimate()
     if most_workers is not None and machines.num_devices > most_workers:
         yield (
             f"train.num_workers {machines.num_devices} are more than the {most_workers} GPUs of the cluster's "
             f"{machines.node_type} nodes; set it to at most that, or raise their max_workers"
         )
-    if found.total_bytes > limit:
-        remedy = find_remedy(plan, lambda other: _fits(plan, other, limit, most_workers))
-        advice = (
-            f"set {remedy}" if remedy else "take GPUs with more memory, a shorter stage or a smaller model"
-        )
-        yield (
-            f"{plan.field}.max_seq_tokens {plan.stage.max_seq_tokens} needs {found.total_bytes / GIB:.1f} GiB a GPU "
-            f"({found.describe()}) of {limit / GIB:.1f}; {advice}"
-        )
+    if plan.estimate().total_bytes > limit:
+        yield shortage(plan, limit, "plan.nodes", lambda other: _fits(plan, other, limit, most_workers))
     node_bytes = machines.node.memory_gib * GIB
     if machines.device.is_gpu and host_bytes > node_bytes:
         yield (

@@ -19,7 +19,7 @@ from app.records.dataset import DatasetStatistics
 from app.records.documents import CorpusRecord, IndexRecord
 from app.records.gate import GateRecord
 from app.records.training import StageRecord
-from app.run import COMPLETE_FILE, CONFIG_FILE, REPORT_FILE, Artefact, R, Run, later_rounds
+from app.run import COMPLETE_FILE, CONFIG_FILE, DATA_DIR, REPORT_FILE, Artefact, R, Run, later_rounds
 from app.storage import Folder
 from app.training.data.inputs import tokens_of
 from app.training.metrics import read_records
@@ -195,5 +195,5 @@ def _fingerprints(run: Run, stages: list[TrainedStage]) -> Iterator[tuple[str, s
         if tokens := _record(tokens_of(run, source)):
             yield f"{TOKENS_DIR}/{source}/{COMPLETE_FILE}", tokens.fingerprint
     for stage in stages:
-        if plan := _read_json(run.stage(stage.name).folder / "data", "plan.json"):
+        if plan := _read_json(run.stage(stage.name).folder / DATA_DIR, "plan.json"):
             yield f"train/{stage.name}/data/plan.json", plan["fingerprint"]

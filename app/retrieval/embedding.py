@@ -15,14 +15,14 @@ import ray.data
 from ray.data import DataContext
 
 from app.cluster.faults import Kept, sent_to_driver, users_faults
-from app.cluster.tasks import Report, quiet_context
+from app.cluster.tasks import quiet_context
 from app.config import Config, RetrievalConfig
+from app.progress.attempts import Report
 from app.quantities import duration
 from app.retrieval.embedder import Vectors
 from app.retrieval.index_folder import VECTORS_FOLDER, load_embedder
-from app.retrieval.passages import PASSAGES_FOLDER
 from app.retrieval.vectors import write_shard
-from app.run import Run
+from app.run import PASSAGES_DIR, Run
 from app.storage import Folder
 
 # A shard is what is embedded in one go and lost when an actor dies. The bounds keep a small corpus spread over the
@@ -150,7 +150,7 @@ class _EmbedActor:
         self._embedder = Kept(lambda: load_embedder(retrieval, run, device))
         # What a half-precision model computes has no more digits than this.
         self._dtype = np.float32 if retrieval.dtype == "float32" else np.float16
-        self._passages = run.corpus.folder / PASSAGES_FOLDER
+        self._passages = run.corpus.folder / PASSAGES_DIR
         self._vectors = run.index.folder / VECTORS_FOLDER
 
     @sent_to_driver()

@@ -3,9 +3,9 @@
 from typing import Any
 
 from app.config import RetrievalConfig, identity
+from app.models.embedding_model import ModelFacts
 from app.records.documents import BuildSettings
 from app.retrieval.embedder import resolve_prefixes
-from app.models.embedding_model import ModelFacts
 
 _OF_BUILD = ("index_factory", "num_training_vectors", "num_recall_queries")
 _OF_SEARCH = ("nprobe",)

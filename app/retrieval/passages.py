@@ -19,11 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.retrieval.vectors import Rows
+from app.run import DOCUMENTS_DIR, PASSAGES_DIR
 from app.schema import PASSAGE_SCHEMA, Passage
 from app.storage import Folder
-
-PASSAGES_FOLDER = "passages"
-DOCUMENTS_FOLDER = "documents"
 
 NUM_TOKENS_FILE = "num_tokens.npy"
 DOCUMENT_ORDINALS_FILE = "document_ordinals.npy"
@@ -53,7 +51,7 @@ NUM_CACHED_FOOTERS = 1024
 
 def write_row_files(corpus: Folder, target: Folder) -> int:
     """Write the arrays of `ROW_FILES` for a corpus, one part in memory at a time, and return the number of rows."""
-    names = (corpus / PASSAGES_FOLDER).list_names(".parquet")
+    names = (corpus / PASSAGES_DIR).list_names(".parquet")
     num_tokens: list[npt.NDArray[np.int32]] = []
     ordinals: list[npt.NDArray[np.int32]] = []
     document_starts: list[Rows] = []
@@ -67,7 +65,7 @@ def write_row_files(corpus: Folder, target: Folder) -> int:
         sizes = [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
         group_starts += (num_rows + np.cumsum([0, *sizes])[:-1]).tolist()
         group_parts += [part] * len(sizes)
-        table = (corpus / PASSAGES_FOLDER).read_table(name, columns=["document_id", "num_tokens"])
+        table = (corpus / PASSAGES_DIR).read_table(name, columns=["document_id", "num_tokens"])
         ids = np.asarray(table["document_id"].to_pylist(), dtype=object)
         is_first = np.ones(len(ids), dtype=bool)
         is_first[1:] = ids[1:] != ids[:-1]
@@ -95,7 +93,7 @@ def write_row_files(corpus: Folder, target: Folder) -> int:
 
 
 def _titles(corpus: Folder, name: str, document_ids: Sequence[str]) -> list[bytes]:
-    table = (corpus / DOCUMENTS_FOLDER).read_table(name, columns=["document_id", "title"])
+    table = (corpus / DOCUMENTS_DIR).read_table(name, columns=["document_id", "title"])
     title_of = dict(zip(table["document_id"].to_pylist(), table["title"].to_pylist(), strict=True))
     assert all(document_id in title_of for document_id in document_ids), (
         f"{name}: a passage without its document"
@@ -110,7 +108,7 @@ def _save(folder: Folder, name: str, array: npt.NDArray[Any]) -> None:
 
 
 def _read_footer(corpus: Folder, name: str) -> pq.FileMetaData:
-    return pq.read_metadata((corpus / PASSAGES_FOLDER).file(name), filesystem=corpus.filesystem)
+    return pq.read_metadata((corpus / PASSAGES_DIR).file(name), filesystem=corpus.filesystem)
 
 
 class PassageStore:
@@ -180,7 +178,7 @@ class PassageStore:
         part = int(self._group_parts[group])
         first_group = int(np.searchsorted(self._group_parts, part))
         with pq.ParquetFile(
-            (self._corpus / PASSAGES_FOLDER).file(self._parts[part]),
+            (self._corpus / PASSAGES_DIR).file(self._parts[part]),
             filesystem=self._corpus.filesystem,
             metadata=self._footer(part),
         ) as parquet:

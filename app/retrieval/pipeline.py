@@ -2,20 +2,24 @@
 
 import ray
 
-from app.cluster.tasks import Report, fetch
+from app.cluster.tasks import fetch
 from app.config import Config, RetrievalConfig
 from app.faults import UserError
+from app.models.embedding_model import describe_model
+from app.progress.attempts import Report
 from app.records.documents import IndexFiles, IndexRecord
 from app.retrieval.embedder import check_embedding_tokens
 from app.retrieval.embedding import ShardPlan, embed_corpus, num_node_cores, plan_shards
 from app.retrieval.identity import identity_of_vectors, settings_of_build
 from app.retrieval.index import create_index
-from app.retrieval.index_folder import VECTORS_FOLDER, make_index, measure_index
-from app.models.embedding_model import describe_model
-from app.retrieval.passages import PASSAGES_FOLDER
+from app.retrieval.index_folder import (
+    VECTORS_FOLDER,
+    make_index,
+    measure_index,
+)
 from app.retrieval.recall import check_recall
 from app.retrieval.vectors import VectorShard, VectorShards
-from app.run import Run, differences
+from app.run import PASSAGES_DIR, Run, differences
 
 
 def build_index(config: Config, run: Run, report: Report) -> IndexRecord:
@@ -43,7 +47,7 @@ def build_index(config: Config, run: Run, report: Report) -> IndexRecord:
     if run.index.is_complete():
         record = _reuse(config, run)
     else:
-        plans = plan_shards(run.corpus.folder / PASSAGES_FOLDER)
+        plans = plan_shards(run.corpus.folder / PASSAGES_DIR)
         embed_corpus(config, run, plans, report)
         num_gpus = retrieval.gpus_per_embed_actor
         build = _build.options(

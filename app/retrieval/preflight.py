@@ -1,10 +1,7 @@
 """Checks that corpus and index can be made with these settings, before anything is started."""
 
-import math
-import os
-
-from app.checks import check_local_gpus, check_local_labels, check_run_dir
-from app.config import Config, OpenAiConfig, ray_address
+from app.checks import check_held_cpus, check_local_gpus, check_local_labels, check_run_dir
+from app.config import Config, OpenAiConfig
 from app.corpus.decontamination import list_evaluation_files
 from app.corpus.sources import SourceFile, list_files
 from app.faults import UserError, one_line
@@ -27,7 +24,7 @@ def check_index(config: Config) -> None:
 
 
 def check_index_inputs(config: Config) -> None:
-    _check_local_cpus(config)
+    _check_cpus(config)
     check_local_labels({"retrieval.node_labels": config.retrieval.node_labels})
     find_model(tokenizer_field(config), config.generator_tokenizer, config.generator.revision)
     _check_embedder(config)
@@ -62,24 +59,15 @@ def _check_evaluation_files(config: Config) -> None:
         ) from error
 
 
-def _check_local_cpus(config: Config) -> None:
-    """Actors hold their CPUs for good: a Ray of our own with too few would wait forever."""
-    if ray_address() is not None:
-        return
+def _check_cpus(config: Config) -> None:
     pipeline, retrieval = config.pipeline, config.retrieval
-    # One is left for reading and writing.
     agents = (
         pipeline.min_actors * pipeline.cpus_per_actor
         + retrieval.num_retrievers * retrieval.cpus_per_retriever
     )
-    needed = math.ceil(1 + max(agents, retrieval.min_embed_actors * retrieval.cpus_per_embed_actor))
-    num_cpus = config.ray.num_cpus or os.cpu_count() or 1
-    if num_cpus < needed:
-        whose = "" if config.ray.num_cpus else " (this machine's)"
-        raise UserError(
-            f"ray.num_cpus: {num_cpus}{whose} is too few for the actors of `pipeline` and `retrieval` "
-            f"and one to read and write; at least {needed}"
-        )
+    held = max(agents, retrieval.min_embed_actors * retrieval.cpus_per_embed_actor)
+    # One is left for reading and writing.
+    check_held_cpus(config, 1 + held, "the actors of `pipeline` and `retrieval` and one to read and write")
 
 
 def _check_embedder(config: Config) -> None:

@@ -104,6 +104,28 @@ class ModelMemory:
         if 0 < shorter < self.tokens and replace(self, tokens=shorter).fits(memory):
             yield f"max_model_tokens {shorter}"
 
+    def shortage(self, field: str, memory: Memory) -> str:
+        """Why it does not fit, and the smallest changes that would make it.
+
+        Args:
+            field: The model's place in the settings.
+            memory: Of a device.
+        """
+        changes = " or ".join(self.remedies(memory))
+        advice = f"set {changes}" if changes else "take more memory, or a smaller model"
+        there = f"{memory.device_bytes / GIB:.1f} ({memory.source}); {advice}"
+        if not self.served.gpus_per_replica and self.host_bytes() > memory.device_bytes:
+            return (
+                f"{field}.cpu_kv_cache_gib: {self.served.cpu_kv_cache_gib} and the weights need "
+                f"{self.host_bytes() / GIB:.1f} GiB, and there are {there}"
+            )
+        needed = self.device_kv_bytes_per_token * self.tokens
+        return (
+            f"{field}.max_model_tokens: {self.tokens} tokens need {needed / GIB:.1f} GiB of KV cache a device, and "
+            f"there are {max(0.0, self.device_kv_room_bytes(memory)) / GIB:.1f} beside "
+            f"{self.weights_bytes / self.num_devices / GIB:.1f} GiB of weights, of {there}"
+        )
+
     def _more_devices(self, memory: Memory) -> Iterator[str]:
         size, stages = self.served.tensor_parallel_size * 2, self.served.pipeline_parallel_size
         while size <= MAX_TENSOR_PARALLEL and self.shape.num_heads % size == 0:

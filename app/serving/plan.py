@@ -42,7 +42,7 @@ def check_plan(config: RunConfig, may_be_to_come: bool = False) -> None:
         if model is None:
             continue
         if memory is not None and not model.fits(memory):
-            raise UserError(_refusal(name, model, memory))
+            raise UserError(model.shortage(f"serve.models.{name}", memory))
         if not served.gpus_per_replica:
             host_bytes += model.host_bytes() * served.min_replicas
     if ray_address() is None and host_bytes > host_memory_bytes():
@@ -110,23 +110,6 @@ def _describe(config: RunConfig, name: str, served: ServedModelConfig) -> str:
         f"{max(0.0, room) / GIB:,.1f} GiB of cache; {memory.device_bytes / GIB:,.1f} GiB a device ({memory.source})"
     )
     return "\n".join(lines)
-
-
-def _refusal(name: str, model: ModelMemory, memory: Memory) -> str:
-    advice = " or ".join(model.remedies(memory)) or "take more memory, or a smaller model"
-    if not model.served.gpus_per_replica and model.host_bytes() > memory.device_bytes:
-        return (
-            f"serve.models.{name}.cpu_kv_cache_gib: {model.served.cpu_kv_cache_gib} and the weights need "
-            f"{model.host_bytes() / GIB:.1f} GiB, and there are {memory.device_bytes / GIB:.1f} ({memory.source}); "
-            f"give {advice}"
-        )
-    needed = model.device_kv_bytes_per_token * model.tokens
-    return (
-        f"serve.models.{name}.max_model_tokens: {model.tokens} tokens need {needed / GIB:.1f} GiB of KV cache a "
-        f"device, and there are {max(0.0, model.device_kv_room_bytes(memory)) / GIB:.1f} beside "
-        f"{model.weights_bytes / model.num_devices / GIB:.1f} GiB of weights, of {memory.device_bytes / GIB:.1f} "
-        f"({memory.source}); give {advice}"
-    )
 
 
 def _keeps_all_keys(settings: dict[str, Any]) -> bool:

@@ -3,14 +3,11 @@
 Every fault is a UserError of one line: the field, the value, and what would be right.
 """
 
-import math
-import os
 import socket
 
-from app.checks import check_run_dir
+from app.checks import check_held_cpus, check_held_gpus, check_run_dir
 from app.config import RunConfig, ServeConfig, ray_address
 from app.faults import UserError
-from app.machine import gpu_memory_bytes
 from app.models.files import ModelFiles
 from app.serving.access import is_loopback, read_key, require_key
 from app.serving.plan import check_plan
@@ -36,8 +33,7 @@ def check_serving(config: RunConfig, may_be_to_come: bool = False) -> None:
     else:
         require_key(serve)
     if ray_address() is None:
-        _check_local_cpus(config, serve)
-        _check_local_gpus(serve)
+        _check_devices(config, serve)
         _check_address(serve)
     check_run_dir(config)
 
@@ -69,28 +65,14 @@ def _check_length(config: RunConfig, name: str, files: ModelFiles) -> None:
         )
 
 
-def _check_local_cpus(config: RunConfig, serve: ServeConfig) -> None:
-    """Replicas hold their CPUs for good: a Ray of our own with too few would wait forever."""
-    needed = math.ceil(sum(each.min_replicas * each.cpus_per_replica for each in serve.models.values()))
-    num_cpus = config.ray.num_cpus or os.cpu_count() or 1
-    if num_cpus < needed:
-        whose = "" if config.ray.num_cpus else " (this machine's)"
-        raise UserError(
-            f"ray.num_cpus: {num_cpus}{whose} is too few for the replicas of serve.models; at least {needed}, or fewer "
-            f"models, min_replicas or cpus_per_replica"
-        )
-
-
-def _check_local_gpus(serve: ServeConfig) -> None:
-    num_needed = math.ceil(sum(each.min_replicas * each.gpus_per_replica for each in serve.models.values()))
-    num_gpus = len(gpu_memory_bytes()) if num_needed else 0
-    if num_gpus >= num_needed:
-        return
-    name = next(name for name, each in serve.models.items() if each.gpus_per_replica)
-    raise UserError(
-        f"serve.models.{name}.gpus_per_replica: all models together ask for {num_needed} GPUs, and this machine has "
-        f"{num_gpus}; give 0 for a CPU, or submit the job to a cluster with --address http://HEAD:8265"
-    )
+def _check_devices(config: RunConfig, serve: ServeConfig) -> None:
+    models = serve.models
+    num_cpus = sum(each.min_replicas * each.cpus_per_replica for each in models.values())
+    remedy = ", or fewer models, min_replicas or cpus_per_replica"
+    check_held_cpus(config, num_cpus, "the replicas of serve.models", remedy)
+    num_gpus = sum(each.min_replicas * each.gpus_per_replica for each in models.values())
+    name = next((name for name, each in models.items() if each.gpus_per_replica), "")
+    check_held_gpus(f"serve.models.{name}.gpus_per_replica", num_gpus, "all models together")
 
 
 def _check_address(serve: ServeConfig) -> None:

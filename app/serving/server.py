@@ -5,7 +5,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import ray
@@ -15,11 +15,10 @@ from ray.serve.schema import ApplicationStatusOverview
 
 from app.config import RunConfig
 from app.faults import UserError
+from app.progress.attempts import Report
 from app.serving.access import is_loopback, read_key
 from app.serving.application import build_application
 from app.serving.sources import serve_section
-
-Report = Callable[[str], None]
 
 APPLICATION = "longstrap"
 POLL_SEC, WATCH_SEC, DRAIN_POLL_SEC, CALL_SEC = 0.5, 5.0, 0.2, 30.0

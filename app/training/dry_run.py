@@ -3,9 +3,10 @@
 import numpy as np
 import torch
 
+from app.progress.attempts import Report
 from app.quantities import duration, memory
 from app.training.batches import Sequences, sequences_of_step
-from app.training.loop import Report, StageTask, start_trainer
+from app.training.loop import StageTask, start_trainer
 
 DRY_RUN_FILE = "dry_run.json"
 

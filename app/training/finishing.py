@@ -2,10 +2,10 @@
 
 from app.models.places import resolve_model
 from app.records.training import ExportRecord, SourceFacts, StageDataRecord, StageFacts, StageRecord
-from app.run import COMPLETE_FILE, EXPORT_DIR
+from app.run import COMPLETE_FILE, DATA_DIR, EXPORT_DIR
 from app.training.export.card import CARD_FILE, CardFacts, render_card
 from app.training.export.export import export_model, verify_export
-from app.training.loop import DATA_DIR, DTYPES, StageTask, StageTrainer
+from app.training.loop import DTYPES, StageTask, StageTrainer
 from app.training.metrics import read_records
 from app.versions import installed_versions
 

@@ -5,7 +5,6 @@ Plain torch.distributed: Ray starts it (`app.training.stages`), and so may torch
 
 import math
 import resource
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +15,8 @@ from app.config import StageConfig, TrainConfig
 from app.machine import peak_flops_of
 from app.models.places import resolve_model
 from app.models.shape import ModelShape, shape_of
+from app.progress.attempts import Report
+from app.run import DATA_DIR
 from app.storage import Folder
 from app.training.batches import Shard, load_shard, num_targets_of_step, own_sequences, sequences_of_step
 from app.training.checkpoints.checkpoints import Checkpoints
@@ -30,9 +31,7 @@ from app.training.rope import rope_parameters_of, with_rope
 from app.training.schedule import learning_rate_at
 from app.training.trackers import Tracker, open_trackers
 
-Report = Callable[[str], None]
-
-DATA_DIR, CHECKPOINTS_DIR = "data", "checkpoints"
+CHECKPOINTS_DIR = "checkpoints"
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
 

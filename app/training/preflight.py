@@ -3,16 +3,13 @@
 Every fault is a UserError of one line: the field, the value, and what would be right.
 """
 
-import math
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from app.checks import check_local_labels, check_run_dir
-from app.config import RunConfig, StageConfig, TrainConfig, ray_address
+from app.checks import check_held_cpus, check_held_gpus, check_local_labels, check_run_dir
+from app.config import RunConfig, StageConfig, TrainConfig
 from app.faults import UserError
-from app.machine import gpu_memory_bytes
 from app.models.files import find_model
 from app.models.shape import shape_of, transformers_config
 from app.training.data.source_checks import check_sources
@@ -34,7 +31,7 @@ def check_training(config: RunConfig, is_dataset_to_come: bool = False) -> None:
     """
     check_training_values(config)
     train = _train_of(config)
-    _check_local_workers(config, train)
+    _check_workers(config, train)
     check_local_labels({"train.node_labels": train.node_labels})
     check_trackers(train.trackers)
     model, revision = config.trained_model
@@ -97,27 +94,13 @@ def _check_groups(field: str, stage: StageConfig, num_workers: int) -> None:
     )
 
 
-def _check_local_workers(config: RunConfig, train: TrainConfig) -> None:
-    """Workers hold their CPUs and GPUs for good: a Ray of our own with too few would wait forever."""
-    if ray_address() is not None:
-        return
+def _check_workers(config: RunConfig, train: TrainConfig) -> None:
     num_workers = train.min_workers or train.num_workers
-    needed = math.ceil(num_workers * train.cpus_per_worker)
-    num_cpus = config.ray.num_cpus or os.cpu_count() or 1
-    if num_cpus < needed:
-        whose = "" if config.ray.num_cpus else " (this machine's)"
-        raise UserError(
-            f"ray.num_cpus: {num_cpus}{whose} is too few for {num_workers} training workers of "
-            f"{train.cpus_per_worker:g} CPUs; at least {needed}, or fewer train.num_workers"
-        )
-    needed = math.ceil(num_workers * train.gpus_per_worker)
-    num_gpus = len(gpu_memory_bytes()) if needed else 0
-    if num_gpus < needed:
-        raise UserError(
-            f"train.gpus_per_worker: {train.gpus_per_worker:g} for each of {num_workers} workers is more than this "
-            f"machine's {num_gpus} GPUs; give 0 or fewer workers, or submit the job to a cluster with --address "
-            f"http://HEAD:8265"
-        )
+    workers = f"{num_workers} training workers of {train.cpus_per_worker:g} CPUs"
+    remedy = ", or fewer train.num_workers"
+    check_held_cpus(config, num_workers * train.cpus_per_worker, workers, remedy)
+    workers = f"{num_workers} workers of {train.gpus_per_worker:g}"
+    check_held_gpus("train.gpus_per_worker", num_workers * train.gpus_per_worker, workers)
 
 
 def _check_model(train: TrainConfig, config: Any) -> None:

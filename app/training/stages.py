@@ -18,6 +18,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from app.cluster.faults import users_faults
 from app.config import RunConfig, TrainConfig
 from app.models.places import resolve_model
+from app.progress.attempts import Report
 from app.records.training import StageRecord
 from app.run import EXPORT_DIR, Artefact, Run, check_claim
 from app.training.data.inputs import fingerprints_of_tokens
@@ -26,7 +27,7 @@ from app.training.data.sources import used_sources
 from app.training.dry_run import dry_run_stage
 from app.training.finishing import finish_stage
 from app.training.identities import identity_of_stage
-from app.training.loop import NonFiniteError, Report, StageTask, start_trainer
+from app.training.loop import NonFiniteError, StageTask, start_trainer
 from app.training.rope import rope_parameters_of
 
 OUTCOME_FILE = "outcome.json"

@@ -14,7 +14,7 @@ from app.corpus.sources import list_files
 from app.corpus.streams import StorageError
 from app.dataset.preflight import check_synthesis, check_targets_fit
 from app.faults import UserError
-from app.models import files as model_files
+from app.models import small_files
 from app.models.files import ModelFiles, find_model
 from app.recipe import load_config
 from app.retrieval.preflight import check_index, check_index_factory
@@ -113,7 +113,7 @@ def test_a_model_that_cannot_be_read_is_named(monkeypatch):
     def fail(uri):
         raise OSError("AWS Error NETWORK_CONNECTION\nduring HeadBucket")
 
-    monkeypatch.setattr(model_files, "Folder", fail)
+    monkeypatch.setattr(small_files, "Folder", fail)
     expected = r"^f: 's3://bucket/m' can't be read \(AWS Error NETWORK_CONNECTION during HeadBucket\); give"
     with pytest.raises(UserError, match=expected):
         find_model("f", "s3://bucket/m")

@@ -40,7 +40,9 @@ def test_what_does_not_fit_says_what_would():
     assert plans[0].fault is None
     fault = plans[1].fault
     assert fault is not None
-    assert fault.startswith("serve.models.long.max_model_tokens 1048576 needs 128.0 GiB of KV cache a device")
+    assert fault.startswith(
+        "serve.models.long.max_model_tokens: 1048576 tokens need 128.0 GiB of KV cache a device"
+    )
     assert "set tensor_parallel_size 2 with gpus_per_replica 2" in fault
 
 
@@ -81,7 +83,7 @@ def test_the_generators_engine_is_planned_with_its_own_arguments():
     small = config.generator.model_copy(update={"engine_args": {"gpu_memory_utilization": 0.4}})
     fault = plan_generator(small, known_shape(LLAMA_8B), machines).fault
     assert fault is not None
-    assert fault.startswith("generator.max_model_tokens 32768 needs 4.0 GiB")
+    assert fault.startswith("generator.max_model_tokens: 32768 tokens need 4.0 GiB")
     assert "tensor_parallel_size 2 with pipeline.gpus_per_actor 2" in fault
 
 

@@ -149,7 +149,8 @@ def test_what_does_not_fit_names_the_smallest_change():
     _, stages = plan_recipe("--train.memory", "{}", "--plan.nodes.train_gpu.gpu_memory_gib", "40")
     assert stages[0].faults == ()
     [fault] = stages[2].faults
-    assert fault.startswith("train.stages.2.max_seq_tokens 1048576 needs 78.3 GiB a GPU")
+    assert fault.startswith("train.stages.2.max_seq_tokens: 1048576 (stage ")
+    assert "needs about 78.3 GiB a worker (" in fault
     assert "set train.stages.2.sequence_parallel_size 32" in fault
     assert stages[2].needs == "mlp_tile_tokens 4096 and offload_checkpoints"
     assert stages[2].least_size == 32

@@ -9,11 +9,10 @@ import pyarrow as pa
 from app.config import Config
 from app.dataset.card import write_card
 from app.dataset.layout import SEPARATOR
-from app.dataset.seeds import DOCUMENTS
 from app.dataset.shards import EXAMPLES_DIR, write_shards
 from app.dataset.statistics import REJECTS_DIR, compute_statistics
 from app.progress.attempts import Attempt
-from app.run import Run
+from app.run import DOCUMENTS_DIR, Run
 from app.schema import REJECT_SCHEMA
 from tests.record_makers import corpus_record, gate_record, index_record, stage_record
 
@@ -105,7 +104,7 @@ def write_attempts(run, steps):
 
 def _write_corpus(run):
     counts = pa.table({"num_tokens": pa.array([3000, 9000, 4000], pa.int64())})
-    (run.corpus.folder / DOCUMENTS).write_table("part-00000-000.parquet", counts)
+    (run.corpus.folder / DOCUMENTS_DIR).write_table("part-00000-000.parquet", counts)
     num_rejects = {"dedup": {"near duplicate": 1}, "read": {ATTACK: 1}}
     run.corpus.complete(corpus_record(num_rejects=num_rejects))
 

@@ -95,8 +95,7 @@ def test_what_cannot_fit_a_gpu_names_what_would(tmp_path):
         "serve.models.m.max_model_tokens: 1048576 tokens need 32.0 GiB of KV cache a device"
     )
     assert (
-        "give kv_cache_dtype fp8 or tensor_parallel_size 8 with gpus_per_replica 8 or max_model_tokens"
-        in text
+        "set kv_cache_dtype fp8 or tensor_parallel_size 8 with gpus_per_replica 8 or max_model_tokens" in text
     )
     shorter = int(text.rpartition(" ")[2])
     for change in (
@@ -120,7 +119,7 @@ def test_what_cannot_fit_a_cpu_s_cache(tmp_path):
     served = {"model": folder, "max_model_tokens": 65536, "cpu_kv_cache_gib": 1, "device_memory_gib": 16}
     text = refusal(tmp_path, served)
     assert "need 2.0 GiB of KV cache" in text
-    assert "give kv_cache_dtype fp8 or cpu_kv_cache_gib 2 or max_model_tokens 32768" in text
+    assert "set kv_cache_dtype fp8 or cpu_kv_cache_gib 2 or max_model_tokens 32768" in text
 
 
 def test_an_engine_that_is_more_than_its_host(tmp_path):

@@ -10,7 +10,6 @@ from app.faults import UserError
 from app.jobs import JOBS
 from app.recipe import RECIPES_DIR, load_config
 from app.run import Run
-from app.serving import preflight
 from app.serving.preflight import check_models, check_serving
 from app.serving.sources import served_source
 from tests.models.known_models import TINY
@@ -59,7 +58,7 @@ def test_no_section(tmp_path):
     ],
 )
 def test_models_that_cannot_be_served(tmp_path, served, port, change, expected, monkeypatch):
-    monkeypatch.setattr(preflight, "gpu_memory_bytes", lambda: [])
+    monkeypatch.setattr("app.checks.gpu_memory_bytes", lambda: [])
     monkeypatch.setattr("app.serving.plan.gpu_memory_bytes", lambda: [])
     assert re.match(expected, fault(recipe(tmp_path, {"m": served | change}, port=port)))
 

@@ -6,9 +6,10 @@ import re
 
 import pytest
 
+from app import checks
 from app.config import RunConfig
 from app.faults import UserError
-from app.training import architecture, preflight
+from app.training import architecture
 from app.training.memory import check as memory_check
 from app.training.preflight import check_training, check_training_values
 from tests.models.known_models import LLAMA_8B, TINY
@@ -30,7 +31,7 @@ def folder(tmp_path, monkeypatch):
 def machine(monkeypatch, gpu_gib=None, host_gib=None):
     """Give this machine other GPUs or another memory."""
     if gpu_gib is not None:
-        for module in (preflight, memory_check):
+        for module in (checks, memory_check):
             monkeypatch.setattr(module, "gpu_memory_bytes", lambda: [gib * GIB for gib in gpu_gib])
     if host_gib is not None:
         monkeypatch.setattr(memory_check, "host_memory_bytes", lambda: host_gib * GIB)
@@ -81,7 +82,7 @@ def test_a_first_stage_may_be_shorter_than_what_the_model_reads(folder):
         ({"memory": {"checkpoint_activations": False, "offload_checkpoints": True}}, "train.memory.offload_checkpoints: true moves nothing while train.memory.checkpoint_activations is false; set"),
         ({"num_workers": 8, "stages": [{"batch_tokens": 2048, "sequence_parallel_size": 2}]}, "train.stages.0.batch_tokens: 2048 holds 2 sequences a step for 4 groups of workers (train.num_workers 8 / sequence_parallel_size 2), some of which would never have one; at least 4096, or sequence_parallel_size 4, or fewer workers"),
         ({"num_workers": 8, "cpus_per_worker": 1.5}, "ray.num_cpus: 8 is too few for 8 training workers of 1.5 CPUs; at least 12, or fewer train.num_workers"),
-        ({"gpus_per_worker": 0.5}, "train.gpus_per_worker: 0.5 for each of 1 workers is more than this machine's 0 GPUs; give 0"),
+        ({"gpus_per_worker": 0.5}, "train.gpus_per_worker: 1 workers of 0.5 ask for 1 GPUs, and this machine has 0; give 0"),
         ({"node_labels": {"pool": "a"}}, "train.node_labels: {'pool': 'a'} is asked for, and a Ray that this job starts"),
         ({"num_workers": 8, "stages": [{}, {"name": "b", "sequence_parallel_size": 8, "ulysses_size": 8}]}, "train.stages.1.ulysses_size: 8 is more than the model's 4 heads; at most 4"),
         ({"stages": [{"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e6}}]}, "train.stages.256k.rope_parameters: rope_type 'dynamic' is not fixed"),

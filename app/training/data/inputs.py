@@ -8,7 +8,7 @@ from typing import Any
 from app.config import RunConfig, StageConfig
 from app.faults import UserError
 from app.records.training import StageDataRecord, TokensRecord
-from app.run import Artefact, Run
+from app.run import DATA_DIR, Artefact, Run
 from app.tokens import Tokenizer
 from app.training.data.packing import PackingPlan, plan_stage
 from app.training.data.stage_shards import ShardInputs
@@ -31,7 +31,7 @@ def fingerprints_of_tokens(run: Run, sources: Iterable[str]) -> dict[str, str]:
 
 def data_of(run: Run, stage: StageConfig) -> Artefact[StageDataRecord]:
     """A stage's sequences: RUN/train/STAGE/data."""
-    return Artefact(run.stage(stage.name).folder / "data", StageDataRecord)
+    return Artefact(run.stage(stage.name).folder / DATA_DIR, StageDataRecord)
 
 
 @dataclass(frozen=True)

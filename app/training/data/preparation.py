@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from app.cluster.tasks import Report, run_tasks
+from app.cluster.tasks import run_tasks
 from app.config import RunConfig, StageConfig
 from app.corpus.units import WorkUnit, fingerprint_of_plan
 from app.faults import UserError
+from app.progress.attempts import Report
+from app.quantities import tally
 from app.records.training import StageDataRecord, TokensRecord
 from app.run import Artefact, R, Run, fingerprint_of, read_identity
 from app.storage import Folder
@@ -166,7 +168,7 @@ def _tokenize(
         first = next(done[index].first_reject for index in sorted(done) if done[index].first_reject)
         raise UserError(
             f"train.sources.{name}: {num_rejects:,} of {num_rows:,} rows can't be trained on "
-            f"({_listed(record.num_rejects)}); mend them or give others; all are in {(folder / REJECTS_DIR).uri}, "
+            f"({tally(record.num_rejects)}); mend them or give others; all are in {(folder / REJECTS_DIR).uri}, "
             f"the first is {first}"
         )
     return record
@@ -205,20 +207,16 @@ def _record_of_stage(plan: PackingPlan, store: SequenceStore) -> StageDataRecord
 
 def _summary_of_tokens(name: str, record: TokensRecord) -> str:
     rejects = record.num_rejects
-    rejected = f", rejected {sum(rejects.values()):,} ({_listed(rejects)})" if rejects else ""
+    rejected = f", rejected {sum(rejects.values()):,} ({tally(rejects)})" if rejects else ""
     return f"tokens of {name}: {record.num_tokens:,} of {record.num_examples:,} examples{rejected}"
 
 
 def _summary_of_stage(name: str, record: StageDataRecord) -> str:
     parts = []
     for source, facts in record.sources.items():
-        left_out = f", left out {_listed(facts.left_out)}" if facts.left_out else ""
+        left_out = f", left out {tally(facts.left_out)}" if facts.left_out else ""
         parts.append(f"{source} {facts.share:.1%} in {facts.num_epochs:.2f} epochs{left_out}")
     return (
         f"data of {name}: {record.num_sequences:,} sequences of {record.seq_tokens:,} tokens, "
         f"{record.padding_share:.1%} padding; {'; '.join(parts)}"
     )
-
-
-def _listed(reasons: dict[str, int]) -> str:
-    return ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()))

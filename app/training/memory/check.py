@@ -5,7 +5,7 @@ from app.faults import UserError
 from app.machine import gpu_memory_bytes, host_memory_bytes
 from app.models.shape import ModelShape
 from app.quantities import GIB
-from app.training.memory.remedies import MemoryPlan, find_remedy
+from app.training.memory.remedies import MemoryPlan, shortage
 
 
 def check_memory(train: TrainConfig, field: str, stage: StageConfig, shape: ModelShape) -> None:
@@ -42,16 +42,7 @@ def check_memory(train: TrainConfig, field: str, stage: StageConfig, shape: Mode
     if fits(plan):
         _check_host_memory(train, field, stage, plan)
         return
-    needed = plan.estimate()
-    remedy = find_remedy(plan, fits)
-    advice = (
-        f"set {remedy}" if remedy else "give workers with more memory, a shorter stage or a smaller model"
-    )
-    raise UserError(
-        f"{field}.max_seq_tokens: {stage.max_seq_tokens} (stage {stage.name}) needs about "
-        f"{needed.total_bytes / GIB:.1f} GiB a worker ({needed.describe()}), which has {limit_bytes / GIB:.1f} "
-        f"({source}); {advice}"
-    )
+    raise UserError(shortage(plan, limit_bytes, source, fits))
 
 
 def _check_host_memory(train: TrainConfig, field: str, stage: StageConfig, plan: MemoryPlan) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from app.config import StageConfig, TrainMemoryConfig
 from app.models.shape import ModelShape
+from app.quantities import GIB
 from app.training.memory.estimate import MemoryEstimate, estimate_memory
 from app.training.parallel.layout import layout_of
 
@@ -48,6 +49,24 @@ class MemoryPlan:
             self.num_workers,
             self.has_gpu,
         )
+
+
+def shortage(plan: MemoryPlan, limit_bytes: float, source: str, fits: Callable[[MemoryPlan], bool]) -> str:
+    """Why a stage does not fit a worker, and the smallest change that would make it.
+
+    Args:
+        plan: The stage.
+        limit_bytes: Of a worker.
+        source: How that is known.
+        fits: Whether another plan would.
+    """
+    needed, remedy = plan.estimate(), find_remedy(plan, fits)
+    advice = f"set {remedy}" if remedy else "take more memory a worker, a shorter stage or a smaller model"
+    return (
+        f"{plan.field}.max_seq_tokens: {plan.stage.max_seq_tokens} (stage {plan.stage.name}) needs about "
+        f"{needed.total_bytes / GIB:.1f} GiB a worker ({needed.describe()}), which has {limit_bytes / GIB:.1f} "
+        f"({source}); {advice}"
+    )
 
 
 Change = tuple[str, Callable[[MemoryPlan], MemoryPlan]]
