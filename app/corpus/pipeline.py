@@ -17,6 +17,7 @@ from app.cluster.tasks import fetch, run_tasks
 from app.config import Config
 from app.corpus.decontamination import Contaminants, EvaluationFile, list_evaluation_files, read_contaminants
 from app.corpus.identity import identity_of_corpus
+from app.corpus.malformed import check_malformed
 from app.corpus.repeats import find_edges, plan_edge_tasks, resolve_repeats
 from app.corpus.shards import CorpusLayout, ShardName
 from app.corpus.sources import list_files
@@ -75,7 +76,8 @@ class _Build:
         contaminants = _start_reading_contaminants(evaluation, settings.decontamination.ngram_words)
         num_ngrams: int = fetch(_count_ngrams.remote(contaminants))
         scanned = self._scan(units)
-        self._check_malformed(scanned.values())
+        rejects_uri = self.layout.rejects.uri
+        self.report(check_malformed([*scanned.values()], files, settings.max_reject_share, rejects_uri))
         self._find_repeats(sum(sum(record.shard_documents) for record in scanned.values()))
         finished = self._finish(scanned, contaminants)
         compared = Decontamination(num_files=len(evaluation), num_ngrams=num_ngrams)
@@ -102,23 +104,6 @@ class _Build:
     def _scan(self, units: Sequence[WorkUnit]) -> dict[int, UnitRecord]:
         scan = partial(_scan_numbered, layout=self.layout, settings=self.config.corpus)
         return dict(sorted(run_tasks(units, scan, "corpus: units read", self.report, self._interval_sec)))
-
-    def _check_malformed(self, scanned: Iterable[UnitRecord]) -> None:
-        records = list(scanned)
-        num_documents = sum(sum(record.shard_documents) for record in records)
-        reasons = _count_reasons(records)
-        num_rows = num_documents + reasons.total()
-        if not num_rows:
-            raise UserError("corpus.sources: the files hold no row at all; give other sources")
-        share = reasons.total() / num_rows
-        if share > self.config.corpus.max_reject_share:
-            first = next(record.first_reject for record in records if record.first_reject)
-            raise UserError(
-                f"corpus.max_reject_share: {reasons.total():,} of {num_rows:,} rows are malformed ({share:.1%}: "
-                f"{tally(reasons)}), above {self.config.corpus.max_reject_share:.1%}; mend the sources or raise "
-                f"it; all are in {self.layout.rejects.uri}, the first is {first}"
-            )
-        self.report(f"corpus: {num_rows:,} rows read, {reasons.total():,} malformed")
 
     def _find_repeats(self, num_documents: int) -> None:
         dedup = self.config.corpus.dedup

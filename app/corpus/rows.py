@@ -9,14 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.corpus.sources import SourceFile
-from app.corpus.streams import RawFile, read_blocks, split_lines
+from app.corpus.streams import UNREADABLE, RawFile, UnreadableError, read_blocks, split_lines
 from app.faults import UserError
 from app.schema import Reject
 
 READ_STEP = "read"
 _BOM = b"\xef\xbb\xbf"
-_UNREADABLE = (OSError, pa.ArrowInvalid)
-"""What pyarrow raises for broken gzip, zstd and Parquet; a failing storage raises `StorageError`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +41,15 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Lost(Reject):
+    """The rest of a file, or a stretch of it, that is truncated or corrupt."""
+
+    file: str = ""
+    lost_bytes: int = 0
+    """Of the file as it is stored, as far as that is known."""
+
+
+@dataclass(frozen=True, slots=True)
 class RowGroups:
     """A stretch of a Parquet file."""
 
@@ -57,8 +64,8 @@ def read_rows(
 ) -> Iterator[Row | Reject]:
     """Rows of one file in its order, and a reject for each that is none.
 
-    Reasons: `bad JSON`, `not UTF-8`, `empty`, `wrong type`, `too large`; `unreadable` once for the rest of a file that
-    is truncated or corrupt.
+    Reasons: `bad JSON`, `not UTF-8`, `empty`, `wrong type`, `too large`; `unreadable` (a `Lost`) once for the rest of
+    a file that is truncated or corrupt, or for the rest of a row group of Parquet.
 
     Args:
         file: What to read.
@@ -86,7 +93,7 @@ def measure_groups(file: SourceFile, columns: Columns) -> list[tuple[int, int]]:
     with RawFile(file) as raw:
         try:
             parquet = pq.ParquetFile(pa.PythonFile(raw, mode="r"))
-        except _UNREADABLE:
+        except UNREADABLE:
             return []
         _choose(file, columns, parquet)
         groups = [parquet.metadata.row_group(index) for index in range(parquet.num_row_groups)]
@@ -131,8 +138,8 @@ def _read_jsonl(file: SourceFile, max_bytes: int) -> Iterator[Row | Reject]:
                 yield reject_row(file, line, "too large", f"a line of more than {max_line_bytes} bytes")
             else:
                 yield _parse_line(file, line, content.removeprefix(_BOM) if line == 1 else content)
-    except _UNREADABLE as error:
-        yield reject_row(file, line + 1, "unreadable", str(error))
+    except UnreadableError as error:
+        yield _lost(file, line + 1, str(error), error.lost_bytes)
 
 
 def _parse_line(file: SourceFile, line: int, content: bytes) -> Row | Reject:
@@ -159,8 +166,8 @@ def _read_text(file: SourceFile, name: str, max_bytes: int) -> Iterator[Row | Re
             if num_bytes > max_bytes + len(_BOM):
                 yield reject_row(file, 1, "too large", f"more than {max_bytes} bytes")
                 return
-    except _UNREADABLE as error:
-        yield reject_row(file, 1, "unreadable", str(error))
+    except UnreadableError as error:
+        yield _lost(file, 1, str(error), file.num_bytes)
         return
     yield Row(1, {name: _decoded(b"".join(parts).removeprefix(_BOM))})
 
@@ -170,15 +177,27 @@ def _read_parquet(file: SourceFile, columns: Columns, row_groups: RowGroups | No
     with RawFile(file) as raw:
         try:
             parquet = pq.ParquetFile(pa.PythonFile(raw, mode="r"))
-            names = _choose(file, columns, parquet)
-            start, stop = (row_groups.start, row_groups.stop) if row_groups else (0, parquet.num_row_groups)
-            for group in range(start, stop):
+        except UNREADABLE as error:
+            yield _lost(file, line + 1, str(error), file.num_bytes)
+            return
+        names, metadata = _choose(file, columns, parquet), parquet.metadata
+        start, stop = (row_groups.start, row_groups.stop) if row_groups else (0, parquet.num_row_groups)
+        for group in range(start, stop):
+            end = line + metadata.row_group(group).num_rows
+            try:
                 for batch in parquet.iter_batches(columns.batch_rows, row_groups=[group], columns=names):
                     for values in zip(*map(_values, batch.columns), strict=True):
                         line += 1
                         yield Row(line, dict(zip(batch.schema.names, values, strict=True)))
-        except _UNREADABLE as error:
-            yield reject_row(file, line + 1, "unreadable", str(error))
+            except UNREADABLE as error:
+                share = (end - line) / max(1, metadata.num_rows)
+                yield _lost(file, line + 1, f"{end - line} rows: {error}", round(file.num_bytes * share))
+                line = end
+
+
+def _lost(file: SourceFile, line: int, detail: str, lost_bytes: int) -> Lost:
+    reject = reject_row(file, line, "unreadable", detail)
+    return Lost(reject.row_id, reject.step, reject.reason, reject.detail, file.name, lost_bytes)
 
 
 def _choose(file: SourceFile, columns: Columns, parquet: pq.ParquetFile) -> list[str]:

@@ -20,6 +20,7 @@ from app.corpus.chunking import UnsplittableError, passages_of, split_text
 from app.corpus.decontamination import Contaminants
 from app.corpus.reader import read_file
 from app.corpus.repeats import SCAN_SCHEMA, Repeat, read_repeats, sketch_row, sketch_schema
+from app.corpus.rows import Lost
 from app.corpus.shards import CorpusLayout, ShardName, ShardWriter, open_shard
 from app.corpus.units import WorkUnit
 from app.schema import DOCUMENT_SCHEMA, PASSAGE_SCHEMA, REJECT_SCHEMA, Document, Reject
@@ -41,6 +42,10 @@ class UnitRecord:
     """Documents of each of its shards."""
     num_rejects: dict[str, int] = field(default_factory=dict)
     """By reason."""
+    broken_files: list[str] = field(default_factory=list)
+    """Names of the files that could not be read to their end."""
+    lost_bytes: int = 0
+    """Of these, as they are stored."""
     first_reject: str = ""
     """One of them, to show."""
 
@@ -92,6 +97,9 @@ def _read_unit(
                 continue
             rejects.add(row.row_id, row.step, row.reason, row.detail)
             record.num_rejects[row.reason] = record.num_rejects.get(row.reason, 0) + 1
+            if isinstance(row, Lost):
+                record.broken_files.append(row.file)
+                record.lost_bytes += row.lost_bytes
             record.first_reject = record.first_reject or f"{row.row_id}: {row.reason} ({row.detail})"
 
 

@@ -7,6 +7,8 @@ import pyarrow as pa
 
 from app.corpus.sources import SourceFile, compression_of
 
+UNREADABLE = (OSError, pa.ArrowInvalid)
+"""What pyarrow raises for broken gzip, zstd and Parquet; a failing storage raises `StorageError`."""
 _BLOCK_BYTES = 256 * 1024
 
 
@@ -72,17 +74,52 @@ class RawFile:
         return False
 
 
+class UnreadableError(ValueError):
+    """A file is truncated or corrupt; what could be read of it was handed out before."""
+
+    def __init__(self, error: Exception, lost_bytes: int) -> None:
+        reason = str(error)
+        if "requires too much memory" in reason:
+            reason += "; its window is longer than 128 MiB: compress it with zstd --long=27 or less"
+        super().__init__(reason)
+        self.lost_bytes = lost_bytes
+        """Of the file as it is stored; all of it where nothing could be read."""
+
+
 def read_blocks(file: SourceFile) -> Iterator[bytes]:
     """Decompressed content of a file, block by block.
 
     Raises:
         StorageError: the storage failed.
-        OSError: the compressed content is truncated or corrupt.
+        UnreadableError: the compressed content is truncated or corrupt, after all that stands before the break.
     """
+    num_bytes = 0
+    try:
+        for block in _decompress(file, 0, _BLOCK_BYTES):
+            num_bytes += len(block)
+            yield block
+        return
+    except UNREADABLE as error:
+        fault: Exception = error
+    # A decoder that fails throws away what it has of the block that it was asked for.
+    for block_bytes in (4096, 1):
+        try:
+            for block in _decompress(file, num_bytes, block_bytes):
+                num_bytes += len(block)
+                yield block
+        except UNREADABLE:
+            pass
+    raise UnreadableError(fault, 0 if num_bytes else file.num_bytes) from fault
+
+
+def _decompress(file: SourceFile, start: int, block_bytes: int) -> Iterator[bytes]:
+    """Content from a byte on, in blocks of that size or less."""
     codec = compression_of(file.open_filesystem()[1])
     with RawFile(file) as raw:
         source = pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), codec) if codec else raw
-        while block := source.read(_BLOCK_BYTES):
+        while start:
+            start -= len(source.read(min(start, _BLOCK_BYTES)))
+        while block := source.read(block_bytes):
             yield block
 
 

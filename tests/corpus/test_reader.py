@@ -99,6 +99,25 @@ def test_compressed_files_and_what_is_left_of_truncated_ones(tmp_path, suffix):
     assert reasons(rows) == [(len(rows), "unreadable")]
 
 
+def test_all_whole_rows_before_the_break_of_a_small_archive_are_read(tmp_path):
+    lines = [json.dumps({"text": f"{index} {os.urandom(30).hex()}"}) for index in range(100)]
+    packed = gzip.compress("\n".join(lines).encode())
+    path = tmp_path / "cut.jsonl.gz"
+    path.write_bytes(packed[: len(packed) // 2])
+    *rows, lost = read(path)
+    assert [row.text for row in rows] == [json.loads(line)["text"] for line in lines[: len(rows)]]
+    assert len(rows) > 40
+    assert lost.row_id == f"{path}:{len(rows) + 1}"
+    assert lost.file == str(path)
+
+
+def test_a_file_of_which_nothing_is_read_is_lost_with_all_its_bytes(tmp_path):
+    path = tmp_path / "a.jsonl.gz"
+    path.write_bytes(b"no gzip at all")
+    [lost] = read(path)
+    assert (lost.reason, lost.lost_bytes) == ("unreadable", 14)
+
+
 def test_a_failing_storage_is_not_taken_for_a_broken_file(tmp_path):
     path = tmp_path / "rows.jsonl.gz"
     path.write_bytes(gzip.compress(b'{"text": "a"}\n'))
@@ -189,16 +208,20 @@ def test_parquet_columns_that_do_not(tmp_path):
     assert (texts(rows), reasons(rows)) == ([(1, "fine")], [(2, "not UTF-8")])
 
 
-def test_a_corrupt_parquet_file_is_one_reject(tmp_path):
+def test_of_a_corrupt_parquet_file_the_other_row_groups_are_read(tmp_path):
     path = tmp_path / "rows.parquet"
-    pq.write_table(pa.table({"text": [os.urandom(300).hex() for _ in range(100)]}), path, row_group_size=50)
+    texts = [os.urandom(300).hex() for _ in range(100)]
+    pq.write_table(pa.table({"text": texts}), path, row_group_size=25, use_dictionary=False)
+    column = pq.ParquetFile(path).metadata.row_group(1).column(0)
     content = bytearray(path.read_bytes())
-    middle = len(content) * 3 // 4
-    content[middle : middle + 2000] = os.urandom(2000)
+    # Its page's header, so that no string of the group comes out.
+    content[column.data_page_offset : column.data_page_offset + 40] = bytes(40)
     path.write_bytes(content)
     rows = read(path)
-    assert len(texts(rows)) >= 50
-    assert reasons(rows)[-1][1] in ("unreadable", "not UTF-8")
+    assert [row.text for row in rows if isinstance(row, Document)] == texts[:25] + texts[50:]
+    assert reasons(rows) == [(26, "unreadable")]
+    assert rows[25].lost_bytes == pytest.approx(len(content) / 4, abs=1)
     path.write_bytes(content[:100])
     assert groups(path) == []
-    assert reasons(read(path)) == [(1, "unreadable")]
+    [lost] = read(path)
+    assert (lost.row_id, lost.reason, lost.lost_bytes) == (f"{path}:1", "unreadable", 100)
