@@ -39,7 +39,7 @@ def measure_corpus(folder: Path, sizes: Sequence[int], documents_per_shard: int)
     """Both passes over a corpus, and what they leave on storage."""
     found, tokenizer = SlopeSet("documents"), Tokenizer(TOKENIZER)
     tokenizer.count("loaded before anything is measured")
-    contaminants = Contaminants(np.unique(hash_ngrams(words_of("no such text " * 9), 13)), 13)
+    contaminants = Contaminants({13: np.unique(hash_ngrams(words_of("no such text " * 9), 13))}, 13, 1, 1)
     for size in sizes:
         sources = folder / f"documents-{size}"
         write_corpus(sources, size, WORDS_PER_DOCUMENT)

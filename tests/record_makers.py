@@ -18,7 +18,7 @@ def corpus_record(**changes: Any) -> CorpusRecord:
         "num_rows": 5,
         "num_rejects": {"dedup": {"near duplicate": 1}},
         "reject_share": 0.0,
-        "decontamination": {"num_files": 0, "num_ngrams": 0},
+        "decontamination": {"num_files": 0, "num_strings": 0, "num_ngrams": 0},
         "fingerprint": "feed" * 16,
     }
     return CorpusRecord.model_validate(values | changes)

@@ -41,7 +41,7 @@ class DecontaminationConfig(Section):
     """Removal of documents that share text with a benchmark."""
 
     paths: list[str] = []
-    """Files or folders of evaluation text (JSON, JSONL or plain text)."""
+    """Files, folders or globs of evaluation text, in any format that the corpus is read in."""
     ruler: bool = True
     """Also RULER's ingredients, where `python -m app.models.bundled ruler` has put them in the cache."""
     ngram_words: PositiveInt = 13

@@ -1,58 +1,86 @@
 """Documents that share a stretch of words with evaluation text are kept out of the corpus.
 
-The rule of 13 words is that of Brown et al., "Language Models are Few-Shot Learners" (arXiv 2005.14165),
-appendix C, save that a document is left out whole.
+The rule of 13 words is that of Brown et al., "Language Models are Few-Shot Learners" (arXiv 2005.14165), appendix C,
+save that a document is left out whole. As there, a shorter string of evaluation text is compared whole, down to 8
+words; one that is shorter still would hit by chance, and only a text that is the same from end to end shares it.
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pyarrow.fs as pafs
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from app.config import DecontaminationConfig, cache_dir
-from app.corpus.ngrams import Hashes, hash_ngrams, words_of
+from app.config import DecontaminationConfig, FieldNames, cache_dir
+from app.corpus.ngrams import Hashes, hash_words, join_hashes, words_of
+from app.corpus.sources import KNOWN_SUFFIXES, SourceFile, find_files, format_of
+from app.corpus.streams import UNREADABLE, RawFile, UnreadableError, read_blocks
 from app.faults import UserError
 from app.storage import open_storage
 
-_JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
-_SUFFIXES = (*_JSON_SUFFIXES, ".txt", ".md", ".markdown", ".rst")
+MIN_SHARED_WORDS = 8
+_BATCH_ROWS = 128
 
 
-@dataclass(frozen=True, slots=True)
-class EvaluationFile:
-    """A file of evaluation text."""
+@dataclass(frozen=True)
+class EvaluationText:
+    """Files of evaluation text."""
 
-    root: str
-    """The configured path: it tells the filesystem."""
-    path: str
-    num_bytes: int
+    files: list[SourceFile]
+    left_out: list[str]
+    """Names of others in the same folders, whose suffix tells no format that is read."""
 
 
 @dataclass(frozen=True)
 class Contaminants:
-    """Every n-gram of the evaluation text."""
+    """Every n-gram of the evaluation text, and its shorter strings whole."""
 
-    hashes: Hashes
-    """Ascending, each once."""
+    hashes: dict[int, Hashes]
+    """Number of words → the hashes of stretches as long as that, ascending, each once."""
     ngram_words: int
+    num_files: int
+    num_strings: int
+
+    @property
+    def num_ngrams(self) -> int:
+        """Stretches of all lengths."""
+        return sum(map(len, self.hashes.values()))
+
+    def describe(self) -> str:
+        """What texts are compared with, as a line for a person."""
+        if not self.num_ngrams:
+            return (
+                "corpus: compared with no evaluation text; name the benchmarks that you will measure with in "
+                "corpus.decontamination.paths"
+            )
+        return (
+            f"corpus: compared with {self.num_files:,} files of evaluation text: {self.num_strings:,} strings, "
+            f"{self.num_ngrams:,} n-grams of {self.ngram_words} words or, of shorter strings, of all their words"
+        )
 
     def find_contamination(self, text: str) -> str | None:
         """The first stretch of words that a text shares with the evaluation text; None when there is none."""
-        if not len(self.hashes):
+        if not self.hashes:
             return None
         words = words_of(text)
-        ngrams = hash_ngrams(words, self.ngram_words)
-        places = np.minimum(np.searchsorted(self.hashes, ngrams), len(self.hashes) - 1)
-        hits = np.flatnonzero(self.hashes[places] == ngrams)
-        return " ".join(words[hits[0] : hits[0] + self.ngram_words]) if len(hits) else None
+        word_hashes = hash_words(words)
+        for num_words, hashes in self.hashes.items():
+            if num_words < min(MIN_SHARED_WORDS, self.ngram_words) and num_words != len(words):
+                continue
+            ngrams = join_hashes(word_hashes, num_words)
+            places = np.minimum(np.searchsorted(hashes, ngrams), len(hashes) - 1)
+            hits = np.flatnonzero(hashes[places] == ngrams)
+            if len(hits):
+                return " ".join(words[hits[0] : hits[0] + num_words])
+        return None
 
 
-def list_evaluation_files(
-    config: DecontaminationConfig, ruler_dir: Path | None = None
-) -> list[EvaluationFile]:
+def list_evaluation_files(config: DecontaminationConfig, ruler_dir: Path | None = None) -> EvaluationText:
     """Files that the settings name, and RULER's ingredients where they are in the cache.
 
     Args:
@@ -62,69 +90,91 @@ def list_evaluation_files(
     Raises:
         UserError: a path that is not there; names the field.
     """
-    files = []
+    text = EvaluationText([], [])
     for index, path in enumerate(config.paths):
-        found = _list_folder(path, _SUFFIXES)
-        if not found:
+        found = _list(path)
+        if not found.files:
+            others = f" (but {', '.join(found.left_out[:3])})" if found.left_out else ""
             raise UserError(
-                f"corpus.decontamination.paths.{index}: {path!r} is not there or holds no text; "
-                f"give a file or a folder of {', '.join(_SUFFIXES)}"
+                f"corpus.decontamination.paths.{index}: {path!r} is not there or holds no text that can be read"
+                f"{others}; give a file, a folder or a glob of {', '.join(KNOWN_SUFFIXES)}"
             )
-        files.extend(found)
+        text.files.extend(found.files)
+        text.left_out.extend(found.left_out)
     if config.ruler:
         # The folder's other files tell where the ingredients are from.
-        files.extend(_list_folder(str(ruler_dir or cache_dir() / "ruler"), _JSON_SUFFIXES))
-    return files
+        ingredients = _list(str(ruler_dir or cache_dir() / "ruler")).files
+        text.files.extend(file for file in ingredients if file.format == "jsonl")
+    return text
 
 
-def read_contaminants(files: Sequence[EvaluationFile], ngram_words: int) -> Contaminants:
+def read_contaminants(files: Sequence[SourceFile], ngram_words: int) -> Contaminants:
     """The n-grams of these files; none reaches from one string or file into the next.
 
     Raises:
-        UserError: a file is neither JSON nor JSONL though it is named so, or is not UTF-8.
+        UserError: a file is not what its name says, is not UTF-8, or holds no word.
     """
-    parts = [np.empty(0, dtype=np.uint64)]
+    parts: dict[int, list[Hashes]] = defaultdict(list)
+    num_strings = 0
     for file in files:
-        parts.extend(hash_ngrams(words_of(text), ngram_words) for text in _read_strings(file))
-    return Contaminants(np.unique(np.concatenate(parts)), ngram_words)
+        num_before = num_strings
+        for text in _read_strings(file):
+            words = words_of(text)
+            if words:
+                num_strings += 1
+                num_words = min(ngram_words, len(words))
+                parts[num_words].append(np.unique(join_hashes(hash_words(words), num_words)))
+        if num_strings == num_before:
+            raise UserError(f"corpus.decontamination: {file.name} holds no word to compare with; remove it")
+    # The longest first: they tell the most.
+    hashes = {length: np.unique(np.concatenate(parts[length])) for length in sorted(parts, reverse=True)}
+    return Contaminants(hashes, ngram_words, len(files), num_strings)
 
 
-def _list_folder(uri: str, suffixes: tuple[str, ...]) -> list[EvaluationFile]:
+def _list(uri: str) -> EvaluationText:
     filesystem, path = open_storage(uri)
-    [info] = filesystem.get_file_info([path])
-    if info.type == pafs.FileType.File:
-        return [EvaluationFile(uri, path, info.size or 0)]
-    found = filesystem.get_file_info(pafs.FileSelector(path, recursive=True, allow_not_found=True))
-    kept = sorted((item.path, item.size or 0) for item in found if item.path.lower().endswith(suffixes))
-    return [EvaluationFile(uri, item_path, num_bytes) for item_path, num_bytes in kept]
-
-
-def _read_strings(file: EvaluationFile) -> Iterator[str]:
-    filesystem, _ = open_storage(file.root)
-    with filesystem.open_input_file(file.path) as stream:
-        content = bytes(stream.readall())
-    try:
-        text = content.decode("utf-8-sig")
-        if file.path.lower().endswith(_JSON_SUFFIXES):
-            yield from _strings_in(_parse_json(text))
+    infos, is_chosen_by_name = find_files(filesystem, path)
+    found = EvaluationText([], [])
+    for info in sorted(infos, key=lambda info: str(info.path)):
+        file_format = format_of(info.path) or ("text" if is_chosen_by_name else None)
+        if file_format is None:
+            found.left_out.append(info.path)
         else:
-            yield text
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            file = SourceFile(info.path, uri, info.path, file_format, info.size or 0, 0, FieldNames())
+            found.files.append(file)
+    return found
+
+
+def _read_strings(file: SourceFile) -> Iterator[str]:
+    try:
+        if file.format == "parquet":
+            yield from _read_parquet(file)
+            return
+        text = b"".join(read_blocks(file)).decode("utf-8-sig")
+        yield from _strings_in(_parse_json(text) if file.format == "jsonl" else text)
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError, UnreadableError, *UNREADABLE) as error:
         raise UserError(
-            f"corpus.decontamination: {file.path} can't be read ({error}); mend or remove it"
+            f"corpus.decontamination: {file.name} can't be read ({error}); mend or remove it"
         ) from error
+
+
+def _read_parquet(file: SourceFile) -> Iterator[str]:
+    with RawFile(file) as raw:
+        for batch in pq.ParquetFile(pa.PythonFile(raw, mode="r")).iter_batches(_BATCH_ROWS):
+            yield from _strings_in(batch.to_pylist())
 
 
 def _parse_json(text: str) -> object:
     try:
         return json.loads(text)
     except json.JSONDecodeError:
-        return [json.loads(line) for line in text.splitlines() if line.strip()]
+        # Not `splitlines`: JSON may hold U+2028 and its like in a string.
+        return [json.loads(line) for line in text.split("\n") if line.strip()]
 
 
 def _strings_in(value: object) -> Iterator[str]:
     """All strings of a JSON value, keys left out; nesting may be deeper than Python's own stack."""
-    waiting = [value]
+    waiting: list[Any] = [value]
     while waiting:
         item = waiting.pop()
         if isinstance(item, str):

@@ -38,10 +38,19 @@ def hash_ngrams(words: list[str], num_words: int) -> Hashes:
     Returns:
         `[len(words) - num_words + 1]` hashes; none when there are fewer words.
     """
-    count = len(words) - num_words + 1
+    return join_hashes(hash_words(words), num_words)
+
+
+def hash_words(words: list[str]) -> Hashes:
+    """64-bit hash of each word."""
+    return np.fromiter(map(_hash_word, words), dtype=np.uint64, count=len(words))
+
+
+def join_hashes(hashes: Hashes, num_words: int) -> Hashes:
+    """`hash_ngrams` of words whose hashes are known."""
+    count = len(hashes) - num_words + 1
     if count < 1:
         return np.empty(0, dtype=np.uint64)
-    hashes = np.fromiter(map(_hash_word, words), dtype=np.uint64, count=len(words))
     mixed = np.zeros(count, dtype=np.uint64)
     # A polynomial modulo 2**64: unsigned arrays wrap around, which is the modulus.
     for index in range(num_words):

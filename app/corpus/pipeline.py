@@ -15,12 +15,12 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from app.cluster.tasks import fetch, run_tasks
 from app.config import Config
-from app.corpus.decontamination import Contaminants, EvaluationFile, list_evaluation_files, read_contaminants
+from app.corpus.decontamination import Contaminants, list_evaluation_files, read_contaminants
 from app.corpus.identity import identity_of_corpus
 from app.corpus.malformed import check_malformed
 from app.corpus.repeats import find_edges, plan_edge_tasks, resolve_repeats
 from app.corpus.shards import CorpusLayout, ShardName
-from app.corpus.sources import list_files
+from app.corpus.sources import SourceFile, list_files
 from app.corpus.steps import ShardRecord, UnitRecord, finish_shard, scan_unit
 from app.corpus.units import WorkUnit, fingerprint_of_plan, plan_units
 from app.faults import UserError
@@ -71,22 +71,27 @@ class _Build:
         files = list_files(settings.sources, excluded=Folder(self.config.run_dir))
         units = plan_units(files, settings.documents_per_shard)
         evaluation = list_evaluation_files(settings.decontamination)
-        self.report(f"corpus: {len(files):,} files, kept apart from {len(evaluation):,} of evaluation text")
-        self._begin_or_go_on(units, evaluation)
-        contaminants = _start_reading_contaminants(evaluation, settings.decontamination.ngram_words)
-        num_ngrams: int = fetch(_count_ngrams.remote(contaminants))
+        self.report(f"corpus: {len(files):,} files")
+        self._begin_or_go_on(units, evaluation.files)
+        contaminants = _start_reading_contaminants(evaluation.files, settings.decontamination.ngram_words)
+        compared, line = fetch(_describe.remote(contaminants))
+        self.report(line)
+        if evaluation.left_out:
+            shown = ", ".join(evaluation.left_out[:3])
+            self.report(
+                f"corpus: not compared with {len(evaluation.left_out):,} other files there, such as {shown}"
+            )
         scanned = self._scan(units)
         rejects_uri = self.layout.rejects.uri
         self.report(check_malformed([*scanned.values()], files, settings.max_reject_share, rejects_uri))
         self._find_repeats(sum(sum(record.shard_documents) for record in scanned.values()))
         finished = self._finish(scanned, contaminants)
-        compared = Decontamination(num_files=len(evaluation), num_ngrams=num_ngrams)
         record = _add_up(identity_of_corpus(self.config), scanned.values(), finished, compared)
         if not record.num_documents:
             raise UserError(f"corpus.sources: no document is left ({_summary(record)}); give other sources")
         return record
 
-    def _begin_or_go_on(self, units: Sequence[WorkUnit], evaluation: Sequence[EvaluationFile]) -> None:
+    def _begin_or_go_on(self, units: Sequence[WorkUnit], evaluation: Sequence[SourceFile]) -> None:
         """Keep what an interrupted job has done, unless its input files were others."""
         compared = [(file.path, file.num_bytes) for file in evaluation]
         plan = {"num_units": len(units), "fingerprint": fingerprint_of_plan(units, compared)}
@@ -148,11 +153,16 @@ _resolve_repeats = ray.remote(num_cpus=1)(resolve_repeats)
 
 
 @ray.remote(num_cpus=0)
-def _count_ngrams(contaminants: Contaminants) -> int:
-    return len(contaminants.hashes)
+def _describe(contaminants: Contaminants) -> tuple[Decontamination, str]:
+    compared = Decontamination(
+        num_files=contaminants.num_files,
+        num_strings=contaminants.num_strings,
+        num_ngrams=contaminants.num_ngrams,
+    )
+    return compared, contaminants.describe()
 
 
-def _start_reading_contaminants(files: Sequence[EvaluationFile], ngram_words: int) -> Any:
+def _start_reading_contaminants(files: Sequence[SourceFile], ngram_words: int) -> Any:
     """Begin on this node, where the files were found; all tasks of a node share the result's memory."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     return _read_contaminants.options(scheduling_strategy=here).remote(files, ngram_words)

@@ -24,6 +24,7 @@ _SUFFIXES: dict[FileFormat, tuple[str, ...]] = {
     "parquet": (".parquet", ".pq"),
     "text": (".txt", ".md", ".markdown", ".rst"),
 }
+KNOWN_SUFFIXES = tuple(suffix for suffixes in _SUFFIXES.values() for suffix in suffixes)
 _HIDDEN_MARKS = (".", "_")
 _GLOB_CHARACTERS = re.compile(r"[*?\[]")
 
@@ -101,7 +102,7 @@ def list_source(
         return [_bundled_file(index, source, field)]
     try:
         filesystem, path = open_storage(source.path)
-        infos, is_chosen_by_name = _find(filesystem, path)
+        infos, is_chosen_by_name = find_files(filesystem, path)
     except (OSError, pa.ArrowInvalid, UserError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{field}: {source.path!r} can't be listed ({reason}); give another path") from error
@@ -119,7 +120,7 @@ def list_source(
     scheme = source.path.partition("://")[0] + "://" if "://" in source.path else ""
     files = []
     for info in sorted(infos, key=lambda info: str(info.path)):
-        told = _format_of(info.path)
+        told = format_of(info.path)
         wanted = source.format if source.format != "auto" else told
         if wanted is None or (told != wanted and not is_chosen_by_name):
             continue
@@ -135,7 +136,7 @@ def list_source(
             )
         )
     if not files:
-        known = ", ".join(suffix for suffixes in _SUFFIXES.values() for suffix in suffixes)
+        known = ", ".join(KNOWN_SUFFIXES)
         asked = "" if source.format == "auto" else f" as {source.format}"
         remedy = f", for other names set {section}.format" if has_format else ""
         raise UserError(
@@ -144,7 +145,7 @@ def list_source(
     return files
 
 
-def _find(filesystem: pafs.FileSystem, path: str) -> tuple[list[pafs.FileInfo], bool]:
+def find_files(filesystem: pafs.FileSystem, path: str) -> tuple[list[pafs.FileInfo], bool]:
     """Files that a path means, and whether the user chose them by name (file or glob), not by folder."""
     [info] = filesystem.get_file_info([path])
     if info.type == pafs.FileType.File:
@@ -193,7 +194,7 @@ def _is_hidden(path_below: str, marks: tuple[str, ...] = _HIDDEN_MARKS) -> bool:
     return any(part.startswith(marks) for part in path_below.split("/"))
 
 
-def _format_of(path: str) -> FileFormat | None:
+def format_of(path: str) -> FileFormat | None:
     name = path.lower()
     codec_suffix = next((suffix for suffix in _COMPRESSIONS if name.endswith(suffix)), "")
     for file_format, suffixes in _SUFFIXES.items():

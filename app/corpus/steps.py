@@ -185,15 +185,19 @@ def find_fault(
 ) -> Reject | None:
     """Why a well-formed document is left out; None for one that stays.
 
-    A document that spells a control token of the model (`<|im_end|>`) would end a turn of the chat it stands in.
+    A document that spells a control token of the model (`<|im_end|>`) would end a turn of the chat it stands in. Its
+    title stands there too, on one line.
     """
     if repeat is not None:
         return _reject(document, "dedup", repeat.reason, repeat.document_id)
+    texts = (" ".join(document.title.split()), document.text)
     for token in control_tokens:
-        if token in document.text:
+        if any(token in text for text in texts):
             return _reject(document, "tokens", "control token", token)
-    shared = contaminants.find_contamination(document.text)
-    return None if shared is None else _reject(document, "decontamination", "evaluation text", shared)
+    for text in texts:
+        if (shared := contaminants.find_contamination(text)) is not None:
+            return _reject(document, "decontamination", "evaluation text", shared)
+    return None
 
 
 def _reject(document: Document, step: str, reason: str, detail: str) -> Reject:

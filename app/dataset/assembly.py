@@ -29,7 +29,9 @@ def assemble(draft: Draft, tokenizer: Tokenizer, generator: str, prompt_version:
         UserError: the tokenizer's model has no chat template, or one that rewrites what the user says.
     """
     seed = draft.seed
-    texts = (draft.instruction, draft.answer, *(document.text for document in draft.documents))
+    texts = [draft.instruction, draft.answer]
+    for document in draft.documents:
+        texts += [" ".join(document.title.split()), document.text]
     for token in tokenizer.control_tokens:
         if any(token in text for text in texts):
             # The corpus was searched for the generator's own; the trained model may have others.

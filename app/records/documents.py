@@ -7,6 +7,7 @@ class Decontamination(Record):
     """What the corpus was compared with."""
 
     num_files: int
+    num_strings: int
     num_ngrams: int
 
 

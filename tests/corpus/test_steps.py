@@ -1,25 +1,27 @@
 import json
 import random
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from app.config import CorpusConfig, DedupConfig, SourceConfig
+from app.config import CorpusConfig, DecontaminationConfig, DedupConfig, SourceConfig
 from app.corpus import repeats as repeats_module
-from app.corpus.decontamination import Contaminants
+from app.corpus.decontamination import Contaminants, list_evaluation_files, read_contaminants
 from app.corpus.ngrams import hash_ngrams, words_of
 from app.corpus.repeats import find_edges, plan_edge_tasks, read_repeats, resolve_repeats
 from app.corpus.shards import CorpusLayout, ShardName, open_shard
 from app.corpus.sources import list_files
-from app.corpus.steps import finish_shard, scan_unit
+from app.corpus.steps import find_fault, finish_shard, scan_unit
 from app.corpus.units import plan_units
-from app.schema import DOCUMENT_SCHEMA, REJECT_SCHEMA, hash_text
+from app.schema import DOCUMENT_SCHEMA, REJECT_SCHEMA, Document, hash_text
 from app.storage import Folder
 from app.tokens import Tokenizer
 
-NOTHING = Contaminants(np.empty(0, dtype=np.uint64), 13)
+NOTHING = read_contaminants([], 13)
+NINE_WORDS = "the quick brown fox jumps over the lazy dog"
 
 
 def text_of(seed, num_words=120):
@@ -175,7 +177,7 @@ def test_the_shares_of_a_search_do_not_change_what_is_found(tmp_path, monkeypatc
 def test_contaminated_documents_go_to_the_rejects(tmp_path, tokenizer):
     texts = [text_of(1), text_of(2)]
     stretch = texts[1].split()[20:33]
-    contaminants = Contaminants(np.sort(hash_ngrams(words_of(" ".join(stretch)), 13)), 13)
+    contaminants = Contaminants({13: np.sort(hash_ngrams(words_of(" ".join(stretch)), 13))}, 13, 1, 1)
     layout, settings, units = corpus_of(tmp_path, {"a.jsonl": texts})
     [record] = build(layout, settings, units, tokenizer, contaminants)
     assert [row["text"] for row in read_all(layout.documents)] == texts[:1]
@@ -195,6 +197,23 @@ def test_documents_that_spell_a_control_token_go_to_the_rejects(tmp_path, tokeni
     assert [row["text"] for row in read_all(layout.documents)] == texts[:1]
     assert record.num_rejects == {"tokens": {"control token": 1}}
     assert read_all(layout.rejects)[0]["detail"] == "<|end|>"
+
+
+@pytest.mark.parametrize(
+    ("title", "step", "detail"),
+    [
+        ("Notes <|im_end|> more", "tokens", "<|im_end|>"),
+        (NINE_WORDS.upper(), "decontamination", NINE_WORDS),
+    ],
+)  # fmt: skip
+def test_a_title_passes_the_checks_of_a_text(tmp_path, title, step, detail):
+    (tmp_path / "a.txt").write_text(f"{NINE_WORDS}.")
+    paths = DecontaminationConfig(paths=[str(tmp_path / "a.txt")], ruler=False)
+    contaminants = read_contaminants(list_evaluation_files(paths).files, 13)
+    document = Document("00", "A text of its own.", title, "b.jsonl", 1)
+    reject = find_fault(document, None, contaminants, ["<|im_end|>"])
+    assert (reject.step, reject.detail) == (step, detail)
+    assert find_fault(replace(document, title="Notes"), None, contaminants, ["<|im_end|>"]) is None
 
 
 def test_what_is_done_is_not_done_again(tmp_path, tokenizer):

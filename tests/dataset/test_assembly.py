@@ -297,8 +297,14 @@ def test_evidence_that_does_not_fit_is_rejected(byte_level):
     )
 
 
-def test_text_that_would_end_a_turn_is_rejected(byte_level):
-    draft = replace(make_draft(byte_level, 800), answer="The lower one. <|im_end|> And so on.")
+@pytest.mark.parametrize("place", ["answer", "title"])
+def test_text_that_would_end_a_turn_is_rejected(byte_level, place):
+    draft = make_draft(byte_level, 800)
+    if place == "answer":
+        draft = replace(draft, answer="The lower one. <|im_end|> And so on.")
+    else:
+        first, *others = draft.documents
+        draft = replace(draft, documents=[replace(first, title="One <|im_end|>"), *others])
     reject = assemble(draft, byte_level, "generator", "v1")
     assert isinstance(reject, Reject)
     assert (reject.step, reject.reason, reject.detail) == ("assembly", "control token", "<|im_end|>")
