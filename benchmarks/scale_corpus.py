@@ -62,7 +62,7 @@ def measure_corpus(folder: Path, sizes: Sequence[int], documents_per_shard: int)
 
 def measure_repeats(folder: Path, sizes: Sequence[int], documents_per_shard: int) -> Slopes:
     """The search for repeats over sketches of random documents, a tenth of them near repeats of others."""
-    found, settings = SlopeSet("documents"), DedupConfig()
+    found, settings = SlopeSet("documents"), DedupConfig(contained=False)
     for size in sizes:
         layout = CorpusLayout(Folder(str(folder / f"sketches-{size}")))
         write_sketches(layout, size, documents_per_shard, settings)
@@ -75,7 +75,7 @@ def measure_repeats(folder: Path, sizes: Sequence[int], documents_per_shard: int
         share = EdgeTask(tasks[-1].column, 1, SHARES)
         found.add("eighth_of_column", "sec", size, cpu_sec(find_edges, share, layout, settings))
         before = reset_resident_peak()
-        found.add("resolve", "sec", size, cpu_sec(resolve_repeats, tasks, layout))
+        found.add("resolve", "sec", size, cpu_sec(resolve_repeats, tasks, layout, settings))
         found.add("resolve_memory", "bytes", size, resident_peak_bytes() - before)
     return found.slopes()
 
@@ -128,6 +128,7 @@ def write_sketches(
             pa.array([f"{value:016x}" for value in ids.tolist()]),
             pa.array(ids),
             *(pa.array(column, pa.uint64()) for column in zip(*hashes, strict=True)),
+            pa.array(np.zeros(count, dtype=np.int64)),
             pa.array([values.astype("<u4").tobytes() for values in signatures], schema.types[-1]),
         ]
         layout.scan.write_table(f"sketch-{shard}.parquet", pa.Table.from_arrays(columns, schema=schema))
@@ -150,7 +151,7 @@ def _find_repeats(num_documents: int, layout: CorpusLayout, settings: DedupConfi
     tasks = plan_edge_tasks(num_documents, settings)
     for task in tasks:
         find_edges(task, layout, settings)
-    resolve_repeats(tasks, layout)
+    resolve_repeats(tasks, layout, settings)
 
 
 def _finish(

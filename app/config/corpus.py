@@ -32,7 +32,10 @@ class DedupConfig(Section):
     near: bool = True
     """MinHash near-duplicate removal."""
     threshold: Annotated[float, Field(gt=0.0, le=1.0)] = 0.8
-    """Estimated Jaccard similarity from which two documents count as one."""
+    """Estimated Jaccard similarity from which two documents count as one. Also the share of a document that must stand
+    in a longer one for it to count as a part of that."""
+    contained: bool = True
+    """Removal of documents that stand in a longer one, such as a story beside its anthology; the longer one stays."""
     num_permutations: PositiveInt = 128
     shingle_words: PositiveInt = 5
 

@@ -1,7 +1,7 @@
 """Repeated documents: exact ones by their id, near ones by MinHash signatures that share an LSH band.
 
-Made of pieces that run apart: a signature for each document, edges for each band, one resolution of all
-edges. A document is known by its order in the corpus; of documents that repeat each other the first stays.
+Made of pieces that run apart: a signature for each document, edges for each band, one resolution of all edges. A
+document is known by its order in the corpus; it goes only if it is like an earlier one that stays.
 Bands: Leskovec, Rajaraman, Ullman, "Mining of Massive Datasets", chapter 3.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from app.corpus.ngrams import hash_ngrams, words_of
+from app.corpus.ngrams import Hashes, hash_ngrams, words_of
 
 Orders = npt.NDArray[np.int64]
 """Documents by their place in the corpus, `[num_documents]`."""
@@ -22,6 +22,8 @@ Signature = npt.NDArray[np.uint32]
 
 _SIGNATURE_SEED = 1
 _SHINGLES_AT_ONCE = 16_384
+_NUM_PIVOTS = 8
+"""Documents of a bucket that each later one is compared with, also where it is like an earlier one: that one may go."""
 # Candidates are verified, so that a false one costs little and a missed one is lost.
 _WEIGHTS_FALSE_AND_MISSED = (0.1, 0.9)
 
@@ -32,8 +34,18 @@ def signature(text: str, num_permutations: int, shingle_words: int) -> Signature
     A shingle is `shingle_words` words; of scripts without spaces, and of a text without any word, as many
     characters. A text shorter than that is one shingle.
     """
+    return minhash_of(shingles_of(text, shingle_words), num_permutations)
+
+
+def shingles_of(text: str, shingle_words: int) -> Hashes:
+    """Hashes of a text's shingles, each once, ascending."""
     words = words_of(text) or list("".join(text.split())) or [text]
-    shingles = np.unique(hash_ngrams(words, min(shingle_words, len(words))) & np.uint64(0xFFFFFFFF))
+    return np.unique(hash_ngrams(words, min(shingle_words, len(words))))
+
+
+def minhash_of(hashes: Hashes, num_permutations: int) -> Signature:
+    """`signature` of a text whose shingles are known."""
+    shingles = np.unique(hashes & np.uint64(0xFFFFFFFF))
     minhash = _empty_minhash(num_permutations).copy()
     for start in range(0, len(shingles), _SHINGLES_AT_ONCE):
         minhash.update_batch(shingles[start : start + _SHINGLES_AT_ONCE].tolist())
@@ -84,7 +96,7 @@ def near_edges(
 ) -> Edges:
     """Edges between documents of one bucket whose estimated Jaccard similarity reaches the threshold.
 
-    Each document is compared with those earlier ones in its bucket that are like no document before them.
+    Each document is compared with the first ones of its bucket, and with those that are like no document before them.
 
     Args:
         orders: All documents of the band, `[num_documents]`.
@@ -95,31 +107,29 @@ def near_edges(
     """
     edges: list[Edges] = [np.empty((0, 2), dtype=np.int64)]
     for bucket in _buckets(orders, hashes):
-        rest, rows = bucket, signatures[np.searchsorted(members, bucket)]
-        while len(rest) > 1:
-            is_like_first = (rows[1:] == rows[0]).mean(axis=1) >= threshold
-            later = rest[1:][is_like_first]
-            edges.append(np.column_stack([np.full(len(later), rest[0]), later]))
-            rest, rows = rest[1:][~is_like_first], rows[1:][~is_like_first]
+        rows = signatures[np.searchsorted(members, bucket)]
+        is_like_earlier = np.zeros(len(bucket), dtype=np.bool_)
+        for index, first in enumerate(bucket[:-1], start=1):
+            if index > _NUM_PIVOTS and is_like_earlier[index - 1]:
+                continue
+            is_like = (rows[index:] == rows[index - 1]).mean(axis=1) >= threshold
+            later = bucket[index:][is_like]
+            edges.append(np.column_stack([np.full(len(later), first), later]))
+            is_like_earlier[index:] |= is_like
     return np.concatenate(edges)
 
 
 def resolve_edges(edges: Edges) -> tuple[Orders, Orders]:
-    """The documents to drop, ascending, and for each the one that stays: the first that it is linked to."""
+    """The documents to drop, ascending, and for each the first of those that it is like and that stay."""
     nodes, ends = np.unique(edges, return_inverse=True)
-    left, right = ends.reshape(-1, 2).T
-    # Each node points to an earlier one of its cluster, at last to the first: trees are hooked and flattened.
-    firsts = np.arange(len(nodes))
-    while True:
-        before = firsts.copy()
-        lower = np.minimum(before[left], before[right])
-        for hooked in (left, right, before[left], before[right]):
-            np.minimum.at(firsts, hooked, lower)
-        firsts = firsts[firsts]
-        if np.array_equal(firsts, before):
-            break
-    is_dropped = firsts != np.arange(len(nodes))
-    return nodes[is_dropped], nodes[firsts[is_dropped]]
+    pairs = np.unique(ends.reshape(-1, 2)[:, ::-1], axis=0)
+    survivors = np.full(len(nodes), -1)
+    for later, first in pairs.tolist():
+        # In the order of the later one, so that it is known whether the first stays.
+        if survivors[later] < 0 and survivors[first] < 0:
+            survivors[later] = first
+    dropped = np.flatnonzero(survivors >= 0)
+    return nodes[dropped], nodes[survivors[dropped]]
 
 
 def _buckets(orders: Orders, hashes: npt.NDArray[np.uint64]) -> list[Orders]:

@@ -116,7 +116,7 @@ class _Build:
         find = partial(find_edges, layout=self.layout, settings=dedup)
         for _ in run_tasks(tasks, find, "corpus: searches for repeats", self.report, self._interval_sec):
             pass
-        fetch(_resolve_repeats.remote(tasks, self.layout))
+        fetch(_resolve_repeats.remote(tasks, self.layout, dedup))
 
     def _finish(self, scanned: dict[int, UnitRecord], contaminants: Any) -> list[ShardRecord]:
         """Records of all shards in the corpus's order."""

@@ -1,13 +1,14 @@
 """Which documents of the whole corpus repeat others: `app.corpus.dedup` over the scanned shards, in tasks.
 
-Every document leaves a sketch: its place in the corpus, its id as a number, one hash a band, its signature. A
-task looks at one of these hash columns, or at a share of its values when the corpus is large, and writes edges;
-one task resolves all edges. A task holds 16 bytes for each document of its share, and the signatures of those
-that meet in a bucket.
+Every document leaves a sketch: its place in the corpus, its id as a number, one hash a band, its signature; and, in
+a file of their own, samples of its shingles. A task looks at one of these hash columns, or at a share of its values
+when the corpus is large, and writes edges; one task resolves all edges. A task holds 16 bytes for each document of its
+share, and the signatures of those that meet in a bucket.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,26 +16,32 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.config import DedupConfig
+from app.corpus.containment import add_up, count_shared, resolve_contained, sample_of
 from app.corpus.dedup import (
     Edges,
     Orders,
     band_hashes,
     exact_edges,
     lsh_bands,
+    minhash_of,
     near_edges,
     resolve_edges,
     shared_buckets,
-    signature,
+    shingles_of,
 )
 from app.corpus.shards import CorpusLayout
 from app.schema import DOCUMENT_SCHEMA, Document
 
 DOCUMENTS_PER_TASK = 4_000_000
-_EXACT_COLUMN = "exact"
+SAMPLED_DOCUMENTS_PER_TASK = 500_000
+"""A document has one sample for 64 words."""
+_EXACT_COLUMN, _SAMPLE_COLUMN = "exact", "sample"
 _REPEATS_FILE = "repeats.parquet"
 _REPEAT_GROUP_ROWS = 65_536
 
 SCAN_SCHEMA = pa.schema([field for field in DOCUMENT_SCHEMA if field.name != "num_tokens"])
+SAMPLE_SCHEMA = pa.schema([("order", pa.int64()), (_SAMPLE_COLUMN, pa.uint64())])
+_PAIR_SCHEMA = pa.schema([("first", pa.int64()), ("later", pa.int64()), ("num_shared", pa.int64())])
 _EDGE_SCHEMA = pa.schema([("first", pa.int64()), ("later", pa.int64())])
 _REPEAT_SCHEMA = pa.schema([("order", pa.int64()), ("reason", pa.string()), ("document_id", pa.string())])
 
@@ -64,28 +71,33 @@ class EdgeTask:
 def sketch_schema(settings: DedupConfig) -> pa.Schema:
     """Columns of a sketch: the cheap ones that every task reads, then the signature."""
     bands = [(column, pa.uint64()) for column in _hash_columns(settings)]
+    samples = [("num_samples", pa.int64())]
     signatures = [("signature", pa.binary(4 * settings.num_permutations))] if settings.near else []
-    return pa.schema([("order", pa.int64()), ("document_id", pa.string()), *bands, *signatures])
+    return pa.schema([("order", pa.int64()), ("document_id", pa.string()), *bands, *samples, *signatures])
 
 
-def sketch_row(order: int, document: Document, settings: DedupConfig) -> tuple[object, ...]:
-    """A document's sketch, its values in the order of `sketch_schema`."""
+def sketch_row(order: int, document: Document, settings: DedupConfig) -> tuple[tuple[object, ...], list[int]]:
+    """A document's sketch, its values in the order of `sketch_schema`, and its samples."""
+    shingles = (
+        shingles_of(document.text, settings.shingle_words) if settings.near or settings.contained else None
+    )
+    samples = sample_of(shingles).tolist() if shingles is not None and settings.contained else []
     exact = (order, document.document_id, int(document.document_id, 16))
-    if not settings.near:
-        return exact
-    values = signature(document.text, settings.num_permutations, settings.shingle_words)
+    if shingles is None or not settings.near:
+        return (*exact, len(samples)), samples
+    values = minhash_of(shingles, settings.num_permutations)
     bands = band_hashes(values, *lsh_bands(settings.threshold, settings.num_permutations))
-    return (*exact, *bands, values.astype("<u4").tobytes())
+    return (*exact, *bands, len(samples), values.astype("<u4").tobytes()), samples
 
 
 def plan_edge_tasks(num_documents: int, settings: DedupConfig) -> list[EdgeTask]:
     """Tasks of which each holds about `DOCUMENTS_PER_TASK` documents' hashes."""
-    num_shares = -(-num_documents // DOCUMENTS_PER_TASK)
-    return [
-        EdgeTask(column, share, num_shares)
-        for column in _hash_columns(settings)
-        for share in range(num_shares)
-    ]
+    tasks = []
+    for column in [*_hash_columns(settings), *([_SAMPLE_COLUMN] if settings.contained else [])]:
+        per_task = SAMPLED_DOCUMENTS_PER_TASK if column == _SAMPLE_COLUMN else DOCUMENTS_PER_TASK
+        num_shares = -(-num_documents // per_task)
+        tasks += [EdgeTask(column, share, num_shares) for share in range(num_shares)]
+    return tasks
 
 
 def find_edges(task: EdgeTask, layout: CorpusLayout, settings: DedupConfig) -> None:
@@ -93,13 +105,19 @@ def find_edges(task: EdgeTask, layout: CorpusLayout, settings: DedupConfig) -> N
     if layout.scan.exists(task.file_name):
         return
     parts = []
-    for name in _sketch_names(layout):
+    for name in _names(layout, "samples-" if task.column == _SAMPLE_COLUMN else "sketch-"):
         table = layout.scan.read_table(name, ["order", task.column])
         orders, hashes = table["order"].to_numpy(), table[task.column].to_numpy()
-        mine = hashes % np.uint64(task.num_shares) == task.share
+        # Samples are all multiples of one number.
+        mine = (hashes >> np.uint64(8)) % np.uint64(task.num_shares) == task.share
         parts.append((orders[mine], hashes[mine]))
     orders = np.concatenate([part[0] for part in parts])
     hashes = np.concatenate([part[1] for part in parts])
+    if task.column == _SAMPLE_COLUMN:
+        pairs, num_shared = count_shared(orders, hashes)
+        table = pa.Table.from_arrays([*pairs.T, num_shared], schema=_PAIR_SCHEMA)
+        layout.scan.write_table(task.file_name, table)
+        return
     if task.column == _EXACT_COLUMN:
         edges = exact_edges(orders, hashes)
     else:
@@ -109,22 +127,45 @@ def find_edges(task: EdgeTask, layout: CorpusLayout, settings: DedupConfig) -> N
     layout.scan.write_table(task.file_name, pa.Table.from_arrays(list(edges.T), schema=_EDGE_SCHEMA))
 
 
-def resolve_repeats(tasks: list[EdgeTask], layout: CorpusLayout) -> None:
+def resolve_repeats(tasks: list[EdgeTask], layout: CorpusLayout, settings: DedupConfig) -> None:
     """Write the documents that repeat others, with the ids of those; at once if that is done."""
     if layout.scan.exists(_REPEATS_FILE):
         return
-    exact, near = [np.empty((0, 2), dtype=np.int64)], [np.empty((0, 2), dtype=np.int64)]
+    found: dict[str, list[Edges]] = {"exact": [], "near": [], "sample": []}
+    shared = [np.empty(0, dtype=np.int64)]
     for task in tasks:
         table = layout.scan.read_table(task.file_name)
-        found: Edges = np.column_stack([table["first"].to_numpy(), table["later"].to_numpy()])
-        (exact if task.column == _EXACT_COLUMN else near).append(found)
-    same_as_earlier = np.unique(np.concatenate(exact)[:, 1])
-    dropped, survivors = resolve_edges(np.concatenate(exact + near))
-    is_exact = np.isin(dropped, same_as_earlier)
-    # An exact repeat is one of its own id, whatever became of the first document of that id.
-    repeated_ids = _read_ids(layout, np.where(is_exact, dropped, survivors))
+        kind = task.column if task.column in found else "near"
+        found[kind].append(np.column_stack([table["first"].to_numpy(), table["later"].to_numpy()]))
+        if kind == "sample":
+            shared.append(table["num_shared"].to_numpy())
+    edges = {
+        kind: np.concatenate([np.empty((0, 2), dtype=np.int64), *parts]) for kind, parts in found.items()
+    }
+    firsts, copies = _by_later(edges["exact"])
+    # A copy is its first: as like others as that one, and gone itself.
+    near = _replace(edges["near"], copies, firsts)
+    near_dropped, near_survivors = resolve_edges(np.sort(near[near[:, 0] != near[:, 1]], axis=1))
+    pairs, num_shared = add_up(edges["sample"], np.concatenate(shared))
+    stays = ~np.isin(pairs, np.concatenate([copies, near_dropped])).any(axis=1)
+    pairs, num_shared = pairs[stays], num_shared[stays]
+    num_samples = _read_column(layout, pairs.ravel(), "num_samples").astype(np.int64).reshape(-1, 2)
+    contained, holders = resolve_contained(pairs, num_shared, num_samples, settings.threshold)
+    parts = [
+        (copies, "exact duplicate", copies),
+        (near_dropped, "near duplicate", near_survivors),
+        (contained, "contained in another", holders),
+    ]
+    orders = np.concatenate([part[0] for part in parts])
+    reasons = np.repeat([part[1] for part in parts], [len(part[0]) for part in parts])
+    repeated_ids = _read_column(layout, np.concatenate([part[2] for part in parts]), "document_id")
+    ranking = np.argsort(orders)
     table = pa.Table.from_arrays(
-        [pa.array(dropped), pa.array(_reasons(is_exact)), pa.array(repeated_ids, pa.string())],
+        [
+            pa.array(orders[ranking]),
+            pa.array(reasons[ranking].tolist(), pa.string()),
+            pa.array(repeated_ids[ranking].tolist(), pa.string()),
+        ],
         schema=_REPEAT_SCHEMA,
     )
     layout.scan.write_table(_REPEATS_FILE, table, _REPEAT_GROUP_ROWS)
@@ -145,12 +186,22 @@ def _hash_columns(settings: DedupConfig) -> list[str]:
     return [_EXACT_COLUMN, *(f"band_{index:02d}" for index in range(num_bands))]
 
 
-def _reasons(is_exact: npt.NDArray[np.bool_]) -> list[str]:
-    return np.where(is_exact, "exact duplicate", "near duplicate").tolist()
+def _by_later(edges: Edges) -> tuple[Orders, Orders]:
+    """First and later ends of edges, by the later ones, each of which has one."""
+    edges = edges[np.argsort(edges[:, 1])]
+    return edges[:, 0], edges[:, 1]
 
 
-def _sketch_names(layout: CorpusLayout) -> list[str]:
-    return [name for name in layout.scan.list_names(".parquet") if name.startswith("sketch-")]
+def _replace(edges: Edges, olds: Orders, news: Orders) -> Edges:
+    """Edges with other ends; `olds` ascends."""
+    if not len(olds):
+        return edges
+    places = np.minimum(np.searchsorted(olds, edges), len(olds) - 1)
+    return np.where(olds[places] == edges, news[places], edges)
+
+
+def _names(layout: CorpusLayout, prefix: str) -> list[str]:
+    return [name for name in layout.scan.list_names(".parquet") if name.startswith(prefix)]
 
 
 def _read_signatures(layout: CorpusLayout, members: Orders, num_permutations: int) -> npt.NDArray[np.uint32]:
@@ -161,18 +212,18 @@ def _read_signatures(layout: CorpusLayout, members: Orders, num_permutations: in
     return rows
 
 
-def _read_ids(layout: CorpusLayout, orders: Orders) -> list[str]:
-    """Ids of documents, whose places may be unordered and repeated."""
+def _read_column(layout: CorpusLayout, orders: Orders, column: str) -> npt.NDArray[Any]:
+    """A column of the documents' sketches; their places may be unordered and repeated."""
     members, which = np.unique(orders, return_inverse=True)
-    ids = np.empty(len(members), dtype=object)
-    for stretch, table in _read_chosen(layout, members, "document_id"):
-        ids[stretch] = table["document_id"].to_pylist()
-    return ids[which].tolist()
+    values = np.empty(len(members), dtype=object)
+    for stretch, table in _read_chosen(layout, members, column):
+        values[stretch] = table[column].to_pylist()
+    return values[which]
 
 
 def _read_chosen(layout: CorpusLayout, members: Orders, column: str) -> Iterator[tuple[slice, pa.Table]]:
     """From each shard that has any, the rows of the chosen documents and which stretch of `members` they are."""
-    for name in _sketch_names(layout):
+    for name in _names(layout, "sketch-"):
         orders = layout.scan.read_table(name, ["order"])["order"].to_numpy()
         if not len(orders):
             continue

@@ -19,7 +19,7 @@ from app.config import CorpusConfig
 from app.corpus.chunking import UnsplittableError, passages_of, split_text
 from app.corpus.decontamination import Contaminants
 from app.corpus.reader import read_file
-from app.corpus.repeats import SCAN_SCHEMA, Repeat, read_repeats, sketch_row, sketch_schema
+from app.corpus.repeats import SAMPLE_SCHEMA, SCAN_SCHEMA, Repeat, read_repeats, sketch_row, sketch_schema
 from app.corpus.rows import Lost
 from app.corpus.shards import CorpusLayout, ShardName, ShardWriter, open_shard
 from app.corpus.units import WorkUnit
@@ -32,6 +32,7 @@ PASSAGE_GROUP_ROWS = 256
 """A retriever reads a row group for each passage of a context, as a large corpus has hardly two of one query together:
 of 1,024 rows it takes more than twice as long; of 64 a part has a fifth more bytes, and a footer that takes longer."""
 _REJECT_GROUP_ROWS = 16_384
+_SAMPLE_GROUP_ROWS = 1_000_000
 
 
 @dataclass
@@ -113,11 +114,16 @@ def _write_scan(
     with (
         open_shard(layout.scan, shard.part, SCAN_SCHEMA, DOCUMENT_GROUP_ROWS) as texts,
         open_shard(layout.scan, f"sketch-{shard}.parquet", schema, settings.documents_per_shard) as sketches,
+        open_shard(layout.scan, f"samples-{shard}.parquet", SAMPLE_SCHEMA, _SAMPLE_GROUP_ROWS) as samples,
     ):
         for document in documents:
             values = (document.document_id, document.text, document.title, document.source, document.line)
             texts.add(*values, num_chars=len(document.text))
-            sketches.add(*sketch_row(first_order + num_documents, document, settings.dedup))
+            order = first_order + num_documents
+            sketch, sampled = sketch_row(order, document, settings.dedup)
+            sketches.add(*sketch)
+            for sample in sampled:
+                samples.add(order, sample)
             num_documents += 1
     return num_documents
 

@@ -54,7 +54,7 @@ def find_repeats(layout, settings, num_documents):
     tasks = plan_edge_tasks(num_documents, settings.dedup)
     for task in tasks:
         find_edges(task, layout, settings.dedup)
-    resolve_repeats(tasks, layout)
+    resolve_repeats(tasks, layout, settings.dedup)
 
 
 def build(layout, settings, units, tokenizer, contaminants=NOTHING):
@@ -149,6 +149,30 @@ def test_repeats_across_units_name_what_they_repeat(tmp_path):
     }
 
 
+def test_an_anthology_beside_its_parts_is_a_repeat_of_them(tmp_path, tokenizer):
+    stories = [text_of(seed, 1500) for seed in range(3)]
+    anthology = " ".join([*stories, text_of(9, 1500)])
+    files = {"a.jsonl": [*stories, text_of(8, 1500), stories[0]], "b.jsonl": [anthology]}
+    layout, settings, units = corpus_of(tmp_path, files)
+    records = build(layout, settings, units, tokenizer)
+    assert sorted(len(row["text"]) for row in read_all(layout.documents)) == sorted(
+        [len(anthology), len(text_of(8, 1500))]
+    )
+    rejects = {(row["reason"], row["detail"]) for row in read_all(layout.rejects)}
+    assert rejects == {
+        ("contained in another", hash_text(anthology)),
+        ("exact duplicate", hash_text(stories[0])),
+    }
+    assert (
+        sum(
+            record.num_rejects["dedup"].get("contained in another", 0)
+            for record in records
+            if record.num_rejects
+        )
+        == 3
+    )
+
+
 def test_near_duplicates_stay_when_they_are_not_asked_for(tmp_path, tokenizer):
     texts = [text_of(1), text_of(1) + " more."]
     layout, settings, units = corpus_of(tmp_path, {"a.jsonl": [*texts, texts[0]]}, near=False)
@@ -167,6 +191,7 @@ def test_the_shares_of_a_search_do_not_change_what_is_found(tmp_path, monkeypatc
         if name.startswith(("edges", "repeats")):
             layout.scan.filesystem.delete_file(layout.scan.file(name))
     monkeypatch.setattr(repeats_module, "DOCUMENTS_PER_TASK", 10)
+    monkeypatch.setattr(repeats_module, "SAMPLED_DOCUMENTS_PER_TASK", 10)
     assert len(plan_edge_tasks(40, settings.dedup)) == 4 * len(
         {task.column for task in plan_edge_tasks(40, settings.dedup)}
     )

@@ -61,7 +61,9 @@ def shortage(plan: MemoryPlan, limit_bytes: float, source: str, fits: Callable[[
         fits: Whether another plan would.
     """
     needed, remedy = plan.estimate(), find_remedy(plan, fits)
-    advice = f"set {remedy}" if remedy else "take more memory a worker, a shorter stage or a smaller model"
+    advice = (
+        f"set {remedy}" if remedy else "give workers with more memory, a shorter stage or a smaller model"
+    )
     return (
         f"{plan.field}.max_seq_tokens: {plan.stage.max_seq_tokens} (stage {plan.stage.name}) needs about "
         f"{needed.total_bytes / GIB:.1f} GiB a worker ({needed.describe()}), which has {limit_bytes / GIB:.1f} "
