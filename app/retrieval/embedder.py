@@ -1,7 +1,8 @@
 """Texts → unit vectors, with the prefixes that the model was trained with."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -70,12 +71,33 @@ class TextEncoder(Protocol):
 
 
 class Embedder:
-    """A text encoder with its prefixes; all vectors have length 1, so that inner product is cosine similarity."""
+    """A text encoder with its prefixes; all vectors have length 1, so that inner product is cosine similarity.
 
-    def __init__(self, encoder: TextEncoder, prefixes: Prefixes, batch_size: int) -> None:
+    A text of more tokens than the encoder reads is embedded in pieces, and has the mean of their directions: the
+    encoder itself would leave out its end without a word.
+    """
+
+    def __init__(
+        self,
+        encoder: TextEncoder,
+        prefixes: Prefixes,
+        batch_size: int,
+        reads: Callable[[list[str]], list[bool]] = lambda texts: [True] * len(texts),
+    ) -> None:
+        """An embedder.
+
+        Args:
+            encoder: What embeds.
+            prefixes: From `resolve_prefixes`.
+            batch_size: Of passages.
+            reads: Whether the encoder reads each of these texts, prefix included, to its end.
+        """
         self._encoder = encoder
         self._prefixes = prefixes
         self._batch_size = batch_size
+        self._reads = reads
+        self.num_in_pieces = 0
+        """Texts so far that were longer than the encoder reads."""
 
     @classmethod
     def load(
@@ -109,7 +131,12 @@ class Embedder:
         )
         check_embedding_tokens(config, model.max_seq_length)
         model.max_seq_length = config.embedding_tokens
-        return cls(model, prefixes, config.batch_size)
+
+        def reads(texts: list[str]) -> list[bool]:
+            found = model.tokenizer(texts, truncation=False, verbose=False)["input_ids"]
+            return [len(token_ids) <= config.embedding_tokens for token_ids in found]
+
+        return cls(model, prefixes, config.batch_size, reads)
 
     def embed_passages(self, texts: Sequence[str]) -> Vectors:
         """Vectors `[num_texts, dim]`. The encoder batches by length, so hand it many texts at once."""
@@ -124,15 +151,42 @@ class Embedder:
         return self._embed(texts, self._prefixes.query, 1)
 
     def _embed(self, texts: Sequence[str], prefix: str, batch_size: int) -> Vectors:
-        encoded = self._encoder.encode(
-            list(texts), prompt=prefix, batch_size=batch_size, show_progress_bar=False
-        )
-        vectors = np.asarray(encoded, dtype=np.float32)
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        assert bool(np.all(np.isfinite(lengths)) and np.all(lengths > 0)), (
-            "the model gave a vector without a direction"
-        )
-        return np.ascontiguousarray(vectors / lengths)
+        pieces, owners = self._cut(texts, prefix)
+        encoded = self._encoder.encode(pieces, prompt=prefix, batch_size=batch_size, show_progress_bar=False)
+        vectors = _unit(np.asarray(encoded, dtype=np.float32))
+        if len(pieces) == len(texts):
+            return vectors
+        sums = np.zeros((len(texts), vectors.shape[1]), dtype=np.float32)
+        np.add.at(sums, owners, vectors)
+        return _unit(sums)
+
+    def _cut(self, texts: Sequence[str], prefix: str) -> tuple[list[str], list[int]]:
+        """Pieces that the encoder reads, in order, and the number of the text that each is of."""
+        pieces, owners = list(texts), list(range(len(texts)))
+        while True:
+            is_read = self._reads([prefix + piece for piece in pieces])
+            some = [[piece] if fits else _halves(piece) for piece, fits in zip(pieces, is_read, strict=True)]
+            if sum(map(len, some)) == len(pieces):
+                self.num_in_pieces += sum(count > 1 for count in Counter(owners).values())
+                return pieces, owners
+            owners = [owner for owner, each in zip(owners, some, strict=True) for _ in each]
+            pieces = [piece for each in some for piece in each]
+
+
+def _halves(text: str) -> list[str]:
+    """A text in two, between words where there is a blank; one of a single character stays whole."""
+    middle = len(text) // 2
+    blank = text.rfind(" ", 1, middle + 1)
+    cut = blank if blank > middle // 2 else middle
+    return [text[:cut], text[cut:]] if cut else [text]
+
+
+def _unit(vectors: Vectors) -> Vectors:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    assert bool(np.all(np.isfinite(lengths)) and np.all(lengths > 0)), (
+        "the model gave a vector without a direction"
+    )
+    return np.ascontiguousarray(vectors / lengths)
 
 
 def check_embedding_tokens(config: RetrievalConfig, max_tokens: int | None) -> None:

@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -76,13 +76,20 @@ def embed_corpus(config: Config, run: Run, plans: Sequence[ShardPlan], report: R
     num_all, num_todo = (sum(plan.num_rows for plan in some) for some in (plans, todo))
     if not todo:
         return
+    num_in_pieces = 0
+
+    def sizes() -> Iterator[int]:
+        nonlocal num_in_pieces
+        for row in _embedded(retrieval, run, todo).iter_rows():
+            num_in_pieces += int(row["num_in_pieces"])
+            yield int(row["num_rows"])
+
     with DataContext.current(quiet_context()), users_faults():
-        report_progress(
-            (int(row["num_rows"]) for row in _embedded(retrieval, run, todo).iter_rows()),
-            num_all,
-            num_all - num_todo,
-            config.progress.log_interval_sec,
-            report,
+        report_progress(sizes(), num_all, num_all - num_todo, config.progress.log_interval_sec, report)
+    if num_in_pieces:
+        report(
+            f"embedding: {num_in_pieces:,} of {num_todo:,} passages have more tokens than retrieval.embedding_tokens "
+            f"{retrieval.embedding_tokens} and were embedded in pieces; with a smaller corpus.passage_tokens none would"
         )
 
 
@@ -158,11 +165,13 @@ class _EmbedActor:
         embedder = self._embedder.get()
         (part,), (first_row,), (num_rows,) = batch["part"], batch["first_row"], batch["num_rows"]
         plan = ShardPlan(str(part), int(first_row), int(num_rows))
+        num_before = embedder.num_in_pieces
         blocks = [embedder.embed_passages(texts) for texts in read_texts(self._passages, plan)]
         vectors: Vectors = np.concatenate(blocks)
         assert len(vectors) == plan.num_rows
         write_shard(self._vectors, plan.name, vectors.astype(self._dtype))
-        return {"num_rows": np.array([plan.num_rows])}
+        num_in_pieces = embedder.num_in_pieces - num_before
+        return {"num_rows": np.array([plan.num_rows]), "num_in_pieces": np.array([num_in_pieces])}
 
 
 def read_texts(passages: Folder, plan: ShardPlan) -> Iterable[list[str]]:

@@ -65,3 +65,35 @@ def test_more_tokens_than_the_model_reads_are_refused(settings):
     check_embedding_tokens(settings(embedding_tokens=512), None)
     with pytest.raises(UserError, match=r"^retrieval.embedding_tokens: 513 is more .* at most 512$"):
         check_embedding_tokens(settings(embedding_tokens=513), 512)
+
+
+def reads_three_words(texts):
+    return [len(text.split()) <= 3 for text in texts]
+
+
+def test_a_text_that_the_model_does_not_read_to_its_end_is_embedded_in_pieces():
+    encoder = BagOfWords(["cat", "dog", "cow"])
+    embedder = Embedder(encoder, Prefixes("", ""), 4, reads_three_words)
+    vectors = embedder.embed_passages(["cat", "cat cat cat dog cow", "cat cat cat cow dog", "cat cat cat"])
+    assert encoder.calls[0][2] == ["cat", "cat cat", " cat dog cow", "cat cat", " cat cow dog", "cat cat cat"]
+    assert embedder.num_in_pieces == 2
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, rtol=1e-6)
+    # Its end counts, as the beginning alone is the last text's.
+    assert vectors[1] @ vectors[3] < 0.95
+    assert vectors[1][1:3].tolist() == pytest.approx([vectors[1][1]] * 2)
+    assert vectors[1][1] > 0.3
+    queries = embedder.embed_queries(["cat cat cat dog cow"])
+    np.testing.assert_allclose(queries[0], vectors[1], rtol=1e-5)
+
+
+def test_the_prefix_takes_its_part_of_what_is_read():
+    encoder = BagOfWords(["cat", "dog"])
+    Embedder(encoder, E5, 4, reads_three_words).embed_passages(["cat dog dog", "x" * 9])
+    assert encoder.calls[0][2] == ["cat", " dog dog", "x" * 9]
+
+
+def test_a_text_without_blanks_is_cut_too():
+    encoder = BagOfWords(["aaa", "bbb"])
+    embedder = Embedder(encoder, Prefixes("", ""), 4, lambda texts: [len(text) <= 3 for text in texts])
+    embedder.embed_passages(["aaabbb", "a"])
+    assert encoder.calls[0][2] == ["aaa", "bbb", "a"]
