@@ -140,7 +140,8 @@ def _list(uri: str) -> EvaluationText:
         if file_format is None:
             found.left_out.append(info.path)
         else:
-            file = SourceFile(info.path, uri, info.path, file_format, info.size or 0, 0, FieldNames())
+            size, mtime_ns = info.size or 0, info.mtime_ns or 0
+            file = SourceFile(info.path, uri, info.path, file_format, size, 0, FieldNames(), mtime_ns)
             found.files.append(file)
     return found
 

@@ -15,7 +15,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from app.cluster.tasks import fetch, run_tasks
 from app.config import Config
-from app.corpus.decontamination import Contaminants, list_evaluation_files, read_contaminants
+from app.corpus.changes import describe_changes, record_inputs
+from app.corpus.decontamination import Contaminants, EvaluationText, list_evaluation_files, read_contaminants
 from app.corpus.identity import identity_of_corpus
 from app.corpus.malformed import check_malformed
 from app.corpus.repeats import find_edges, plan_edge_tasks, resolve_repeats
@@ -48,10 +49,15 @@ def build_corpus(config: Config, run: Run, report: Report) -> CorpusRecord:
     """
     run.corpus.claim(identity_of_corpus(config))
     layout = CorpusLayout(run.corpus.folder)
+    files = list_files(config.corpus.sources, excluded=Folder(config.run_dir))
+    evaluation = list_evaluation_files(config.corpus.decontamination)
     if run.corpus.is_complete():
         record = run.corpus.record()
+        if changes := describe_changes(layout.root, [*files, *evaluation.files]):
+            report(changes)
     else:
-        record = _Build(config, layout, report).run()
+        record = _Build(config, layout, report).run(files, evaluation)
+        record_inputs(layout.root, [*files, *evaluation.files])
         run.corpus.complete(record)
     layout.scan.delete()
     report(_summary(record))
@@ -66,11 +72,9 @@ class _Build:
     layout: CorpusLayout
     report: Report
 
-    def run(self) -> CorpusRecord:
+    def run(self, files: Sequence[SourceFile], evaluation: EvaluationText) -> CorpusRecord:
         settings = self.config.corpus
-        files = list_files(settings.sources, excluded=Folder(self.config.run_dir))
         units = plan_units(files, settings.documents_per_shard)
-        evaluation = list_evaluation_files(settings.decontamination)
         self.report(f"corpus: {len(files):,} files")
         self._begin_or_go_on(units, evaluation.files)
         contaminants = _start_reading_contaminants(evaluation.files, settings.decontamination.ngram_words)

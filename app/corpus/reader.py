@@ -46,7 +46,14 @@ def _make_document(file: SourceFile, row: Row, max_bytes: int) -> Document | Rej
         title = PurePosixPath(file.path).name.partition(".")[0]
     else:
         title = row.values.get(title_name) if title_name is not None else None
-    shown_title = title.encode("utf-8", "replace").decode().strip() if isinstance(title, str) else ""
     return Document(
-        document_id=hash_text(text), text=text, title=shown_title, source=file.name, line=row.line
+        document_id=hash_text(text), text=text, title=_shown(title), source=file.name, line=row.line
+    )
+
+
+def _shown(title: object) -> str:
+    """A title as text: numbers too, such as years; nothing for other values, and for a missing number, which is NaN."""
+    is_number = isinstance(title, int | float) and not isinstance(title, bool) and title == title
+    return (
+        str(title).encode("utf-8", "replace").decode().strip() if isinstance(title, str) or is_number else ""
     )

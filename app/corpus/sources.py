@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from app.config import FieldNames, SourceConfig
+from app.corpus.walking import list_folder, without_folder
 from app.faults import UserError
 from app.storage import Folder, open_storage
 
@@ -43,6 +44,8 @@ class SourceFile:
     num_bytes: int
     source_index: int
     fields: FieldNames
+    mtime_ns: int = 0
+    """When it was changed last; 0: not known."""
 
     def open_filesystem(self) -> tuple[pafs.FileSystem, str]:
         """Filesystem and path to read from, on this node."""
@@ -107,11 +110,11 @@ def list_source(
         reason = str(error).splitlines()[0]
         raise UserError(f"{field}: {source.path!r} can't be listed ({reason}); give another path") from error
     if not infos:
-        raise UserError(
-            f"{field}: {source.path!r} is not there; give a file, a folder or a glob with matches"
-        )
+        is_there = filesystem.get_file_info([path])[0].type == pafs.FileType.Directory
+        reason = "holds no file, but for hidden ones" if is_there else "is not there"
+        raise UserError(f"{field}: {source.path!r} {reason}; give a file, a folder or a glob with matches")
     if excluded is not None and excluded.filesystem == filesystem:
-        infos = [info for info in infos if not info.path.startswith(f"{excluded.path}/")]
+        infos = without_folder(infos, excluded)
         if not infos:
             raise UserError(
                 f"{field}: {source.path!r} has no files but in the run's own folder {excluded.uri}; "
@@ -133,6 +136,7 @@ def list_source(
                 num_bytes=info.size or 0,
                 source_index=index,
                 fields=source.fields,
+                mtime_ns=info.mtime_ns or 0,
             )
         )
     if not files:
@@ -146,28 +150,27 @@ def list_source(
 
 
 def find_files(filesystem: pafs.FileSystem, path: str) -> tuple[list[pafs.FileInfo], bool]:
-    """Files that a path means, and whether the user chose them by name (file or glob), not by folder."""
+    """Files that a path means, and whether the user chose them by name (file or glob), not by folder.
+
+    Raises:
+        UserError: the name of one is not UTF-8.
+    """
     [info] = filesystem.get_file_info([path])
     if info.type == pafs.FileType.File:
         return [info], True
     if info.type == pafs.FileType.Directory:
-        found = filesystem.get_file_info(pafs.FileSelector(path, recursive=True))
-        prefix = path.rstrip("/") + "/"
-        seen = [item for item in found if not _is_hidden(item.path.removeprefix(prefix))]
-        return [item for item in seen if item.is_file], False
+        return list_folder(filesystem, path, True, _HIDDEN_MARKS), False
     magic = _GLOB_CHARACTERS.search(path)
     if magic is None:
         return [], True
     folder, _, pattern = path[: magic.start()].rpartition("/")
     pattern += path[magic.start() :]
     is_deep = "/" in pattern or "**" in pattern
-    selector = pafs.FileSelector(folder or "/", recursive=is_deep, allow_not_found=True)
     matches = re.compile(_glob_to_regex(f"{folder}/{pattern}")).fullmatch
-    prefix = f"{folder}/"
     spelled = {part[0] for part in pattern.split("/") if part.startswith(_HIDDEN_MARKS)}
     marks = tuple(mark for mark in _HIDDEN_MARKS if mark not in spelled)
-    found = [item for item in filesystem.get_file_info(selector) if item.is_file and matches(item.path)]
-    return [item for item in found if not _is_hidden(item.path.removeprefix(prefix), marks)], True
+    found = list_folder(filesystem, folder or "/", is_deep, marks)
+    return [item for item in found if matches(item.path)], True
 
 
 def _glob_to_regex(pattern: str) -> str:
@@ -188,10 +191,6 @@ def _glob_to_regex(pattern: str) -> str:
         else:
             parts.append(re.escape(piece))
     return "".join(parts)
-
-
-def _is_hidden(path_below: str, marks: tuple[str, ...] = _HIDDEN_MARKS) -> bool:
-    return any(part.startswith(marks) for part in path_below.split("/"))
 
 
 def format_of(path: str) -> FileFormat | None:

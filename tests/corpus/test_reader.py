@@ -70,7 +70,7 @@ def test_malformed_rows_become_rejects_and_the_rest_is_read(tmp_path):
         (12, "bad JSON"),
     ]
     assert texts(rows) == [(1, "first"), (13, "nul \x00 and 🙂 pass")]
-    assert (rows[0].title, rows[-1].title) == ("One", "")
+    assert (rows[0].title, rows[-1].title) == ("One", "5")
     assert rows[0].document_id == hash_text("first")
     assert rows[1].row_id == f"{path}:2"
     assert rows[1].step == "read"
@@ -83,6 +83,15 @@ def test_fields_are_mapped(tmp_path):
     [row] = read(path, text="body", title="name")
     assert (row.text, row.title) == ("words", "N")
     assert read(path, text="body", title=None)[0].title == ""
+
+
+def test_a_title_may_be_a_number(tmp_path):
+    pq.write_table(pa.table({"text": ["a", "b"], "title": [1984.5, None]}), tmp_path / "a.parquet")
+    (tmp_path / "b.jsonl").write_text(
+        '{"text": "a", "title": 1984}\n{"text": "a", "title": NaN}\n{"text": "a", "title": true}'
+    )
+    assert [row.title for row in read(tmp_path / "a.parquet")] == ["1984.5", ""]
+    assert [row.title for row in read(tmp_path / "b.jsonl")] == ["1984", "", ""]
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".zst"])

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from app.config import SourceConfig
@@ -121,3 +123,48 @@ def test_the_bundled_sample_is_there():
 def test_compressions():
     names = ("a.jsonl.gz", "a.JSONL.ZST", "a.txt")
     assert [compression_of(name) for name in names] == ["gzip", "zstd", None]
+
+
+def below(folder, files):
+    return [file.path.removeprefix(f"{folder}/") for file in files]
+
+
+def test_links_that_lead_back_are_walked_once(tmp_path):
+    touch(tmp_path / "docs", "a/one.md", "b/two.md")
+    for name in ("one", "two"):
+        (tmp_path / "docs" / "a" / name).symlink_to("..")
+    (tmp_path / "docs" / "self").symlink_to(".")
+    assert below(tmp_path / "docs", listed(tmp_path / "docs")) == ["a/one.md", "b/two.md"]
+    assert below(tmp_path / "docs", listed(tmp_path / "docs" / "**" / "*.md")) == ["a/one.md", "b/two.md"]
+
+
+def test_a_link_to_another_folder_is_followed_and_a_dangling_one_is_not(tmp_path):
+    touch(tmp_path, "elsewhere/sub/x.md", "docs/a/one.md")
+    (tmp_path / "docs" / "0").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "docs" / "1").symlink_to("a")
+    (tmp_path / "docs" / "gone.md").symlink_to("nowhere")
+    assert below(tmp_path / "docs", listed(tmp_path / "docs")) == ["0/sub/x.md", "a/one.md"]
+
+
+def test_the_runs_own_files_are_none_through_a_link_either(tmp_path):
+    touch(tmp_path, "in/a.md", "runs/r/b.md")
+    (tmp_path / "in" / "link").symlink_to(tmp_path / "runs")
+    source = SourceConfig(path=str(tmp_path / "in"))
+    files = list_files([source], excluded=Folder(str(tmp_path / "runs" / "r")))
+    assert below(tmp_path / "in", files) == ["a.md"]
+
+
+def test_a_name_that_is_not_utf8_is_named(tmp_path):
+    touch(tmp_path, "fine.txt", os.fsdecode(b"gr\xf6\xdfe.txt"))
+    with pytest.raises(
+        ValueError, match=r"can't be listed \(the name of b'.*gr\\xf6\\xdfe\.txt' is not UTF-8, rename it\)"
+    ):
+        listed(tmp_path)
+
+
+def test_a_folder_of_hidden_files_is_there(tmp_path):
+    touch(tmp_path, ".a.txt", "_b/c.txt")
+    with pytest.raises(ValueError, match=r"path: '.*' holds no file, but for hidden ones; give"):
+        listed(tmp_path)
+    with pytest.raises(ValueError, match=r"path: '.*nowhere' is not there; give"):
+        listed(tmp_path / "nowhere")
