@@ -2,9 +2,9 @@
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -18,16 +18,36 @@ MAX_SHOWN_CHARS = 80
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2's floats: PyYAML reads `1e-5` as text."""
+    """A value is what was written: YAML 1.1 makes `no` false, `0123` 83 and `12:30` 750. And no name stands twice."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            line = key.start_mark.line + 1
+            if key.value in lines:
+                raise UserError(
+                    f"{key.value} is there twice, in lines {lines[key.value]} and {line}; put all of it into one"
+                )
+            lines[key.value] = line
+        return super().construct_mapping(node, deep)
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(
-        r"^[-+]?(\d+\.\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|\d+[eE][-+]?\d+|\.(inf|Inf)|\.(nan|NaN))$"
+for _tag, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?(0|[1-9][0-9_]*)", list("-+0123456789")),
+    (
+        "float",
+        r"[-+]?(\d+\.\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|\d+[eE][-+]?\d+|\.(inf|Inf)|\.(nan|NaN))",
+        list("-+0123456789."),
     ),
-    list("-+0123456789."),
-)
+    ("merge", r"<<", ["<"]),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^({_pattern})$"), _first)
 
 
 def find_recipe(name: str) -> Path:
@@ -55,7 +75,10 @@ def load_config(recipe: str, overrides: Sequence[str] = ()) -> RunConfig:
     """
     path = find_recipe(recipe)
     try:
-        settings = yaml.load(path.read_text("utf-8"), Loader=_Loader)  # noqa: S506 (a SafeLoader)
+        text = path.read_text("utf-8")
+        settings = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+    except UserError as error:
+        raise UserError(f"--config {recipe}: {error}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"--config {recipe}: not YAML ({one_line(error)})") from error
     if not isinstance(settings, dict):
@@ -65,7 +88,8 @@ def load_config(recipe: str, overrides: Sequence[str] = ()) -> RunConfig:
     try:
         return _model_of(settings).model_validate(settings)
     except ValidationError as error:
-        raise UserError(_describe(error, _model_of(settings))) from error
+        written = dict(_pairs(overrides))
+        raise UserError(_describe(error, _model_of(settings), _written_in(text) | written)) from error
 
 
 def _model_of(settings: dict[str, Any]) -> type[RunConfig]:
@@ -95,6 +119,18 @@ def parse_overrides(arguments: Sequence[str]) -> list[tuple[str, Any]]:
         UserError: an argument is not such a pair.
     """
     pairs: list[tuple[str, Any]] = []
+    for name, text in _pairs(arguments):
+        try:
+            pairs.append((name, yaml.load(text, Loader=_Loader)))  # noqa: S506 (a SafeLoader)
+        except UserError as error:
+            raise UserError(f"--{name}: {error}") from error
+        except yaml.YAMLError:
+            pairs.append((name, text))
+    return pairs
+
+
+def _pairs(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Names of the options and what was written behind them."""
     rest = list(arguments)
     while rest:
         argument = rest.pop(0)
@@ -105,11 +141,22 @@ def parse_overrides(arguments: Sequence[str]) -> list[tuple[str, Any]]:
             if not rest:
                 raise UserError(f"--{name}: has no value; overrides look like --section.field VALUE")
             text = rest.pop(0)
-        try:
-            pairs.append((name, yaml.load(text, Loader=_Loader)))  # noqa: S506 (a SafeLoader)
-        except yaml.YAMLError:
-            pairs.append((name, text))
-    return pairs
+        yield name, text
+
+
+def _written_in(text: str) -> dict[str, str]:
+    """Dotted names of a recipe's single values → how they are written."""
+    found: dict[str, str] = {}
+    waiting: list[tuple[str, Any]] = [("", yaml.compose(text, Loader=_Loader))]
+    while waiting:
+        name, node = waiting.pop()
+        if isinstance(node, yaml.ScalarNode):
+            found[name] = node.value
+        elif isinstance(node, yaml.MappingNode):
+            waiting += [(f"{name}.{key.value}".lstrip("."), value) for key, value in node.value]
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += [(f"{name}.{index}", value) for index, value in enumerate(node.value)]
+    return found
 
 
 def _assign(settings: dict[str, Any], name: str, value: Any) -> None:
@@ -134,8 +181,10 @@ def _assign(settings: dict[str, Any], name: str, value: Any) -> None:
         place[leaf] = value
 
 
-def _describe(error: ValidationError, model: type[RunConfig]) -> str:
-    """First fault in one line; how many more there are."""
+def _describe(
+    error: ValidationError, model: type[RunConfig], written: Mapping[str, str] | None = None
+) -> str:
+    """First fault in one line; how many more there are. `written`: dotted names → values as the user wrote them."""
     faults = error.errors()
     fault = faults[0]
     names = [str(part) for part in fault["loc"]]
@@ -152,7 +201,11 @@ def _describe(error: ValidationError, model: type[RunConfig]) -> str:
         given = fault["ctx"].get("tag")
         text = f"{field}.type: {given!r} is wrong; it should be one of vllm, openai"
     elif kind == "string_type" and isinstance(fault["input"], int | float):
-        text = f"{field}: {value} is a number; quote it twice to make it text: --{field} '\"{value}\"'"
+        what = "true or false" if isinstance(fault["input"], bool) else "a number"
+        value = (written or {}).get(field, value)
+        text = f"{field}: {value} is {what}; quote it twice to make it text: --{field} '\"{value}\"'"
+    elif kind == "bool_type":
+        text = f"{field}: {value} is wrong; it should be true or false"
     elif kind in ("model_type", "model_attributes_type", "dict_type"):
         text = f"{field}: {value} is wrong; it should be a mapping of settings"
     elif not field:

@@ -94,6 +94,11 @@ def test_override_values_are_yaml_or_text():
         (["--run_dir", "3"], "run_dir: 3 is a number; quote it twice to make it text: --run_dir '\"3\"'"),
         (["--seed", "true"], "seed: True is wrong; it should be a valid integer"),
         (["--agent.chunk_tokens", "40000"], "agent.chunk_tokens 40000 does not fit generator.max_model_tokens 4096; at most"),
+        (["--run_dir", "1.10"], "run_dir: 1.10 is a number; quote it twice to make it text: --run_dir '\"1.10\"'"),
+        (["--run_dir", "false"], "run_dir: false is true or false; quote it twice to make it text: --run_dir '\"false\"'"),
+        (["--seed", "0123"], "seed: '0123' is wrong; it should be a valid integer"),
+        (["--corpus.dedup.near", "yes"], "corpus.dedup.near: 'yes' is wrong; it should be true or false"),
+        (["--corpus.dedup", "{near: true, near: false}"], "--corpus.dedup: near is there twice, in lines 1 and 1; put"),
         (["--seed"], "--seed: has no value; overrides look like --section.field VALUE"),
         (["seed"], "seed: not an option; overrides look like --section.field VALUE"),
     ],
@@ -130,3 +135,28 @@ def test_messages_stay_short():
         )
         < 250
     )
+
+
+@pytest.mark.parametrize("text", ["0123", "no", "off", "12:30", "0x1F", "2024-01-01", "1.2.3", "1:20:30"])
+def test_a_text_is_what_was_written(text):
+    assert load_config("laptop", [f"--run_dir={text}"]).run_dir == text
+
+
+def test_numbers_may_have_groups_of_digits():
+    assert [
+        value for _, value in parse_overrides(["--a", "1_000", "--b", "-5", "--c", "0", "--d", "+.5"])
+    ] == [1000, -5, 0, 0.5]
+
+
+def test_a_section_that_is_there_twice_is_refused_with_both_lines(tmp_path):
+    path = tmp_path / "twice.yaml"
+    path.write_text("run_dir: a\ncorpus:\n  sources: [{path: x}]\nseed: 3\ncorpus:\n  passage_tokens: 64\n")
+    assert message(recipe=str(path)) == (
+        f"--config {path}: corpus is there twice, in lines 2 and 5; put all of it into one"
+    )
+
+
+def test_a_hint_quotes_what_the_recipe_says(tmp_path):
+    path = tmp_path / "number.yaml"
+    path.write_text("run_dir: 1.50\ncorpus: {sources: [{path: x}]}\n")
+    assert "--run_dir '\"1.50\"'" in message(recipe=str(path))
