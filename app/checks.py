@@ -23,6 +23,10 @@ def check_run_dir(config: RunConfig) -> None:
     Raises:
         UserError: this machine can't write there.
     """
+    if "://" not in config.run_dir and "?" in Folder(config.run_dir).path:
+        raise UserError(
+            f"run_dir: {config.run_dir!r} has a question mark, at which Ray ends a path; give a name without one"
+        )
     name = f".probe.{uuid.uuid4().hex}"
     try:
         folder = Folder(config.run_dir)

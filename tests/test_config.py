@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
@@ -114,3 +116,8 @@ def test_values_that_no_machine_can_work_with_are_refused(overrides, expected):
 
 def test_every_task_of_the_prompts_has_a_weight_and_no_other():
     assert list(AgentConfig().task_weights) == list(TASKS)
+
+
+def test_an_empty_cache_variable_is_none(monkeypatch):
+    monkeypatch.setenv("LONGSTRAP_CACHE", "")
+    assert cache_dir() == Path("~/.cache/longstrap").expanduser()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 def cache_dir() -> Path:
     """Folder for what comes from packages and hubs and all runs share: models, a node's copy of an index."""
-    return Path(os.environ.get("LONGSTRAP_CACHE", "~/.cache/longstrap")).expanduser()
+    return Path(os.environ.get("LONGSTRAP_CACHE") or "~/.cache/longstrap").expanduser()
 
 
 def ray_address() -> str | None:

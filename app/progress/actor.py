@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import ray
 from ray.exceptions import RayError
@@ -44,7 +45,8 @@ class ProgressTally:
     def __init__(self, run_name: str, num_seeds: int, num_seeds_done_before: int) -> None:
         self._life = uuid.uuid4().hex
         self._tally = Tally(num_seeds, num_seeds_done_before)
-        tags = {"run": run_name}
+        # Ray takes ASCII only.
+        tags = {"run": quote(run_name, safe=" ")}
         self._seeds_done = _gauge("longstrap_seeds_done", "Seeds that became an example or a reject", tags)
         self._rejects = _gauge("longstrap_rejects", "Rejected seeds by reason", tags, "reason")
         self._examples = _gauge("longstrap_examples", "Finished examples", tags)
@@ -83,7 +85,7 @@ def start_progress_actor(run_name: str, num_seeds: int, num_seeds_done_before: i
     """Start the actor on the driver's node, where it outlives the workers that come and go.
 
     Args:
-        run_name: Tag `run` of the metrics.
+        run_name: Tag `run` of the metrics, where what is beyond ASCII is escaped as in a URL.
         num_seeds: All seeds of the run.
         num_seeds_done_before: Those that earlier starts have finished.
     """

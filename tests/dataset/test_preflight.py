@@ -134,6 +134,15 @@ def test_the_run_dir_is_tried_and_left_as_it_was(config, tmp_path):
         )
 
 
+def test_a_run_dir_with_a_question_mark_is_refused(config, tmp_path):
+    refused = config("--run_dir", str(tmp_path / "what?"))
+    for check in (check_index, check_synthesis):
+        assert re.match(
+            r"run_dir: '.*/what\?' has a question mark, .*; give a name without one", fault(check, refused)
+        )
+    assert not (tmp_path / "what?").exists()
+
+
 def test_a_ray_of_our_own_needs_the_cpus_and_gpus_that_actors_hold(config, monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr(checks, "has_gpu", lambda: False)

@@ -4,6 +4,7 @@ import json
 import pytest
 from rich.console import Console
 
+from app.progress.actor import ProgressTally
 from app.progress.counts import Counters, Delta, Meter, StepCounts, Tally
 from app.progress.view import ProgressView, line, panel
 from app.storage import Folder
@@ -136,3 +137,10 @@ def test_a_terminal_gets_a_live_panel_and_no_lines():
     view.close(counters())
     assert "longstrap" in stream.getvalue()
     assert "| calls" not in stream.getvalue()
+
+
+def test_a_run_may_have_any_name():
+    # Ray takes tags of ASCII only, and raises where the metric is first set.
+    tally = ProgressTally("größe", 3, 1)
+    tally.add(Delta(outcomes={"s1": ""}))
+    assert tally.snapshot().counters.num_seeds == 3
