@@ -123,16 +123,16 @@ def test_it_says_what_was_compared_and_warns_of_nothing(tmp_path):
 def test_a_comparison_with_nothing_is_refused(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps([{"id": 3, "q": " ?"}]))
     with pytest.raises(
-        ValueError, match=r"^corpus\.decontamination: .*a\.json holds no word to compare with; remove"
+        UserError, match=r"^corpus\.decontamination: .*a\.json holds no word to compare with; remove"
     ):
         contaminants(tmp_path)
     (tmp_path / "sheets").mkdir()
     (tmp_path / "sheets" / "b.xlsx").touch()
     with pytest.raises(
-        ValueError, match=r"holds no text that can be read \(but .*b\.xlsx\); give a file, a folder"
+        UserError, match=r"holds no text that can be read \(but .*b\.xlsx\); give a file, a folder"
     ):
         contaminants(tmp_path / "sheets")
     for name, content in {"c.parquet": b"PAR1", "d.jsonl.gz": gzip.compress(b"[" * 9000)[:60]}.items():
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(ValueError, match=rf"^corpus\.decontamination: .*{name} can't be read \("):
+        with pytest.raises(UserError, match=rf"^corpus\.decontamination: .*{name} can't be read \("):
             contaminants(tmp_path / name)

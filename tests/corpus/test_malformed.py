@@ -10,6 +10,7 @@ from app.corpus.shards import CorpusLayout
 from app.corpus.sources import list_files
 from app.corpus.steps import UnitRecord, scan_unit
 from app.corpus.units import plan_units
+from app.faults import UserError
 from app.storage import Folder
 
 
@@ -39,7 +40,7 @@ def test_unreadable_files_are_files_and_not_a_row_each(folder, tmp_path):
         r"^corpus\.max_reject_share: 4 of 10 files can't be read to their end \(40\.0%: unreadable 4\), above 6\.0%; "
         r".* the first is .*6\.jsonl\.gz:1: unreadable"
     )
-    with pytest.raises(ValueError, match=expected):
+    with pytest.raises(UserError, match=expected):
         check(folder, tmp_path, 0.06)
 
 
@@ -50,7 +51,7 @@ def test_what_is_missing_is_told_where_it_is_allowed(folder, tmp_path):
 
 def test_one_large_file_counts_by_its_bytes(folder, tmp_path):
     (folder / "z.jsonl.gz").write_bytes(os.urandom(100_000))
-    with pytest.raises(ValueError, match=r"^corpus\.max_reject_share: 100 kB of 10\d kB can't be read \(9\d"):
+    with pytest.raises(UserError, match=r"^corpus\.max_reject_share: 100 kB of 10\d kB can't be read \(9\d"):
         check(folder, tmp_path, 0.5)
 
 
@@ -58,10 +59,10 @@ def test_malformed_rows_are_judged_as_before():
     record = UnitRecord(shard_documents=[9], num_rejects={"empty": 1}, first_reject="a:1: empty ()")
     [file] = list_files([SourceConfig(path="bundled:public_domain_sample")])
     assert check_malformed([record], [file], 0.1, "r") == "corpus: 10 rows read, 1 malformed"
-    with pytest.raises(ValueError, match=r"1 of 10 rows are malformed \(10\.0%: empty 1\), above 9\.0%"):
+    with pytest.raises(UserError, match=r"1 of 10 rows are malformed \(10\.0%: empty 1\), above 9\.0%"):
         check_malformed([record], [file], 0.09, "r")
 
 
 def test_no_row_at_all():
-    with pytest.raises(ValueError, match=r"^corpus\.sources: the files hold no row at all"):
+    with pytest.raises(UserError, match=r"^corpus\.sources: the files hold no row at all"):
         check_malformed([UnitRecord(shard_documents=[0])], [], 0.05, "r")

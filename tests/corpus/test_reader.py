@@ -191,7 +191,7 @@ def test_parquet_with_a_missing_column_is_the_users_fault(tmp_path):
     message = r"corpus\.sources\.0\.fields\.text: .*rows\.parquet has no column 'text'; it has body, n"
     with pytest.raises(UserError, match=message):
         read(path)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         groups(path)
 
 

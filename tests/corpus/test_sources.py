@@ -157,14 +157,14 @@ def test_the_runs_own_files_are_none_through_a_link_either(tmp_path):
 def test_a_name_that_is_not_utf8_is_named(tmp_path):
     touch(tmp_path, "fine.txt", os.fsdecode(b"gr\xf6\xdfe.txt"))
     with pytest.raises(
-        ValueError, match=r"can't be listed \(the name of b'.*gr\\xf6\\xdfe\.txt' is not UTF-8, rename it\)"
+        UserError, match=r"can't be listed \(the name of b'.*gr\\xf6\\xdfe\.txt' is not UTF-8, rename it\)"
     ):
         listed(tmp_path)
 
 
 def test_a_folder_of_hidden_files_is_there(tmp_path):
     touch(tmp_path, ".a.txt", "_b/c.txt")
-    with pytest.raises(ValueError, match=r"path: '.*' holds no file, but for hidden ones; give"):
+    with pytest.raises(UserError, match=r"path: '.*' holds no file, but for hidden ones; give"):
         listed(tmp_path)
-    with pytest.raises(ValueError, match=r"path: '.*nowhere' is not there; give"):
+    with pytest.raises(UserError, match=r"path: '.*nowhere' is not there; give"):
         listed(tmp_path / "nowhere")

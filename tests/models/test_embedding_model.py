@@ -5,6 +5,7 @@ import pytest
 from huggingface_hub import ModelInfo
 from huggingface_hub.errors import LocalEntryNotFoundError
 
+from app.faults import UserError
 from app.models.embedding_model import describe_model
 
 
@@ -88,21 +89,21 @@ def test_a_hub_that_fails_is_not_a_file_that_is_missing(tmp_path, monkeypatch):
     assert (describe_model("some/model").revision, describe_model("some/model").dim) == ("0123", 48)
     hub.names = ["config.json", "modules.json"]
     with pytest.raises(
-        ValueError, match=r"^retrieval.model: 'some/model' can't be read \(cannot reach the hub\)"
+        UserError, match=r"^retrieval.model: 'some/model' can't be read \(cannot reach the hub\)"
     ):
         describe_model("some/model")
     hub.fault = ConnectionError("no route")
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    with pytest.raises(ValueError, match=r"^retrieval.model: .* at revision 'main' can't be had"):
+    with pytest.raises(UserError, match=r"^retrieval.model: .* at revision 'main' can't be had"):
         describe_model("some/model")
     # Offline by wish, the cache is all there is.
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     assert (describe_model("some/model").revision, describe_model("some/model").dim) == ("0123", 48)
     (folder / "config.json").unlink()
-    with pytest.raises(ValueError, match=r"^retrieval.model: .* at revision 'main' can't be had"):
+    with pytest.raises(UserError, match=r"^retrieval.model: .* at revision 'main' can't be had"):
         describe_model("some/model")
 
 
 def test_a_folder_that_is_no_model_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"^retrieval.model: .* holds no config.json"):
+    with pytest.raises(UserError, match=r"^retrieval.model: .* holds no config.json"):
         describe_model(str(tmp_path))
