@@ -1,12 +1,42 @@
 """How much of the input could not be read: in rows, in files and in bytes, judged by the largest of the three."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from app.corpus.sources import SourceFile
 from app.corpus.steps import UnitRecord
 from app.faults import UserError
 from app.quantities import size, tally
+
+
+@dataclass
+class Losses:
+    """What could not be read, added up."""
+
+    num_rows: int
+    num_malformed: int
+    broken_files: set[str]
+    """Names of the files that could not be read to their end."""
+    lost_bytes: int
+
+    def largest_share(self, files: Collection[SourceFile], fault: str = "are malformed") -> tuple[float, str]:
+        """The largest of the three shares, and words for it; `fault` is that of the rows."""
+        num_bytes = max(1, sum(file.num_bytes for file in files))
+        return max(
+            (
+                self.num_malformed / max(1, self.num_rows),
+                f"{self.num_malformed:,} of {self.num_rows:,} rows {fault}",
+            ),
+            (
+                len(self.broken_files) / max(1, len(files)),
+                f"{len(self.broken_files):,} of {len(files):,} files can't be read to their end",
+            ),
+            (
+                self.lost_bytes / num_bytes,
+                f"{size(self.lost_bytes)} of {size(num_bytes)} can't be read",
+            ),
+        )
 
 
 def check_malformed(
@@ -34,15 +64,13 @@ def check_malformed(
     num_rows = reasons.total() + sum(sum(record.shard_documents) for record in records)
     if not num_rows:
         raise UserError("corpus.sources: the files hold no row at all; give other sources")
-    num_broken = len({name for record in records for name in record.broken_files})
-    lost_bytes = sum(record.lost_bytes for record in records)
-    num_bytes = max(1, sum(file.num_bytes for file in files))
-    rows = f"{reasons.total():,} of {num_rows:,} rows are malformed"
-    broken = f"{num_broken:,} of {len(files):,} files can't be read to their end"
-    lost = f"{size(lost_bytes)} of {size(num_bytes)} can't be read"
-    share, words = max(
-        (reasons.total() / num_rows, rows), (num_broken / len(files), broken), (lost_bytes / num_bytes, lost)
+    losses = Losses(
+        num_rows=num_rows,
+        num_malformed=reasons.total(),
+        broken_files={name for record in records for name in record.broken_files},
+        lost_bytes=sum(record.lost_bytes for record in records),
     )
+    share, words = losses.largest_share(files)
     if share > max_share:
         first = next(record.first_reject for record in records if record.first_reject)
         raise UserError(
@@ -50,4 +78,6 @@ def check_malformed(
             f"sources or raise it; all are in {rejects_uri}, the first is {first}"
         )
     read = f"corpus: {num_rows:,} rows read, {reasons.total():,} malformed"
-    return f"{read}; {broken}, {lost}" if num_broken else read
+    broken = f"{len(losses.broken_files):,} of {len(files):,} files can't be read to their end"
+    lost = f", {size(losses.lost_bytes)} are lost" if losses.lost_bytes else ""
+    return f"{read}; {broken}{lost}" if losses.broken_files else read

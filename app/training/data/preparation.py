@@ -14,6 +14,7 @@ from typing import Any
 
 from app.cluster.tasks import run_tasks
 from app.config import RunConfig, StageConfig
+from app.corpus.malformed import Losses
 from app.corpus.units import WorkUnit, fingerprint_of_plan
 from app.faults import UserError
 from app.progress.attempts import Report
@@ -164,12 +165,19 @@ def _tokenize(
         raise UserError(
             f"train.sources.{name}: holds no row{kinds}; leave it out of all mixes, or give another"
         )
-    if num_rejects > MOST_REJECTED_SHARE * num_rows:
+    losses = Losses(
+        num_rows,
+        num_rejects,
+        {file for each in done.values() for file in each.broken_files},
+        sum(each.lost_bytes for each in done.values()),
+    )
+    files = {file.name: file for part in parts for file in part.files}
+    share, words = losses.largest_share(files.values(), "can't be trained on")
+    if share > MOST_REJECTED_SHARE:
         first = next(done[index].first_reject for index in sorted(done) if done[index].first_reject)
         raise UserError(
-            f"train.sources.{name}: {num_rejects:,} of {num_rows:,} rows can't be trained on "
-            f"({tally(record.num_rejects)}); mend them or give others; all are in {(folder / REJECTS_DIR).uri}, "
-            f"the first is {first}"
+            f"train.sources.{name}: {words} ({tally(record.num_rejects)}); mend them or give others; all are in "
+            f"{(folder / REJECTS_DIR).uri}, the first is {first}"
         )
     return record
 

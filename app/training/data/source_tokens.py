@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 
+from app.corpus.rows import Lost
 from app.corpus.shards import ShardWriter, open_shard
 from app.corpus.units import WorkUnit
 from app.schema import REJECT_SCHEMA, Reject
@@ -28,6 +29,10 @@ class PartRecord:
     """Rows that nothing can be learned from, by reason."""
     num_without_response: dict[str, int] = field(default_factory=dict)
     """Examples of which the loss on responses learns nothing, by reason."""
+    broken_files: list[str] = field(default_factory=list)
+    """Names of the files that could not be read to their end."""
+    lost_bytes: int = 0
+    """Of these, as they are stored."""
     first_reject: str = ""
     """One of them, to show."""
     digest: str = ""
@@ -60,6 +65,9 @@ def tokenize_part(part: WorkUnit, folder: Folder, tokenizer: Tokenizer, kind: st
             row = source_row if isinstance(source_row, Reject) else _tokenize(tokenizer, source_row)
             if isinstance(row, Reject):
                 num_rejects[row.reason] += 1
+                if isinstance(row, Lost):
+                    record.broken_files.append(row.file)
+                    record.lost_bytes += row.lost_bytes
                 record.first_reject = record.first_reject or f"{row.row_id}: {row.reason} ({row.detail})"
                 _add_reject(rejects, row)
                 continue

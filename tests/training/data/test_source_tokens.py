@@ -1,5 +1,6 @@
 """A part of a source becomes tokens and rejects, and is not made twice."""
 
+import gzip
 import json
 
 import numpy as np
@@ -120,3 +121,15 @@ def test_the_digest_tells_other_tokens(tmp_path, chatml, llama, rows):
     ]
     assert digests[0].digest == digests[1].digest
     assert len({record.digest for record in digests}) == 3
+
+
+def test_files_that_are_not_read_to_their_end_are_counted(tmp_path, chatml, rows):
+    packed = gzip.compress("\n".join(map(json.dumps, rows[:3] * 50)).encode())
+    (tmp_path / "a.jsonl.gz").write_bytes(packed[: len(packed) // 2])
+    (tmp_path / "b.jsonl.gz").write_bytes(b"broken")
+    files = list_source(SourceConfig(path=f"{tmp_path}/*.gz"), "train.sources.a")
+    record = tokenize_part(WorkUnit(0, tuple(files)), Folder(str(tmp_path / "tokens")), chatml, None)
+    assert record.num_examples > 10
+    assert record.num_rejects == {"unreadable": 2}
+    assert record.broken_files == [f"{tmp_path}/a.jsonl.gz", f"{tmp_path}/b.jsonl.gz"]
+    assert record.lost_bytes == 6

@@ -93,7 +93,7 @@ def test_a_parquet_file_without_chats_and_texts_is_refused(tmp_path):
     pq.write_table(pa.table({"prompt": ["a"], "answer": ["b"]}), tmp_path / "a.parquet")
     files = list_training_files(config_of(tmp_path / "run", a=tmp_path), "a")
     with pytest.raises(
-        ValueError,
+        UserError,
         match=r"^train\.sources\.a\.path: .*a\.parquet has no column 'messages' and no 'text'; it has p",
     ):
         plan_parts(files, "train.sources.a")
