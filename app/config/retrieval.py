@@ -18,7 +18,7 @@ class RetrievalConfig(Section):
     """Put before every query; left out: what the model's card asks for (`query: `, or an instruction)."""
     passage_prefix: str | None = None
     embedding_tokens: PositiveInt = 512
-    """Most tokens of the embedder's own tokenizer that it reads of one passage."""
+    """Most tokens of its own tokenizer that the embedder reads at once. A longer passage is embedded in pieces."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     batch_size: Annotated[PositiveInt, Field(json_schema_extra=OPERATIONAL)] = 32
     index_factory: str = "Flat"
