@@ -9,8 +9,6 @@ from app.config import Config
 from app.corpus.shards import open_shard
 from app.corpus.steps import DOCUMENT_GROUP_ROWS, PASSAGE_GROUP_ROWS
 from app.dataset.seeds import (
-    DOCUMENTS,
-    PASSAGES,
     Candidate,
     DrawnSeed,
     LowestCandidates,
@@ -20,6 +18,7 @@ from app.dataset.seeds import (
 )
 from app.recipe import load_config
 from app.retrieval.passages import ROW_FILES, PassageStore, write_row_files
+from app.run import DOCUMENTS_DIR, PASSAGES_DIR
 from app.schema import DOCUMENT_SCHEMA, PASSAGE_SCHEMA, passage_id_of
 from app.storage import Folder
 from benchmarks.allocations import reset_resident_peak, resident_peak_bytes
@@ -81,7 +80,7 @@ def measure_row_groups(folder: Path, num_passages: int, words: Words, sizes: Seq
         # Its footer is read with the first.
         found.add("first_of_part", "sec", size, min(first))
         found.add("one_of_group", "sec", size, min(others))
-        found.add("part_size", "bytes", size, folder_bytes(corpus / PASSAGES))
+        found.add("part_size", "bytes", size, folder_bytes(corpus / PASSAGES_DIR))
     return found.slopes()
 
 
@@ -111,8 +110,8 @@ def write_passages(
     for first in range(0, num_documents, documents_per_part):
         part = f"part-{first:09d}.parquet"
         with (
-            open_shard(corpus / DOCUMENTS, part, DOCUMENT_SCHEMA, DOCUMENT_GROUP_ROWS) as documents,
-            open_shard(corpus / PASSAGES, part, PASSAGE_SCHEMA, row_group_rows) as passages,
+            open_shard(corpus / DOCUMENTS_DIR, part, DOCUMENT_SCHEMA, DOCUMENT_GROUP_ROWS) as documents,
+            open_shard(corpus / PASSAGES_DIR, part, PASSAGE_SCHEMA, row_group_rows) as passages,
         ):
             for number in range(first, min(first + documents_per_part, num_documents)):
                 document_id = f"{number:016x}"
@@ -147,7 +146,7 @@ def _config_of_seeds(num_seeds: int) -> Config:
 
 def _scan(corpus: Folder, config: Config, bound: int) -> list[Candidate]:
     lowest = LowestCandidates(config.dataset.num_long_input_seeds)
-    for part in (corpus / PASSAGES).list_names(".parquet"):
+    for part in (corpus / PASSAGES_DIR).list_names(".parquet"):
         lowest.add(scan_part(corpus, config, part, bound)[0])
     return lowest.lowest()
 

@@ -60,7 +60,7 @@ class Contaminants:
             )
         return (
             f"corpus: compared with {self.num_files:,} files of evaluation text: {self.num_strings:,} strings, "
-            f"{self.num_ngrams:,} n-grams of {self.ngram_words} words or, of shorter strings, of all their words"
+            f"{self.num_ngrams:,} n-grams (of {self.ngram_words} words, shorter strings whole)"
         )
 
     def find_contamination(self, text: str) -> str | None:

@@ -42,10 +42,9 @@ def _make_document(file: SourceFile, row: Row, max_bytes: int) -> Document | Rej
     text = row.values[name]
     if fault := fault_of_text(text, "the text", max_bytes):
         return reject_row(file, row.line, *fault)
+    title = row.values.get(title_name) if title_name is not None else None
     if file.format == "text":
         title = PurePosixPath(file.path).name.partition(".")[0]
-    else:
-        title = row.values.get(title_name) if title_name is not None else None
     return Document(
         document_id=hash_text(text), text=text, title=_shown(title), source=file.name, line=row.line
     )

@@ -112,8 +112,7 @@ def test_a_short_string_is_compared_whole(tmp_path):
 def test_it_says_what_was_compared_and_warns_of_nothing(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps([THIRTEEN, f"{THIRTEEN} indeed", "short"]))
     assert contaminants(tmp_path).describe() == (
-        "corpus: compared with 1 files of evaluation text: 3 strings, 3 n-grams of 13 words or, of shorter strings, "
-        "of all their words"
+        "corpus: compared with 1 files of evaluation text: 3 strings, 3 n-grams (of 13 words, shorter strings whole)"
     )
     assert (
         contaminants().describe().startswith("corpus: compared with no evaluation text; name the benchmarks")
