@@ -1,4 +1,4 @@
-# make demo   the whole loop on this machine: a dataset, a short stage, both models questioned, a report to open
+# make demo   the whole loop on this machine: a dataset, a short stage, both models evaluated, a report to open
 # make test   all tests, the fast ones first
 # make lint   style, formatting, types
 # Each sets up what it needs: VENV, the locked packages, the bundled models. The second time that is there already.
