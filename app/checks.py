@@ -1,4 +1,4 @@
-"""What every preflight asks of this machine: a folder to write to, GPUs, labels."""
+"""Checks that all preflights share: a writable folder, GPUs, labels."""
 
 import uuid
 from pathlib import Path
@@ -17,7 +17,7 @@ def check_run_dir(config: RunConfig) -> None:
     """Write and delete a file. A refused start leaves no folder: one that was not there goes again.
 
     Raises:
-        UserError: this machine can't write there.
+        UserError: This machine can't write there.
     """
     name = f".probe.{uuid.uuid4().hex}"
     try:
@@ -41,7 +41,7 @@ def check_local_gpus(gpus: dict[str, float]) -> None:
     for field, num_gpus in gpus.items():
         if num_gpus:
             raise UserError(
-                f"{field}: {num_gpus:g} is asked for, and this machine has no GPU; give 0, or submit the job "
+                f"{field}: {num_gpus:g} is requested, but this machine has no GPU; give 0, or submit the job "
                 f"to a cluster with --address http://HEAD:8265"
             )
 
@@ -53,14 +53,14 @@ def check_local_labels(labels: dict[str, dict[str, str]]) -> None:
         labels: Setting → the labels that it asks for.
 
     Raises:
-        UserError: one asks for any.
+        UserError: One asks for any.
     """
     if ray_address() is not None:
         return
     for field, wanted in labels.items():
         if wanted:
             raise UserError(
-                f"{field}: {wanted} is asked for, and a Ray that this job starts by itself has no labels; give {{}}, "
+                f"{field}: {wanted} is requested, but the local Ray that this job starts has no labels; give {{}}, "
                 f"or submit the job to a cluster with --address http://HEAD:8265"
             )
 

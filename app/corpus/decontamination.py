@@ -36,7 +36,7 @@ class Contaminants:
     """Every n-gram of the evaluation text."""
 
     hashes: Hashes
-    """Ascending, each once."""
+    """Sorted in ascending order, without duplicates."""
     ngram_words: int
 
     def find_contamination(self, text: str) -> str | None:
@@ -57,10 +57,10 @@ def list_evaluation_files(
 
     Args:
         config: What to look for.
-        ruler_dir: Where RULER's ingredients would be; left out: `ruler` in the cache folder.
+        ruler_dir: Folder that may hold RULER's texts. If omitted, `ruler` in the cache folder.
 
     Raises:
-        UserError: a path that is not there; names the field.
+        UserError: A path that is not there; names the field.
     """
     files = []
     for index, path in enumerate(config.paths):
@@ -81,7 +81,7 @@ def read_contaminants(files: Sequence[EvaluationFile], ngram_words: int) -> Cont
     """The n-grams of these files; none reaches from one string or file into the next.
 
     Raises:
-        UserError: a file is neither JSON nor JSONL though it is named so, or is not UTF-8.
+        UserError: A file is neither JSON nor JSONL though it is named so, or is not UTF-8.
     """
     parts = [np.empty(0, dtype=np.uint64)]
     for file in files:
@@ -111,7 +111,7 @@ def _read_strings(file: EvaluationFile) -> Iterator[str]:
             yield text
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise UserError(
-            f"corpus.decontamination: {file.path} can't be read ({error}); mend or remove it"
+            f"corpus.decontamination: {file.path} can't be read ({error}); fix or remove it"
         ) from error
 
 
@@ -123,7 +123,7 @@ def _parse_json(text: str) -> object:
 
 
 def _strings_in(value: object) -> Iterator[str]:
-    """All strings of a JSON value, keys left out; nesting may be deeper than Python's own stack."""
+    """All strings of a JSON value, without keys. Nesting may be deeper than Python's own stack."""
     waiting = [value]
     while waiting:
         item = waiting.pop()

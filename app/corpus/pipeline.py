@@ -1,4 +1,4 @@
-"""Documents → passages on a Ray cluster: the steps of `app.corpus` as tasks, one a unit or shard.
+"""Documents → passages on a Ray cluster: runs the steps of `app.corpus` as tasks, one per unit or shard.
 
 The driver knows files, units and counts, never a document. Whatever is done is on storage, so that a job that was
 interrupted goes on where it was; the parts and their names do not depend on the number of workers.
@@ -37,11 +37,11 @@ def build_corpus(config: Config, run: Run, report: Report) -> CorpusRecord:
 
     Args:
         config: The run's settings.
-        run: Where the corpus goes.
+        run: The run that the corpus belongs to.
         report: Takes one line for the person who watches.
 
     Raises:
-        UserError: a source is missing, too many rows are malformed, no document is left, or the folder was
+        UserError: A source is missing, too many rows are malformed, no document is left, or the folder was
             made with other settings.
     """
     run.corpus.claim(identity_of_corpus(config))
@@ -58,7 +58,7 @@ def build_corpus(config: Config, run: Run, report: Report) -> CorpusRecord:
 
 @dataclass(frozen=True)
 class _Build:
-    """One job's way through the steps."""
+    """One job that runs the steps in order."""
 
     config: Config
     layout: CorpusLayout
@@ -69,7 +69,7 @@ class _Build:
         files = list_files(settings.sources, excluded=Folder(self.config.run_dir))
         units = plan_units(files, settings.documents_per_shard)
         evaluation = list_evaluation_files(settings.decontamination)
-        self.report(f"corpus: {len(files):,} files, kept apart from {len(evaluation):,} of evaluation text")
+        self.report(f"corpus: {len(files):,} files; decontamination by {len(evaluation):,} evaluation files")
         self._begin_or_go_on(units, evaluation)
         contaminants = _start_reading_contaminants(evaluation, settings.decontamination.ngram_words)
         num_ngrams: int = fetch(_count_ngrams.remote(contaminants))
@@ -90,10 +90,10 @@ class _Build:
         scan = self.layout.scan
         if scan.exists(_PLAN_FILE) and scan.read_json(_PLAN_FILE) == plan:
             num_done = sum(name.startswith("unit-") for name in scan.list_names(".json"))
-            self.report(f"corpus: going on, {num_done:,} of {len(units):,} units are read")
+            self.report(f"corpus: resuming, {num_done:,} of {len(units):,} units are read")
             return
         if scan.exists():
-            self.report("corpus: the input files have changed since the job was interrupted; beginning anew")
+            self.report("corpus: the input files have changed since the job was interrupted; starting over")
         for folder in (scan, self.layout.documents, self.layout.passages, self.layout.rejects):
             folder.delete()
         scan.write_json(_PLAN_FILE, plan)
@@ -108,13 +108,13 @@ class _Build:
         reasons = _count_reasons(records)
         num_rows = num_documents + reasons.total()
         if not num_rows:
-            raise UserError("corpus.sources: the files hold no row at all; give other sources")
+            raise UserError("corpus.sources: the files contain no rows; give other sources")
         share = reasons.total() / num_rows
         if share > self.config.corpus.max_reject_share:
             first = next(record.first_reject for record in records if record.first_reject)
             raise UserError(
                 f"corpus.max_reject_share: {reasons.total():,} of {num_rows:,} rows are malformed ({share:.1%}: "
-                f"{_listed(reasons)}), above {self.config.corpus.max_reject_share:.1%}; mend the sources or raise "
+                f"{_listed(reasons)}), above {self.config.corpus.max_reject_share:.1%}; fix the sources or raise "
                 f"it; all are in {self.layout.rejects.uri}, the first is {first}"
             )
         self.report(f"corpus: {num_rows:,} rows read, {reasons.total():,} malformed")

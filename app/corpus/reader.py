@@ -1,4 +1,4 @@
-"""Input files → documents and rejects, streamed: neither a file nor an endless line is ever held whole."""
+"""Input files → documents and rejects, streamed: neither a whole file nor an endless line is ever held in memory."""
 
 import json
 from collections.abc import Iterator
@@ -34,19 +34,19 @@ class RowGroups:
 def read_file(
     file: SourceFile, max_document_bytes: int, row_groups: RowGroups | None = None
 ) -> Iterator[Document | Reject]:
-    """Documents of one file in its order, and a reject for each row that is none.
+    """Documents of one file in order, and a reject for each row that is not a document.
 
     Reasons: `bad JSON`, `not UTF-8`, `empty`, `wrong type`, `too large`; `unreadable` once for the rest of a
     file that is truncated or corrupt.
 
     Args:
         file: What to read.
-        max_document_bytes: Of the text in UTF-8; a larger one is rejected.
-        row_groups: Of a Parquet file, the part to read; left out: all of it.
+        max_document_bytes: Largest text in UTF-8; a larger one is rejected.
+        row_groups: Part of a Parquet file to read. If omitted, all of it.
 
     Raises:
-        UserError: a Parquet file has no such column as the source's field mapping says.
-        StorageError: the storage failed.
+        UserError: A Parquet file has no such column as the source's field mapping says.
+        StorageError: The storage failed.
     """
     if file.format == "parquet":
         return _read_parquet(file, max_document_bytes, row_groups)
@@ -59,7 +59,7 @@ def parquet_group_rows(file: SourceFile) -> list[int] | None:
     """Rows of each row group of a Parquet file; None when the file is corrupt.
 
     Raises:
-        UserError: it has no such column as the source's field mapping says.
+        UserError: It has no such column as the source's field mapping says.
     """
     with RawFile(file) as raw:
         try:

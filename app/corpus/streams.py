@@ -1,4 +1,4 @@
-"""Bytes of input files in blocks and lines of bounded size; a failing storage is told from broken content."""
+"""Reads input files in blocks and lines of bounded size; tells failing storage from broken content."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -76,8 +76,8 @@ def read_blocks(file: SourceFile) -> Iterator[bytes]:
     """Decompressed content of a file, block by block.
 
     Raises:
-        StorageError: the storage failed.
-        OSError: the compressed content is truncated or corrupt.
+        StorageError: The storage failed.
+        OSError: The compressed content is truncated or corrupt.
     """
     codec = compression_of(file.open_filesystem()[1])
     with RawFile(file) as raw:

@@ -1,4 +1,4 @@
-"""Input files → units of work: what one task reads, the same whatever the number of tasks."""
+"""Input files → units of work. A unit is what one task reads; it does not depend on the number of tasks."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ class WorkUnit:
     """What one task reads: small files together, one large file, or a stretch of a Parquet file."""
 
     index: int
-    """Its place in the corpus."""
+    """Position of the unit in the corpus."""
     files: tuple[SourceFile, ...]
     row_groups: RowGroups | None = None
 
@@ -33,7 +33,7 @@ def plan_units(
     here. Other files can't be cut; small ones go together until they make up `unit_bytes`.
 
     Raises:
-        UserError: a Parquet file has no such column as the field mapping says.
+        UserError: A Parquet file has no such column as the field mapping says.
     """
     parquet_files = [file for file in files if file.format == "parquet"]
     with ThreadPoolExecutor(_NUM_FOOTERS_AT_ONCE) as pool:
@@ -72,7 +72,9 @@ def _stretches(group_rows: list[int] | None, rows_per_unit: int) -> Iterator[Row
 
 
 def fingerprint_of_plan(units: Sequence[WorkUnit], more: object) -> str:
-    """Changes when a unit, or what else decides the corpus, is not what it was when a job was interrupted."""
+    """Hash that changes if a unit, or anything else that decides the corpus, has changed since a job was
+    interrupted.
+    """
     files = [[(file.name, file.num_bytes) for file in unit.files] for unit in units]
     groups = [(unit.row_groups.start, unit.row_groups.stop) if unit.row_groups else None for unit in units]
     return hashlib.sha256(json.dumps([files, groups, more]).encode()).hexdigest()

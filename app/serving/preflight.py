@@ -1,4 +1,4 @@
-"""Checks that models can be served with these settings, before Ray starts: models, lengths, memory, key, address.
+"""Checks before Ray starts that models can be served with these settings: models, lengths, memory, key, address.
 
 Every fault is a UserError of one line: the field, the value, and what would be right.
 """
@@ -25,7 +25,7 @@ def check_serving(config: RunConfig, may_be_to_come: bool = False) -> None:
         may_be_to_come: Stages that have no export yet are trained before.
 
     Raises:
-        UserError: they cannot be served with these settings.
+        UserError: They cannot be served with these settings.
     """
     serve = serve_section(config)
     check_models(config, may_be_to_come)
@@ -50,7 +50,7 @@ def check_models(config: RunConfig, may_be_to_come: bool = False) -> None:
         may_be_to_come: Stages that have no export yet are trained before.
 
     Raises:
-        UserError: a model is not there, is asked for more than it reads, or does not fit.
+        UserError: A model is not there, is asked for more than it reads, or does not fit.
     """
     for name in serve_section(config).models:
         _check_length(config, name, served_files(config, name, may_be_to_come))
@@ -88,7 +88,7 @@ def _check_local_gpus(serve: ServeConfig) -> None:
         return
     name = next(name for name, each in serve.models.items() if each.gpus_per_replica)
     raise UserError(
-        f"serve.models.{name}.gpus_per_replica: all models together ask for {num_needed} GPUs, and this machine has "
+        f"serve.models.{name}.gpus_per_replica: all models together need {num_needed} GPUs, but this machine has "
         f"{num_gpus}; give 0 for a CPU, or submit the job to a cluster with --address http://HEAD:8265"
     )
 
@@ -100,7 +100,7 @@ def _check_address(serve: ServeConfig) -> None:
         )[0]
     except OSError as error:
         raise UserError(
-            f"serve.host: {serve.host!r} is no address of this machine ({error}); for example 127.0.0.1 or 0.0.0.0"
+            f"serve.host: {serve.host!r} is not an address of this machine ({error}); for example 127.0.0.1 or 0.0.0.0"
         ) from error
     with socket.socket(family, kind, protocol) as probe:
         # As servers do: a port that only waits for its last connections to fade is free.
@@ -109,6 +109,6 @@ def _check_address(serve: ServeConfig) -> None:
             probe.bind(address)
         except OSError as error:
             raise UserError(
-                f"serve.port: {serve.port} can't be listened on at {serve.host} ({error.strerror}); give a free one "
+                f"serve.port: {serve.port} can't be opened on {serve.host} ({error.strerror}); give a free port "
                 f"with --port"
             ) from error

@@ -211,7 +211,7 @@ def test_a_killed_job_goes_on_without_reading_its_units_again(tmp_path):
     lines = []
     with local_ray(2):
         record = build_corpus(config, Run(config.run_dir), lines.append)
-    assert f"corpus: going on, {num_done} of 40 units are read" in lines
+    assert f"corpus: resuming, {num_done} of 40 units are read" in lines
     assert record.num_documents == 200
     titles = pq.read_table(tmp_path / "run" / "corpus" / "documents")["title"].to_pylist()
     assert titles == [""] * 10 + ["marked"] * 5 + [""] * 185
@@ -243,7 +243,7 @@ def test_too_many_malformed_rows_stop_the_job_until_they_are_allowed_or_mended(t
         ) as raised:
             build_corpus(strict, Run(strict.run_dir), lines.append)
         allowed = build_corpus(lax, Run(lax.run_dir), lines.append)
-        assert "corpus: going on, 1 of 1 units are read" in lines
+        assert "corpus: resuming, 1 of 1 units are read" in lines
         with pytest.raises(UserError, match="3 of 9 rows"):
             build_corpus(other, Run(other.run_dir), lines.append)
         source.write_text("\n".join(rows))

@@ -237,7 +237,7 @@ def test_a_killed_job_goes_on_without_tokenizing_its_parts_again(tmp_path, monke
     with local_ray(2):
         prepare_tokens(config, Run(str(run_dir)), lines.append)
         store = prepare_stage(config, Run(str(run_dir)), stage, lines.append)
-    assert f"tokens of long_input: going on, {len(done)} are done" in lines
+    assert f"tokens of long_input: resuming, {len(done)} are done" in lines
     assert len(done) < len(list(parts.glob("part-*.parquet")))
     assert {path: path.stat().st_mtime_ns for path in done} == done
     assert store.num_sequences == 16
@@ -263,7 +263,7 @@ def test_faults_stop_the_job_in_one_line_until_they_are_mended(tmp_path):
     with local_ray(1):
         with pytest.raises(
             UserError,
-            match=r"^train\.sources\.short: 3 of 4 rows can't be trained on \(bad JSON 1, wrong type 2\); mend them .*"
+            match=r"^train\.sources\.short: 3 of 4 rows can't be trained on \(bad JSON 1, wrong type 2\); fix them .*"
             r"_tokens/short/rejects, the first is .*short\.jsonl:2: bad JSON",
         ) as raised:
             prepare_tokens(config, run, lines.append)

@@ -144,13 +144,13 @@ def test_a_hub_that_fails_is_not_a_file_that_is_missing(tmp_path, monkeypatch):
     assert describe_model("some/model").revision == "0123"
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", hub_double(folder, outage))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    with pytest.raises(UserError, match=r"^retrieval.model: .* at revision '0123' can't be had"):
+    with pytest.raises(UserError, match=r"^retrieval.model: .* at revision '0123' can't be loaded"):
         describe_model("some/model")
     # Offline by wish, the cache is all there is.
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     assert describe_model("some/model").dim == 48
     (folder / "config.json").unlink()
-    with pytest.raises(UserError, match=r"^retrieval.model: .* at revision 'main' can't be had"):
+    with pytest.raises(UserError, match=r"^retrieval.model: .* at revision 'main' can't be loaded"):
         describe_model("some/model")
 
 

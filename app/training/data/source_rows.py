@@ -1,4 +1,4 @@
-"""Files of a training source → chats and texts, streamed: a few rows of a large file are in memory, never all."""
+"""Files of a training source → chats and texts, streamed: only a few rows of a large file are in memory."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -31,7 +31,7 @@ class SourceRow:
     """A chat or a plain text."""
 
     example_id: str
-    """Its own if it has one, else `file:line`."""
+    """The row's own id if it has one, else `file:line`."""
     messages: list[Message] | None
     text: str
     """Empty where there are messages."""
@@ -150,7 +150,7 @@ def _make_row(file: SourceFile, line: int, row: Mapping[str, Any]) -> SourceRow 
 
 
 def _fault_of_messages(messages: object) -> tuple[str, str] | None:
-    """Reason and detail of what makes it no chat."""
+    """Why this is not a valid chat: reason and detail; None if it is one."""
     if not isinstance(messages, list):
         return "wrong type", f"messages is a {type(messages).__name__}, not a list"
     if not messages:

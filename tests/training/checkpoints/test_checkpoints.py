@@ -68,7 +68,7 @@ def test_the_newest_are_kept_and_older_halves_go(found):
         assert result["newest"] == 6
         assert result["steps"] == ["step-00000005", "step-00000006", "step-00000009"]
         assert result["files"] == [".metadata", "__0_0.distcp", "__1_0.distcp", "_complete.json"]
-        assert "step-00000002 is no whole checkpoint" in result["gone"]
+        assert "step-00000002 is not a complete checkpoint" in result["gone"]
 
 
 def test_one_process_that_cannot_write_is_everybodys_error(found):
