@@ -9,6 +9,8 @@ PYTHON ?= python3
 RECIPE ?= laptop.yaml
 # Processes that fast tests run in; each takes about a gigabyte of memory.
 WORKERS ?= $(shell nproc)
+# Files of tests/integration at a time; 0 is one after the other, as each starts a Ray, an engine or several processes.
+INTEGRATION_WORKERS ?= 0
 # Asked only when the user's own package index has no CPU build of torch.
 TORCH_INDEX_URL ?= https://download.pytorch.org/whl/cpu
 
@@ -62,7 +64,7 @@ quick: models
 
 test: models
 	$(FAST_TESTS)
-	$(TEST_ENV) $(VENV)/bin/python -m pytest tests/integration
+	$(TEST_ENV) $(VENV)/bin/python -m pytest tests/integration -n $(INTEGRATION_WORKERS) --dist loadfile
 
 lint: setup
 	$(VENV)/bin/ruff check .
