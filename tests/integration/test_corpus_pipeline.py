@@ -258,6 +258,6 @@ def test_too_many_malformed_rows_stop_the_job_until_they_are_allowed_or_mended(t
     assert f"{tmp_path}/run/corpus/rejects" in message
     assert f"{source}:7" in message
     assert "\n" not in message
-    assert (allowed["num_documents"], allowed["num_rejects"]["read"]) == (6, {"bad JSON": 2, "wrong type": 1})
+    assert (allowed.num_documents, allowed.num_rejects["read"]) == (6, {"bad JSON": 2, "wrong type": 1})
     assert any("changed" in line for line in lines)
-    assert (mended["num_documents"], mended["num_rejects"]) == (6, {})
+    assert (mended.num_documents, mended.num_rejects) == (6, {})
