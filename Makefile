@@ -1,11 +1,16 @@
-# make demo   the whole loop on this machine: a dataset, a short stage, both models questioned, a report to open
+# make demo   the whole loop on this machine: a dataset, a short stage, both models evaluated, a report to open
+# make quick  the fast tests, without the slowest of them
 # make test   all tests, the fast ones first
-# make lint   style, formatting, types
+# make lint   style, formatting, types, spelling
 # Each sets up what it needs: VENV, the locked packages, the bundled models. The second time that is there already.
 
 VENV ?= .venv
 PYTHON ?= python3
 RECIPE ?= laptop.yaml
+# Processes that fast tests run in; each takes about a gigabyte of memory.
+WORKERS ?= $(shell nproc)
+# Files of tests/integration at a time; 0 is one after the other, as each starts a Ray, an engine or several processes.
+INTEGRATION_WORKERS ?= 0
 # Asked only when the user's own package index has no CPU build of torch.
 TORCH_INDEX_URL ?= https://download.pytorch.org/whl/cpu
 
@@ -14,9 +19,12 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --no-deps -
 STAMP := $(VENV)/.longstrap-installed
 TEST_ENV := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_PROGRESS_BARS=1 TRANSFORMERS_VERBOSITY=error \
 	TOKENIZERS_PARALLELISM=false RAY_USAGE_STATS_ENABLED=0
+# By file, so that what a file's tests share is made once. One thread each, as every core has its process.
+FAST_TESTS := $(TEST_ENV) OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest tests --ignore=tests/integration \
+	-n $(WORKERS) --maxprocesses 8 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup models demo test lint clean
+.PHONY: help setup models demo quick test lint clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -51,14 +59,18 @@ models: setup
 demo: models
 	@$(VENV)/bin/longstrap bootstrap --config $(RECIPE)
 
+quick: models
+	$(FAST_TESTS) -m "not slow"
+
 test: models
-	$(TEST_ENV) $(VENV)/bin/python -m pytest tests --ignore=tests/integration
-	$(TEST_ENV) $(VENV)/bin/python -m pytest tests/integration
+	$(FAST_TESTS)
+	$(TEST_ENV) $(VENV)/bin/python -m pytest tests/integration -n $(INTEGRATION_WORKERS) --dist loadfile
 
 lint: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/codespell
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""What all pictures have in common: sizes that a phone takes, colours that everyone tells apart, the PNG."""
+"""What all plots share: a size that fits a phone, colours that everyone can tell apart, and the PNG output."""
 
 from io import BytesIO
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""What every preflight asks of this machine: a folder to write to, GPUs, labels."""
+"""Checks that all preflights share: a writable folder, GPUs, labels."""
 
 import math
 import os
@@ -21,7 +21,7 @@ def check_run_dir(config: RunConfig) -> None:
     """Write and delete a file. A refused start leaves no folder: one that was not there goes again.
 
     Raises:
-        UserError: this machine can't write there.
+        UserError: This machine can't write there.
     """
     if "://" not in config.run_dir and "?" in Folder(config.run_dir).path:
         raise UserError(
@@ -49,7 +49,7 @@ def check_local_gpus(gpus: dict[str, float]) -> None:
     for field, num_gpus in gpus.items():
         if num_gpus:
             raise UserError(
-                f"{field}: {num_gpus:g} is asked for, and this machine has no GPU; give 0, or {ELSEWHERE}"
+                f"{field}: {num_gpus:g} is requested, but this machine has no GPU; give 0, or {ELSEWHERE}"
             )
 
 
@@ -84,7 +84,7 @@ def check_held_gpus(field: str, needed: float, holders: str) -> None:
     num_needed, num_gpus = math.ceil(needed), len(gpu_memory_bytes())
     if num_gpus < num_needed:
         raise UserError(
-            f"{field}: {holders} ask for {num_needed} GPUs, and this machine has {num_gpus}; give 0 for a CPU, or "
+            f"{field}: {holders} need {num_needed} GPUs, but this machine has {num_gpus}; give 0 for a CPU, or "
             f"{ELSEWHERE}"
         )
 
@@ -96,14 +96,14 @@ def check_local_labels(labels: dict[str, dict[str, str]]) -> None:
         labels: Setting → the labels that it asks for.
 
     Raises:
-        UserError: one asks for any.
+        UserError: One asks for any.
     """
     if ray_address() is not None:
         return
     for field, wanted in labels.items():
         if wanted:
             raise UserError(
-                f"{field}: {wanted} is asked for, and a Ray that this job starts by itself has no labels; give {{}}, "
+                f"{field}: {wanted} is requested, but the local Ray that this job starts has no labels; give {{}}, "
                 f"or {ELSEWHERE}"
             )
 

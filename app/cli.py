@@ -14,7 +14,7 @@ USER_ERROR = 2
 INTERRUPTED = 130
 OTHER_HELP = {
     "config": """\
-Print the settings that a recipe and its overrides come to, as YAML.
+Print the resolved settings of a recipe and its overrides as YAML.
 
   longstrap config --config RECIPE [--section.field VALUE ...]
 
@@ -22,8 +22,8 @@ Examples:
   longstrap config --config laptop.yaml
   longstrap config --config laptop.yaml --seed 2 > my.yaml""",
     "status": """\
-Say where a run stands: what is complete, what works, what was stopped and why.
-It reads the run's folder alone, from any machine that sees it.
+Show where a run stands: what is complete, what is running, what was stopped and
+why. It reads nothing but the run's folder, from any machine that sees it.
 
   longstrap status RUN_DIR
 
@@ -31,12 +31,12 @@ Examples:
   longstrap status runs/laptop
   longstrap status s3://BUCKET/runs/llama3-1m""",
 }
-"""Of the verbs that are no jobs."""
+"""Help of the verbs that are not jobs."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """What the command line asks for."""
+    """A parsed command line."""
 
     verb: str
     recipe: str
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"longstrap: {fault}", file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt:
-        print("longstrap: interrupted; the same command goes on from here", file=sys.stderr)
+        print("longstrap: interrupted; the same command resumes from here", file=sys.stderr)
         return INTERRUPTED
 
 
@@ -70,7 +70,7 @@ def parse_command(arguments: Sequence[str]) -> Command:
     """Split the arguments into the verb, our own two options and the overrides.
 
     Raises:
-        UserError: no such verb, an option without a value, or no recipe.
+        UserError: The verb is unknown, an option has no value, or there is no recipe.
     """
     verb, *rest = arguments
     if verb not in (*JOBS, "config"):
@@ -123,7 +123,7 @@ def _run(command: Command) -> int:
 
 
 def _show(text: str) -> None:
-    """Print all of what was asked for, or as much as its reader takes: `head` goes when it has enough."""
+    """Print the text, or as much as the reader takes: `head` quits when it has enough."""
     try:
         print(text, flush=True)
     except BrokenPipeError:
@@ -132,7 +132,7 @@ def _show(text: str) -> None:
 
 
 def _asked_for(arguments: list[str]) -> str | None:
-    """Text that the arguments ask for instead of a job."""
+    """Help or version text, if the arguments ask for it instead of a job."""
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         return _help()
     if arguments[0] == "--version":
@@ -160,15 +160,15 @@ Turn a short-context instruct model into a long-context one.
   longstrap status RUN_DIR
 Verbs:
 {verbs}
-  status       where a run stands
+  status       show where a run stands
   config       print the resolved settings
 Options:
-  --config RECIPE         a YAML file, or a recipe that comes along: laptop.yaml
+  --config RECIPE         a YAML file, or a bundled recipe such as laptop.yaml
   --section.field VALUE   override any setting of the recipe
-  --address URL           submit to the Ray cluster with this dashboard
+  --address URL           submit to the Ray cluster with this dashboard URL
 Examples:
   longstrap bootstrap --config laptop.yaml
-The same command goes on after a stop. `longstrap VERB --help` says more."""
+The same command resumes after a stop. `longstrap VERB --help` says more."""
 
 
 def _verb_help(verb: str) -> str:
@@ -192,10 +192,10 @@ Examples:
   ray job submit --address http://HEAD:8265 --working-dir . -- \\
     python -m ray_jobs.{verb} --config my.yaml
 
-Values are YAML: numbers, words, null, [1, 2], {{key: value}}; a list's items are
-counted from 0. `longstrap config --config RECIPE` prints every setting.
-Results are in the recipe's run_dir. The same command goes on after a stop; with
-other settings it stops and names the one that differs."""
+Values are YAML: numbers, words, null, [1, 2], {{key: value}}. List items are
+counted from 0. `longstrap config --config RECIPE` prints all settings.
+Results go to the recipe's run_dir. After a stop, the same command resumes. With
+other settings, it stops and names the setting that differs."""
 
 
 if __name__ == "__main__":

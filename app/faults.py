@@ -1,10 +1,10 @@
-"""Faults that the user can mend, told apart from our own by their type."""
+"""The type of faults that the user can fix; everything else is our own bug."""
 
 from collections.abc import Iterator
 
 
 class UserError(ValueError):
-    """Something that the user can mend: a setting, a file, a machine, an endpoint.
+    """Something that the user can fix: a setting, a file, a machine, an endpoint.
 
     The message is one line: the field, its value, what is wrong with it, and what would be right.
     """

@@ -1,4 +1,4 @@
-"""Elements of the run's page. What is not HTML already is escaped: most of it comes out of documents and models."""
+"""Elements of the run's report. Anything that is not HTML is escaped: most of it comes from documents and models."""
 
 from base64 import b64encode
 from collections.abc import Collection, Iterable, Sequence
@@ -31,7 +31,7 @@ def element(name: str, *content: Content, **attributes: str | None) -> Html:
     """One element around its content.
 
     Args:
-        name: Of the tag.
+        name: Name of the tag.
         content: What stands in it.
         attributes: With a trailing underscore where Python has a word like it; `_` is `-` otherwise. None leaves one
             out.
@@ -45,12 +45,12 @@ def element(name: str, *content: Content, **attributes: str | None) -> Html:
 
 
 def joined(content: Iterable[Content], between: str = "") -> Html:
-    """All of it, one behind the other."""
+    """Join all parts."""
     return Html(between.join(map(as_html, content)))
 
 
 def as_html(content: Content) -> Html:
-    """Content as it stands in the page."""
+    """Content as HTML; plain text is escaped."""
     if isinstance(content, Html):
         return content
     if content is None:
@@ -189,6 +189,6 @@ def decimal_cell(number: float | None, pattern: str) -> Cell | None:
 
     Args:
         number: None is an empty cell.
-        pattern: As `format` takes it, e.g. `.1%`.
+        pattern: Format specification, e.g. `.1%`.
     """
     return None if number is None else Cell(format(number, pattern), number)

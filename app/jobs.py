@@ -1,4 +1,4 @@
-"""The jobs: what each verb checks and does. A new one is an entry of `JOBS` and a file in `ray_jobs/`."""
+"""The jobs: what each verb checks and does. A new job is an entry in `JOBS` and a file in `ray_jobs/`."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -18,27 +18,27 @@ class Job:
     """One verb of the command line."""
 
     summary: str
-    """What it does, in a line of the help."""
+    """What the verb does, in a line of the help."""
     check: Callable[["RunConfig"], None]
     """Raises a UserError for settings that cannot work, before Ray is there."""
     work: Callable[["RunConfig", "Run", "Report"], None]
-    """Does it; Ray is connected, where it is needed."""
+    """Does the job. Ray is connected if the job needs it."""
     options: Mapping[str, str] = field(default_factory=dict)
-    """Short for settings that are given often: option → `section.field={value}`, or a fixed value for a flag."""
+    """Short options for common settings: option → `section.field={value}`, or a fixed value for a flag."""
     example: str = "--run_dir runs/mine"
-    """Of what else a person gives, for the help."""
+    """Example arguments for the help."""
     preview: Callable[["RunConfig"], str | None] = lambda config: None
-    """What to print instead of doing it, where the settings ask for that."""
+    """Text to print instead of doing the job, if the settings ask for that."""
     needs_ray: Callable[["RunConfig"], bool] = lambda config: True
     is_one_step: bool = True
-    """Its attempts are recorded under the verb; other jobs record steps of their own, or none."""
+    """Whether attempts are recorded under the verb. Other jobs record steps of their own, or none."""
 
 
 def run_job(verb: str, config: "RunConfig") -> None:
     """Check the settings against the files, connect to Ray and do the job.
 
     Raises:
-        UserError: the settings cannot work.
+        UserError: The settings cannot work.
     """
     job = JOBS[verb]
     job.check(config)
@@ -51,7 +51,7 @@ def run_job(verb: str, config: "RunConfig") -> None:
 
     run = Run(config.run_dir)
     with _connected(config) if job.needs_ray(config) else nullcontext():
-        # What the run was started with, until the settings are known to be accepted: a refused start changes nothing.
+        # Write the settings only if there are none yet: they may still be refused, and a refused start changes nothing.
         if not run.folder.exists(CONFIG_FILE):
             run.write_config(config)
         with _recorded(verb, config, run) as report:
@@ -78,7 +78,7 @@ def _print_line(text: str) -> None:
 
 
 def _with_documents(config: "RunConfig") -> "Config":
-    """The same settings, once it is known that they say where the documents come from."""
+    """The settings as a `Config`, which says where the documents come from."""
     from app.config import Config
 
     if not isinstance(config, Config):
@@ -205,7 +205,7 @@ def _report(config: "RunConfig", run: "Run", report: "Report") -> None:
 
 
 def _started_rounds(config: "RunConfig", run: "Run") -> list[tuple["RunConfig", "Run"]]:
-    """All rounds of a bootstrap that were begun; any other run is one."""
+    """All rounds of a bootstrap that have started; any other run counts as one round."""
     from app.bootstrap.rounds import rounds_of
     from app.config import Config
     from app.run import CONFIG_FILE
@@ -233,7 +233,7 @@ def _plan(config: "RunConfig") -> str:
 
 
 def _is_only_shown(config: "RunConfig", run: "Run", report: "Report") -> None:
-    raise AssertionError("a plan is shown, and nothing is done")
+    raise AssertionError("a plan is only shown")
 
 
 def _serves_its_models(config: "RunConfig") -> bool:
@@ -242,27 +242,27 @@ def _serves_its_models(config: "RunConfig") -> bool:
 
 JOBS = {
     "bootstrap": Job(
-        "the whole loop: dataset, stages, gates, evaluation, report",
+        "run the whole loop: dataset, stages, gates, evaluation, report",
         _check_bootstrap,
         _bootstrap,
         example="--bootstrap.gate.min_niah_percent 80",
         is_one_step=False,
     ),
     "index": Job(
-        "documents to passages and a vector index",
+        "turn documents into passages and a vector index",
         _check_index,
         _index,
         example="--corpus.sources.0.path 'docs/**/*.md'",
     ),
     "synthesize": Job(
-        "the dataset; makes the index if it is not there",
+        "generate the dataset; build the index if there is none",
         _check_synthesis,
         _synthesize,
         example="--dataset.num_long_input_seeds 100",
     ),
-    "train": Job("the stages, from the dataset to an exported model", _check_training, _train),
+    "train": Job("run the stages, from the dataset to an exported model", _check_training, _train),
     "serve": Job(
-        "models behind an OpenAI-compatible URL, until it is stopped",
+        "serve models at an OpenAI-compatible URL until stopped",
         _check_serving,
         _serve,
         example="--plan",
@@ -270,7 +270,7 @@ JOBS = {
         preview=_serving_plan,
     ),
     "evaluate": Job(
-        "NIAH, RULER and short tasks, of a URL or of the run's own models",
+        "run NIAH, RULER and short tasks on a URL or the run's models",
         _check_evaluation,
         _evaluate,
         example="--suite niah",
@@ -278,14 +278,14 @@ JOBS = {
         needs_ray=_serves_its_models,
     ),
     "report": Job(
-        "report.html of what the run holds",
+        "write report.html from what the run holds",
         _check_report,
         _report,
         needs_ray=lambda config: False,
         is_one_step=False,
     ),
     "plan": Job(
-        "what all of it will take: calls, memory, time, storage, money",
+        "estimate calls, memory, time, storage and money",
         _check_plan,
         _is_only_shown,
         options={"--json": "plan.json_path={value}"},

@@ -1,4 +1,4 @@
-"""Copies of remote files on this node's disk, made once however many processes ask."""
+"""Local copies of remote files, made once per node however many processes need them."""
 
 import fcntl
 import hashlib
@@ -15,10 +15,10 @@ def copy_once(folder: Folder, names: Iterable[str], version: str, cache: Path) -
     """Copy files into the cache, whole or not at all, and return the folder of the copy.
 
     Args:
-        folder: Where the files are.
+        folder: Folder with the files.
         names: Which ones; with slashes for those in folders below.
         version: Changes when their content does; another version is another copy.
-        cache: Where the copies are.
+        cache: Folder for the copies.
     """
     target = cache / hashlib.sha256(f"{folder.uri}\n{version}".encode()).hexdigest()[:16]
     if target.is_dir():
@@ -44,10 +44,10 @@ def local_files(folder: Folder, names: Iterable[str], version: str, cache: Path)
     """Local folder that holds the named files: the folder itself, or this node's copy of it.
 
     Args:
-        folder: Where the files are.
+        folder: Folder with the files.
         names: Which ones.
         version: Changes when their content does; another version is another copy.
-        cache: Where this node keeps copies.
+        cache: Folder in which this node keeps copies.
     """
     if isinstance(folder.filesystem, pafs.LocalFileSystem):
         return Path(folder.path)

@@ -1,4 +1,4 @@
-"""What a machine has: its memory, its GPUs' memory and peak rates."""
+"""Memory of a machine, and memory and peak rates of its GPUs."""
 
 import os
 import re
@@ -40,7 +40,7 @@ l40s), halved where they give the figure with sparsity.
 
 
 def peak_flops_of(device_name: str) -> float | None:
-    """Dense bfloat16 operations a second of a device, as `torch.cuda.get_device_name` calls it; None: not known."""
+    """Peak dense bfloat16 FLOPs per second of a device, by its `torch.cuda.get_device_name`; None if unknown."""
     words = set(re.findall(r"[A-Z0-9]+", device_name.upper()))
     if "MIG" in words:
         # A part of the device, of a size that is not worth guessing.
@@ -49,11 +49,11 @@ def peak_flops_of(device_name: str) -> float | None:
 
 
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
-"""Of the container that this process is in, if it is in one."""
+"""File with the memory limit of the container that this process runs in, if any."""
 
 
 def gpu_memory_bytes() -> list[int]:
-    """Of each of this machine's GPUs."""
+    """Memory of each of this machine's GPUs."""
     import torch
 
     return [
@@ -62,7 +62,7 @@ def gpu_memory_bytes() -> list[int]:
 
 
 def host_memory_bytes() -> int:
-    """Of this machine, or of the container."""
+    """Memory of this machine, or the container's limit if that is lower."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
         limit = CGROUP_LIMIT.read_text().strip()

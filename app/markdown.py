@@ -1,4 +1,4 @@
-"""Markdown: tables, front matter and YAML for a card, and text that stays text."""
+"""Markdown: tables, front matter and YAML for a card, and escaping of plain text."""
 
 from collections.abc import Collection, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Quantities: bytes in a GiB and in a number, and how counts, lengths, bytes, durations and money are written.
+"""Quantities: bytes per GiB and per number, and the text form of counts, lengths, bytes, durations and money.
 
 All that a person reads of them is written here, so that a kind of quantity has one notation.
 """

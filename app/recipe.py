@@ -1,4 +1,4 @@
-"""Recipe files and command-line overrides → `RunConfig`; every fault of the user's ends as one line."""
+"""Loads recipe files and command-line overrides into a `RunConfig`. Every user error becomes one line."""
 
 import difflib
 import re
@@ -53,7 +53,7 @@ def find_recipe(name: str) -> Path:
     """A file, or the name of a recipe that comes with Longstrap (`laptop.yaml`, `laptop`).
 
     Raises:
-        UserError: there is no such file.
+        UserError: There is no such file.
     """
     shipped = RECIPES_DIR / (name if name.endswith(".yaml") else f"{name}.yaml")
     for path in (Path(name), shipped):
@@ -70,7 +70,7 @@ def load_config(recipe: str, overrides: Sequence[str] = ()) -> RunConfig:
         A `Config` where the recipe has any of its sections.
 
     Raises:
-        UserError: one line with the field, the value and what would be right.
+        UserError: One line with the field, the value and what would be right.
     """
     path = find_recipe(recipe)
     try:
@@ -97,10 +97,10 @@ def _model_of(settings: dict[str, Any]) -> type[RunConfig]:
 
 
 def with_settings(config: RunConfig, settings: Mapping[str, Any]) -> RunConfig:
-    """The same settings but for some, by their dotted names.
+    """A copy of the settings with some replaced, by their dotted names.
 
     Raises:
-        UserError: one line with the field, the value and what would be right.
+        UserError: One line with the field, the value and what would be right.
     """
     changed = config.model_dump()
     for name, value in settings.items():
@@ -115,7 +115,7 @@ def parse_overrides(arguments: Sequence[str]) -> list[tuple[str, Any]]:
     """`--a.b VALUE` or `--a.b=VALUE` pairs → dotted names and YAML values.
 
     Raises:
-        UserError: an argument is not such a pair.
+        UserError: An argument is not such a pair.
     """
     pairs: list[tuple[str, Any]] = []
     for name, text in _pairs(arguments):
@@ -222,7 +222,7 @@ def _shown(value: Any) -> str:
 
 
 def _nearest(names: list[str], field: str, model: type[RunConfig]) -> str:
-    """What a setting that does not exist may have been meant to be."""
+    """Suggestion for a setting that does not exist."""
     known = _fields_beside(names, model)
     close = difflib.get_close_matches(names[-1], known, n=1)
     if not close:

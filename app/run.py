@@ -1,4 +1,4 @@
-"""The run folder: the resolved settings, and artefacts that are complete or not there.
+"""The run folder: the resolved settings, and artefacts that are either complete or absent.
 
 RUN/config.json               resolved settings and versions of the job that wrote last
 RUN/ARTEFACT/settings.json    the settings that decide what this artefact is
@@ -63,7 +63,7 @@ class Artefact(Generic[R]):
         """What `complete` recorded.
 
         Raises:
-            UserError: the file is damaged or of another shape.
+            UserError: The file is damaged or of another shape.
         """
         return self._kind.read(self.folder, COMPLETE_FILE)
 
@@ -75,7 +75,7 @@ class Run:
         """A run.
 
         Args:
-            run_dir: Its folder's URI.
+            run_dir: URI of the run's folder.
             documents_of: Another run, whose corpus and index this one reads; None: it has its own.
         """
         self.folder = Folder(run_dir)
@@ -95,7 +95,7 @@ class Run:
         """What the gate behind a stage measured; None: nothing yet.
 
         Raises:
-            UserError: the file is damaged or of another shape.
+            UserError: The file is damaged or of another shape.
         """
         name = f"{stage}.json"
         return GateRecord.read(self.gates, name) if self.gates.exists(name) else None
@@ -126,7 +126,7 @@ def claim(folder: Folder, identity: dict[str, Any]) -> None:
         identity: All that decides what it is, as JSON values by the names of the settings.
 
     Raises:
-        UserError: it was made with another; names the first field that differs.
+        UserError: It was made with another; names the first field that differs.
     """
     check_claim(folder, identity)
     if not folder.exists(SETTINGS_FILE):
@@ -138,8 +138,8 @@ def check_claim(folder: Folder, identity: dict[str, Any]) -> None:
     made_with = read_identity(folder)
     for name, was, now in differences(made_with, identity) if made_with is not None else ():
         raise UserError(
-            f"{name}: {folder.uri} was made with {was!r}, now it is {now!r}; "
-            f"set it back, or give another run_dir"
+            f"{name}: {folder.uri} was made with {was!r}, but now it is {now!r}; "
+            f"change it back, or give another run_dir"
         )
 
 
@@ -147,7 +147,7 @@ def read_identity(folder: Folder) -> dict[str, Any] | None:
     """What a folder was claimed with; None: it was not.
 
     Raises:
-        UserError: the file is damaged.
+        UserError: The file is damaged.
     """
     if not folder.exists(SETTINGS_FILE):
         return None

@@ -1,4 +1,4 @@
-"""The rows that the jobs hand to each other, and their Arrow schemas.
+"""The rows that jobs pass to each other, and their Arrow schemas.
 
 document → passage (a retrievable stretch of it) → seed (one example to be made) → example (one training row).
 Ids are deterministic: a document's is its content's hash, a passage's the document's plus its own index, a seed's its
@@ -43,13 +43,13 @@ class Passage:
     start_char: int
     end_char: int
     num_tokens: int
-    """In the generator's tokenizer, of this text alone."""
+    """Tokens of this text, in the generator's tokenizer."""
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A row that was left out: of the corpus, of the dataset, and why."""
+    """A row that was rejected from the corpus or the dataset, and why."""
 
     row_id: str
     """Seed's id, or `source:line` in the corpus."""
@@ -69,13 +69,13 @@ class Seed:
     task: str
     """Kind of instruction, a key of `app.agent.prompts.TASKS`; `write` for long outputs."""
     document_id: str
-    """Long input: what the diversity passage comes from. Long output: the target."""
+    """Long input: the document of the diversity passage. Long output: the target document."""
     passage_id: str
-    """The diversity passage; empty for long outputs."""
+    """Id of the diversity passage; empty for long outputs."""
     text: str
-    """The diversity passage's text, or the whole target document's: a seed needs no look-up."""
+    """Text of the diversity passage or of the whole target document, so that a seed needs no look-up."""
     target_tokens: int
-    """Of a long input; for long outputs the document's own length."""
+    """Length of the example to make, for a long input; length of the document, for a long output."""
     random_seed: int
 
 
@@ -105,7 +105,7 @@ class Draft:
     instruction: str
     answer: str
     documents: list[ContextDocument]
-    """Ranked; empty for long outputs."""
+    """Documents in ranked order; empty for long outputs."""
     evidence_ids: list[str]
     """Passages of `documents` that the answer rests on; empty for long outputs."""
 
@@ -127,7 +127,7 @@ class Example:
     task: str
     messages: list[Message]
     num_tokens: int
-    """Of the messages under the trained model's chat template."""
+    """Tokens of the messages under the trained model's chat template."""
     document_ids: list[str]
     evidence: list[Evidence]
     generator: str

@@ -1,4 +1,4 @@
-"""Files wherever pyarrow reaches (local, s3://, gs://), and how to write them whole or not at all.
+"""Files on any pyarrow filesystem (local, s3://, gs://), written completely or not at all.
 
 On a disk: aside, then rename. On an object store a file appears when its upload is complete: what is in memory goes
 straight to its name, in one request. What is written piece by piece goes aside there too, and is copied: a stream that
@@ -29,7 +29,7 @@ def open_storage(uri: str) -> tuple[pafs.FileSystem, str]:
     """Filesystem and path of a URI or a local path.
 
     Raises:
-        UserError: the scheme is not one that pyarrow serves.
+        UserError: The scheme is not one that pyarrow serves.
     """
     if "://" not in uri:
         return pafs.LocalFileSystem(), str(Path(uri).expanduser().absolute())
@@ -44,7 +44,7 @@ def open_storage(uri: str) -> tuple[pafs.FileSystem, str]:
 
 
 def is_remote(uri: str) -> bool:
-    """Whether a URI names something that is not on this machine's own disk."""
+    """Whether a URI is remote, not on this machine's own disk."""
     return "://" in uri and not uri.startswith("file://")
 
 
@@ -61,7 +61,7 @@ class Folder:
     def __truediv__(self, name: str) -> "Folder":
         if "://" not in self.uri:
             return Folder(f"{self.uri}/{name}")
-        # Options of the filesystem (`?endpoint_override=…`) stay behind the path.
+        # Options of the filesystem (`?endpoint_override=…`) stay after the path.
         place, mark, options = self.uri.partition("?")
         return Folder(f"{place.rstrip('/')}/{name}{mark}{options}")
 
@@ -70,7 +70,7 @@ class Folder:
         return f"{self.path}/{name}"
 
     def exists(self, name: str = "") -> bool:
-        """Whether this folder, or the named file or folder in it, is there."""
+        """Whether this folder, or the named file or folder in it, exists."""
         path = self.file(name) if name else self.path
         return bool(self.filesystem.get_file_info(path).type != pafs.FileType.NotFound)
 

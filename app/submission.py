@@ -15,7 +15,7 @@ from app.recipe import RECIPES_DIR, find_recipe, load_config
 EXCLUDES = (
     ".git", ".venv", ".*_cache", ".hypothesis", "__pycache__", "*.egg-info", "build", "dist", "runs", "tests",
 )  # fmt: skip
-"""Left out of the working dir that is uploaded, besides what .gitignore names."""
+"""Files that are not uploaded with the working directory, in addition to those in .gitignore."""
 MAX_RECONNECTS = 5
 POLL_SEC = 1.0
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
@@ -43,7 +43,7 @@ def submit(
         The job's exit code; 130 after Ctrl-C.
 
     Raises:
-        UserError: the settings cannot work there, or no cluster answers.
+        UserError: The settings cannot work there, or no cluster answers.
     """
     here = Path.cwd()
     config = load_config(recipe, overrides)
@@ -51,7 +51,7 @@ def submit(
     carried = _carried_recipe(recipe, here)
     if not (here / "ray_jobs" / f"{verb}.py").is_file():
         raise UserError(
-            f"--address: uploads the current folder, but {here} has no ray_jobs/{verb}.py; cd to Longstrap's"
+            f"--address: uploads the current folder, but {here} has no ray_jobs/{verb}.py; cd to Longstrap's folder"
         )
     client = (connect or _connect)(address)
     job_id = client.submit_job(
@@ -76,11 +76,11 @@ def check_portable(config: RunConfig) -> None:
     """Refuse paths that mean something on this machine only.
 
     Raises:
-        UserError: a path is relative; names its field.
+        UserError: A path is relative; names its field.
     """
     if not _is_everywhere(config.run_dir):
         raise UserError(
-            f"run_dir: {config.run_dir!r} is relative, and a submitted job's own folder is thrown away; "
+            f"run_dir: {config.run_dir!r} is relative, but the folder of a submitted job is temporary; "
             f"give --run_dir /shared/... or s3://..., where every node can write"
         )
     paths = _paths_of_documents(config) if isinstance(config, Config) else {}
@@ -131,7 +131,9 @@ def _carried_recipe(recipe: str, here: Path) -> str:
     if path.parent == RECIPES_DIR.resolve():
         return path.name
     if not path.is_relative_to(here.resolve()):
-        raise UserError(f"--config {recipe}: is not under {here}, which the job gets a copy of; put it there")
+        raise UserError(
+            f"--config {recipe}: is not in {here}, the folder that the job gets a copy of; put it there"
+        )
     return path.relative_to(here.resolve()).as_posix()
 
 
@@ -139,7 +141,7 @@ def _connect(address: str) -> Any:
     # Ray's client lets RAY_ADDRESS win over the address that it is given.
     if ray_address() not in (None, address):
         raise UserError(
-            f"--address {address}: RAY_ADDRESS is set to {ray_address()!r} and would win; unset it"
+            f"--address {address}: RAY_ADDRESS is set to {ray_address()!r} and would take precedence; unset it"
         )
 
     from ray.exceptions import AuthenticationError
@@ -189,6 +191,6 @@ async def _follow(client: Any, job_id: str) -> int:
         if num_failures < MAX_RECONNECTS:
             print(f"\nlost the log ({reason}); connecting again", file=sys.stderr)
         elif num_failures == MAX_RECONNECTS:
-            print(f"\nlost the log ({reason}); waiting for the job's end", file=sys.stderr)
+            print(f"\nlost the log ({reason}); waiting for the job to end", file=sys.stderr)
         await asyncio.sleep(POLL_SEC * 2 ** min(num_failures, MAX_RECONNECTS))
         num_failures += 1

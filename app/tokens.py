@@ -122,7 +122,7 @@ class Tokenizer:
         """The chat as the model sees it.
 
         Raises:
-            UserError: the model has no chat template.
+            UserError: The model has no chat template.
         """
         if self._hf.chat_template is None:
             raise UserError(f"{self.model}: its tokenizer has no chat template; use an instruct model")

@@ -1,4 +1,4 @@
-"""Versions of what a result may depend on."""
+"""Versions of the packages that a result may depend on."""
 
 import platform
 from importlib import metadata

@@ -4,7 +4,7 @@ python -m benchmarks.evaluation [--reference NVIDIA_RULER [--reference-python PY
 
 RULER samples of every task at 4k, 128k and 1M tokens, and the reference generator's (`benchmarks.evaluation_ruler`).
 The same requests to vLLM's own server from a plain HTTP client and from the evaluation's runner, in turns. Time to the
-first token of that server, and of the same engine behind Ray Serve. And a needle grid, of whose prompts the server says
+first token of that server, and of the same engine in Ray Serve. And a needle grid, of whose prompts the server says
 how many tokens it had cached. All engines are SmolLM2 on one thread of a CPU.
 """
 

@@ -21,7 +21,7 @@ def plain_sec(url: str, model: str, samples: Sequence[Sample], num_concurrent: i
     """Seconds that all samples take with nothing but an HTTP client: what the server can do.
 
     Raises:
-        RuntimeError: one was not answered.
+        RuntimeError: One was not answered.
     """
 
     async def run() -> float:
@@ -47,7 +47,7 @@ def runner_sec(url: str, model: str, samples: Sequence[Sample], num_concurrent: 
     """Seconds that the evaluation takes for them, records on disk included.
 
     Raises:
-        RuntimeError: one was not answered.
+        RuntimeError: One was not answered.
     """
     started = time.perf_counter()
     runner_records(url, model, samples, num_concurrent, folder)
@@ -60,7 +60,7 @@ def runner_records(
     """What the evaluation's runner has of them.
 
     Raises:
-        RuntimeError: one was not answered.
+        RuntimeError: One was not answered.
     """
 
     async def run() -> RecordStore:

@@ -109,7 +109,7 @@ def measure_reference(checkout: Path, python: str, length_tokens: int, num_sampl
         num_samples: Made in one go; their mean counts.
 
     Raises:
-        RuntimeError: it failed.
+        RuntimeError: It failed.
     """
     task = TASKS[COMPARED_TASK]
     script = checkout / "scripts" / "data" / "synthetic" / "niah.py"

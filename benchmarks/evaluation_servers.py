@@ -1,4 +1,4 @@
-"""The servers that are compared: vLLM's own, and the same engine behind Ray Serve as `longstrap serve` starts it."""
+"""The servers that are compared: vLLM's own, and the same engine in Ray Serve, as `longstrap serve` starts it."""
 
 import os
 import signal
@@ -57,7 +57,7 @@ def bare_server(log: Path, caches_prefixes: bool) -> Iterator[str]:
 
 @contextmanager
 def ray_server(folder: Path, log: Path, caches_prefixes: bool) -> Iterator[str]:
-    """The same engine behind Ray Serve; gives its URL."""
+    """Serve the same engine with Ray Serve and yield its URL."""
     port = free_port()
     served = {
         "model": MODEL,

@@ -50,7 +50,7 @@ def run_chain(chain: Chain, num_processes: int, log: Path) -> float:
         log: Takes what they print; the chain is put beside it.
 
     Raises:
-        RuntimeError: they failed; carries the end of the log.
+        RuntimeError: They failed; carries the end of the log.
     """
     file = log.with_suffix(".json")
     file.write_text(json.dumps(asdict(chain)), "utf-8")

@@ -1,4 +1,4 @@
-"""Writes docs/plan.md: what Llama-3.1-8B to a million tokens takes, and how far plans are from what is published.
+"""Writes docs/plan.md: what extending Llama-3.1-8B to 1M tokens takes, and how plans compare with published numbers.
 
 python -m benchmarks.plan_page
 
@@ -23,7 +23,7 @@ PAGE = ROOT / "docs" / "plan.md"
 RECIPE = "llama3_8b_1m"
 NUM_GPUS = (8, 16, 32)
 METHOD = {8: (39, 288), 16: (23, 144), 32: (15, 72)}
-"""GPUs → GB a GPU and seconds a sequence at a million tokens, calculated for the paper's method (Ulysses, offloaded
+"""GPUs → GB per GPU and seconds per sequence at a million tokens, calculated for the paper's method (Ulysses, offloaded
 checkpoints, tiled MLP, 40 % of the peak)."""
 
 
@@ -43,11 +43,12 @@ def render_page() -> str:
 
     longstrap plan --config RECIPE [--json FILE] [--section.field VALUE ...]
 
-prints, before anything starts, what every step of a recipe takes: LLM calls and tokens, FLOPs, time, GPU-hours,
-storage and, where `plan.nodes.*.price_per_hour` is set, money; what a GPU holds for each step and the settings that it
-needs for that; and what does not fit, with the smallest change that makes it fit. It needs no Ray and, for usual
-models, no file of theirs. Node types have the names of `cluster.yaml`; `--plan.cluster cluster.yaml` takes their
-numbers from it, GPUs and prices are settings of `plan.nodes`. For `{RECIPE}.yaml`, at its example prices:
+Before anything starts, this command prints what every step of a recipe will take: LLM calls and tokens, FLOPs, time,
+GPU-hours and storage, and money if `plan.nodes.*.price_per_hour` is set. It shows what a GPU holds in each step and
+which memory settings the step needs. It also names what does not fit, with the smallest change that makes it fit. It
+needs no Ray and, for common models, none of the model's files. Node types have the same names as in `cluster.yaml`;
+`--plan.cluster cluster.yaml` reads the numbers of nodes from there, and `plan.nodes` sets GPUs and prices. For
+`{RECIPE}.yaml`, at its example prices:
 
 ```
 {render_plan(make_plan(load_config(RECIPE)))}
@@ -55,58 +56,58 @@ numbers from it, GPUs and prices are settings of `plan.nodes`. For `{RECIPE}.yam
 
 ## Llama-3.1-8B to 1M tokens on 8, 16 and 32 H100
 
-The three stages of `{RECIPE}.yaml` (8.3B tokens), each sequence over all GPUs. *s a step* is with the documents of
-the recipe's mix, 4,194,304 tokens a step; *longest* with one document a sequence. *Needs*: the fewest memory settings
-at this size, beside checkpointed layers.
+These are the three stages of `{RECIPE}.yaml` (8.3B tokens), with each sequence spread over all GPUs. *s per step*
+assumes the documents of the recipe's mix, 4,194,304 tokens per step; *longest* assumes one document per sequence.
+*Needs* lists the fewest memory settings at this size, in addition to checkpointed layers.
 
 {_stages_table()}
 
-One sequence of 1,048,576 tokens as one document, beside what was calculated for the paper's method (Ulysses,
-offloaded checkpoints, tiled MLPs, 40 % of the peak). We know of no published measurement of this very case; the
-nearest ones are in the next section.
+The next table has one sequence of 1,048,576 tokens that is a single document. It compares the plan with what was
+calculated for the paper's method (Ulysses, offloaded checkpoints, tiled MLPs, 40 % of the peak). We know of no
+published measurement of exactly this case; the closest ones are in the next section.
 
 {_million_table()}
 
 ## How far plans are from what is published
 
-Settings of the plan are those of the source. Of Longstrap's own trainer only what a CPU shows is measured: tests
-compare the operations that torch counts in a step with the planned ones (within 2.5 %), and the peak of its memory
-(within 16 %); `pytest -s tests/planning/test_planned_training.py` prints both.
+Each plan uses the settings of its source. For Longstrap's own trainer, we have only measured what a CPU can show: tests
+compare the planned FLOPs of a step with those that torch counts (within 2.5 %), and the planned memory peak with the
+measured one (within 16 %). `pytest -s tests/planning/test_planned_training.py` prints both.
 
 {groups}
 
-What is off by more than 15 %:
+Reasons for the differences above 15 %:
 
 - ALST on 32 GPUs: the memory formula repeats Llama's 8 key heads for 32 GPUs in each of its 8 copies of keys and
-  values. The plan is on the safe side.
-- ALST on one H200: measured with FlashAttention 3 and with 136 of its 141 GB; a plan leaves 10 % (`plan.memory_share`)
-  and counts more copies of the attention's inputs. On the safe side again.
-- 128K tokens on 8 A100: rings wait for messages at such lengths, which no plan counts. Expect less than planned for
-  short sequences over many GPUs.
-- 512 short chats at once: an engine's own work between steps, which the roofline does not have.
+  values. The plan errs on the safe side.
+- ALST on one H200: it was measured with FlashAttention 3 and with 136 of the 141 GB. A plan leaves 10 % free
+  (`plan.memory_share`) and counts more copies of the attention's inputs. It errs on the safe side again.
+- 128K tokens on 8 A100: at such lengths, rings wait for messages, which no plan counts. For short sequences on many
+  GPUs, expect less than planned.
+- 512 short chats at once: the roofline ignores the engine's own work between steps.
 
 ## What is counted, and how
 
 | | formula | where |
 |---|---|---|
-| LLM calls | documents to fill a target, chunks of each, rounds over notes | `app/planning/calls.py` |
-| prompts, replies | operations over the peak; traffic over the bandwidth | `app/planning/generation.py` |
-| embedding | 2 operations a parameter and token, 2 or 4 a pair of tokens | `app/models/known.py` |
-| training | 6 a parameter and token, 6 a pair; and what is computed again | `app/planning/training.py` |
+| LLM calls | documents per target, chunks per document, rounds of summaries | `app/planning/calls.py` |
+| prompts, replies | FLOPs over the peak; memory traffic over the bandwidth | `app/planning/generation.py` |
+| embedding | 2 FLOPs per parameter and token, 2 or 4 per pair of tokens | `app/models/known.py` |
+| training | 6 FLOPs per parameter and token, 6 per pair of tokens; plus recomputation | `app/planning/training.py` |
 | memory of training | state, checkpoints, working set, activations | `app/training/memory/estimate.py` |
 | memory of engines | weights, KV cache, one step of a prefill | `app/serving/memory.py` |
 | storage | text, vectors, packed tokens, checkpoints, exports | `app/planning/storage_bytes.py` |
 
-Each has its source in its docstring. Not counted: nodes that start, models that load, rejected rows that are made
-again, waits for storage, evaluation's short tasks. Shares of peak and bandwidth, lengths of replies and prices are
-settings of `plan`; a pilot's `statistics.json` has the real tokens of each step (`plan.reply_tokens`,
-`plan.attempts_per_call`).
+The docstring of each formula names its source. A plan does not count the start of nodes, the loading of models, the
+replacement of rejected rows, waits for storage, or the evaluation's short tasks. Shares of peak and bandwidth, lengths
+of replies and prices are settings of `plan`. A pilot's `statistics.json` has the measured tokens of each step, for
+`plan.reply_tokens` and `plan.attempts_per_call`.
 """
 
 
 def _stages_table() -> str:
     lines = [
-        "| GPUs | stage | GB a GPU | needs | s a step | longest | steps | time | GPU-hours | money |",
+        "| GPUs | stage | GB per GPU | needs | s per step | longest | steps | time | GPU-hours | money |",
         "|---:|---|---:|---|---:|---:|---:|---:|---:|---:|",
     ]
     for num_gpus in NUM_GPUS:
@@ -162,8 +163,8 @@ def million_points() -> list[Point]:
         gigabytes, seconds = METHOD[num_gpus]
         planned = step_sec(LLAMA_8B, MILLION, num_gpus, H100_FLOPS, memory.memory)
         what = f"{num_gpus} H100"
-        points.append(Point(what, "method", "GB a GPU", gigabytes, stages[-1].memory.total_bytes / 1e9))
-        points.append(Point(what, "method", "s a sequence", seconds, planned))
+        points.append(Point(what, "method", "GB per GPU", gigabytes, stages[-1].memory.total_bytes / 1e9))
+        points.append(Point(what, "method", "s per sequence", seconds, planned))
     shape = known_shape(LLAMA_8B)
     points.append(Point("any", "method", "FLOPs", 9.1e17, flops_of_sequence(shape, [0, MILLION])))
     return points

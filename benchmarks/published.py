@@ -112,7 +112,7 @@ def memory_points() -> list[Point]:
         alst("1 H200, checkpoints offloaded", 650, longest(1, H200_GIB, offloaded)),
         alst("1 H200, tiled MLP", 1_200, longest(1, H200_GIB, frugal)),
         Point(
-            "Qwen3-8B, 1M tokens on 8 H100, ring, memory of a GPU",
+            "Qwen3-8B, 1M tokens on 8 H100, ring, memory per GPU",
             TRL,
             "GB",
             56.2,
@@ -128,7 +128,7 @@ def time_points() -> list[Point]:
     def trl(num_gpus: int, tokens: int, source: str, published: float) -> Point:
         what = f"Qwen3-8B, {tokens // MILLION}M tokens on {num_gpus} H100"
         return Point(
-            what, source, "s a step", published, step_sec(QWEN_8B, tokens, num_gpus, H100_FLOPS, plain)
+            what, source, "s per step", published, step_sec(QWEN_8B, tokens, num_gpus, H100_FLOPS, plain)
         )
 
     def easy(tokens: int, published: float) -> Point:

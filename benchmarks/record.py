@@ -56,7 +56,7 @@ def describe_machine() -> Machine:
 
 
 def describe_commit() -> str:
-    """The checkout's commit, `-dirty` behind it when tracked files of the code differ from it; `unknown` in a copy."""
+    """The checkout's commit, followed by `-dirty` if tracked code files differ from it; `unknown` in a copy."""
     try:
         commit = _git("rev-parse", "HEAD")
     except (OSError, subprocess.CalledProcessError):
@@ -140,7 +140,7 @@ def run_measured(
         timeout_sec: End it, and all that it has started, after so long.
 
     Raises:
-        RuntimeError: it failed or took too long; carries the end of the log.
+        RuntimeError: It failed or took too long; carries the end of the log.
     """
     started = time.perf_counter()
     with log.open("wb") as stream:

@@ -19,7 +19,7 @@ def reserved_core(core: int | None) -> Iterator[None]:
     """Keep a core for the engines' workers among the processes that are started meanwhile; None reserves nothing.
 
     Raises:
-        UserError: this process may not run on that core, or on no other.
+        UserError: This process may not run on that core, or on no other.
     """
     if core is None:
         yield

@@ -93,7 +93,7 @@ def search_longest(fits: Callable[[int], bool], first_tokens: int) -> int:
     """Largest length that fits, found to within `PRECISION` by doubling, then by halving the interval.
 
     Raises:
-        RuntimeError: not even the first one fits.
+        RuntimeError: Not even the first one fits.
     """
     if not fits(first_tokens):
         raise RuntimeError(f"{first_tokens} tokens do not fit: give more memory")

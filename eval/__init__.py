@@ -1,1 +1,1 @@
-"""Everything that questions a served model: samples, client, scores, report."""
+"""Evaluation of served models: samples, client, scores, report."""

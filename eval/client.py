@@ -1,4 +1,4 @@
-"""One question to an OpenAI-compatible endpoint, tried again while the endpoint is away or full."""
+"""Sends one request to an OpenAI-compatible endpoint, and retries while the endpoint is unreachable or overloaded."""
 
 import asyncio
 import random
@@ -30,9 +30,9 @@ class EvaluationClient:
 
     Args:
         config: How to ask.
-        url: Of the endpoint, with /v1.
+        url: URL of the endpoint, with /v1.
         key: Sent as the bearer token; None: the endpoint asks for none.
-        model: Its name there.
+        model: Name of the model at the endpoint.
     """
 
     def __init__(self, config: EvaluateConfig, url: str, key: str | None, model: str) -> None:
@@ -51,7 +51,7 @@ class EvaluationClient:
         """Models that the endpoint lists.
 
         Raises:
-            UserError: it refuses the key, or nothing answers.
+            UserError: It refuses the key, or nothing answers.
         """
         try:
             return [model.id for model in (await self._client.models.list()).data]
@@ -67,13 +67,13 @@ class EvaluationClient:
         """Answer one sample.
 
         Args:
-            sample: Its tokens are sent, and exactly they are read.
+            sample: The sample; the model reads exactly its tokens.
             messages: A chat to be sent instead, for endpoints without completions.
 
         Raises:
-            RequestFailedError: refused for this prompt, or too slow, or broken beyond all retries.
-            EndpointAwayError: nobody there, or full, beyond all retries.
-            UserError: the endpoint refuses every request: wrong key, no such model, another tokenizer.
+            RequestFailedError: Refused for this prompt, or too slow, or broken beyond all retries.
+            EndpointAwayError: Nobody there, or full, beyond all retries.
+            UserError: The endpoint refuses every request: wrong key, no such model, another tokenizer.
         """
         for attempt in range(self._config.num_retries + 1):
             try:
@@ -119,8 +119,8 @@ class EvaluationClient:
         choice, usage = completion.choices[0], completion.usage
         if messages is None and usage.prompt_tokens != len(sample.token_ids):
             raise UserError(
-                f"evaluate.api: {self._url} read {usage.prompt_tokens} tokens where {len(sample.token_ids)} were sent, "
-                f"so lengths would not be what they are called; set evaluate.api chat"
+                f"evaluate.api: {self._url} read {usage.prompt_tokens} tokens although {len(sample.token_ids)} were "
+                f"sent, so lengths would be wrong; set evaluate.api to chat"
             )
         details = usage.prompt_tokens_details
         return Reply(

@@ -1,4 +1,4 @@
-"""The evaluation: every model, every suite: samples, answers, scores; at the end one report."""
+"""The evaluation: samples, answers and scores for every model and suite, and one report at the end."""
 
 import asyncio
 from collections import Counter
@@ -58,7 +58,7 @@ class Endpoint:
 
 
 class Evaluation:
-    """Asks all suites of all models.
+    """Runs all suites on all models.
 
     Args:
         config: What to ask, and of whom.
@@ -76,10 +76,10 @@ class Evaluation:
         self._report = report
 
     def run(self) -> ReportContents:
-        """Ask what is not answered yet, score all of it, and write the report.
+        """Send the requests that have no answer yet, score everything, and write the report.
 
         Raises:
-            UserError: the endpoint does not serve a model, or refuses every request, or does not answer any more.
+            UserError: The endpoint does not serve a model, or refuses every request, or does not answer any more.
         """
         models = evaluated_models(self._config)
         asyncio.run(self._check_served(models))
@@ -132,11 +132,11 @@ class Evaluation:
         """Needles that one model finds at one length.
 
         Args:
-            name: The model's.
+            name: Name of the model.
             length_tokens: One of evaluate.niah.lengths_tokens.
 
         Raises:
-            UserError: as in `run`, or a request failed for good.
+            UserError: As in `run`, or a request failed for good.
         """
         model = self._model(name)
         records = self._records(model, "niah", {length_tokens})
@@ -146,7 +146,7 @@ class Evaluation:
         if percent is None:
             raise UserError(
                 f"evaluate.niah: {result.counts.num_failed} of {result.counts.num_samples} requests to {name} failed; "
-                f"the same command asks them again, or --evaluate.failures_count_as_wrong true counts them as wrong"
+                f"the same command sends them again, or --evaluate.failures_count_as_wrong true counts them as wrong"
             )
         return percent
 
@@ -154,7 +154,7 @@ class Evaluation:
         """Mean of one model's short tasks.
 
         Raises:
-            UserError: as in `run`.
+            UserError: As in `run`.
         """
         percent = mean_score([score.score for score in self._short(self._model(name)).scores])
         assert percent is not None, "lm-eval ends with all scores, or with an error"
@@ -191,7 +191,7 @@ class Evaluation:
         ]
         name = f"{suite} {model.name}"
         if not slots:
-            self._report(f"{name}: reads {model.max_tokens:,} tokens, less than any of the lengths")
+            self._report(f"{name}: can read {model.max_tokens:,} tokens, fewer than any of the lengths")
             return []
         cache = Folder(str(cache_dir() / "samples"))
         samples = prepare_samples(
@@ -229,8 +229,8 @@ class Evaluation:
             await runner.ask_all(samples.samples(wanted.__contains__), len(wanted))
         except EndpointAwayError as error:
             raise UserError(
-                f"evaluate.url: {self._endpoint.url} does not answer any more ({error}); what is answered is kept, "
-                f"and the same command goes on from there"
+                f"evaluate.url: {self._endpoint.url} no longer answers ({error}); finished answers are kept, "
+                f"and the same command resumes from there"
             ) from error
         finally:
             await client.close()

@@ -1,4 +1,4 @@
-"""How much haystack a prompt of a given length takes."""
+"""Fits the haystack to the length of a prompt."""
 
 from collections.abc import Callable, Sized
 from typing import TypeVar
@@ -21,19 +21,19 @@ def fit(build: Callable[[int], Built], sizes_tokens: Sizes, limit_tokens: int) -
     Args:
         build: Makes the prompt of a size, given by its index; its length is in tokens. The same for the same index.
         sizes_tokens: `[sizes]`, ascending, one unit apart: about what haystacks have. The first is the least.
-        limit_tokens: Of the whole prompt.
+        limit_tokens: Largest length of the whole prompt.
 
     Returns:
         One that is not above the limit, though one unit more would be, or the last of the sizes.
 
     Raises:
-        UserError: with the least haystack it is above the limit.
+        UserError: With the least haystack it is above the limit.
     """
     last = len(sizes_tokens) - 1
     index, built = 0, build(0)
     if len(built) > limit_tokens:
         raise UserError(
-            f"lengths_tokens: {limit_tokens} tokens are too few for a prompt that has {len(built)} with the least "
+            f"lengths_tokens: {limit_tokens} tokens are too few for a prompt that has {len(built)} with the shortest "
             f"haystack; give more"
         )
     while True:

@@ -1,6 +1,6 @@
-"""The gate behind a stage: needles at its new length, short tasks against the base. It is measured once and recorded.
+"""The gate after a stage: needles at its new length, short tasks against the base. It is measured once and recorded.
 
-RUN/gates/STAGE.json holds what was asked and the scores; thresholds may change afterwards without a new question.
+RUN/gates/STAGE.json holds the request and the scores. Thresholds may change later without a new measurement.
 """
 
 from dataclasses import dataclass
@@ -17,24 +17,24 @@ from eval.models import model_names
 
 @dataclass(frozen=True)
 class Gate:
-    """Of one stage: whom to ask what."""
+    """What the gate of one stage measures, and on which models."""
 
     stage: StageConfig
     base: str
-    """Name of the model that short tasks compare with."""
+    """Name of the model that the short tasks are compared with."""
     model: str
     """Name of the stage's export."""
     niah_tokens: int | None
-    """Length of the needle test; None: it is not asked."""
+    """Length of the needle test; None if it is not run."""
     has_short: bool
 
     @property
     def models(self) -> list[str]:
-        """That must be served."""
+        """Names of the models that must be served."""
         return [self.base, self.model] if self.has_short else [self.model]
 
     def asked(self, config: RunConfig) -> dict[str, Any]:
-        """All that the scores depend on, as JSON values."""
+        """Everything that the scores depend on, as JSON values."""
         settings = config.evaluate
         assert settings is not None
         niah = identity(settings.niah) | {"lengths_tokens": [self.niah_tokens]}
@@ -49,14 +49,14 @@ class Gate:
 
 
 def gate_of(config: RunConfig, index: int) -> Gate | None:
-    """The gate behind a stage; None: the recipe has no threshold.
+    """The gate after a stage; None if the recipe has no threshold.
 
     Args:
         config: With `train`, `serve` and `evaluate`.
-        index: Of the stage.
+        index: Index of the stage.
 
     Raises:
-        UserError: the stage is not among the served models, or no needle test has a length of its own for it.
+        UserError: The stage is not among the served models, or no needle test has a length of its own for it.
     """
     thresholds = config.bootstrap.gate
     if not thresholds.is_set:
@@ -67,14 +67,14 @@ def gate_of(config: RunConfig, index: int) -> Gate | None:
     name = next((name for name in config.serve.models if stage_of(config, name) == stage), None)
     if name is None:
         raise UserError(
-            f"serve.models: has none for stage {stage.name}, and bootstrap.gate asks it; add "
+            f"serve.models: has no entry for stage {stage.name}, which bootstrap.gate evaluates; add "
             f"{stage.name}: {{model: 'stage:{stage.name}'}}"
         )
     base = model_names(config)[0]
     has_short = thresholds.max_short_points_lost is not None
     if has_short and base == name:
         raise UserError(
-            f"serve.models: begins with {base}, and bootstrap.gate.max_short_points_lost compares it with the model "
+            f"serve.models: begins with {base}, but bootstrap.gate.max_short_points_lost compares with the model "
             f"before the stages; put that one first"
         )
     niah_tokens = None if thresholds.min_niah_percent is None else _niah_tokens(config, index)
@@ -92,28 +92,28 @@ def _niah_tokens(config: RunConfig, index: int) -> int:
     if not readable or max(readable) <= before < stage.max_seq_tokens:
         raise UserError(
             f"evaluate.niah.lengths_tokens: {lengths} has none between {before} and the {stage.max_seq_tokens} of "
-            f"stage {stage.name}, and bootstrap.gate.min_niah_percent asks there; add {stage.max_seq_tokens}"
+            f"stage {stage.name}, but bootstrap.gate.min_niah_percent needs one; add {stage.max_seq_tokens}"
         )
     return max(readable)
 
 
 def read_gate(config: RunConfig, run: Run, gate: Gate) -> GateRecord | None:
-    """Its record, where just this was measured already."""
+    """The gate's record, if exactly this was measured before."""
     record = run.gate(gate.stage.name)
     return record if record is not None and record.asked == gate.asked(config) else None
 
 
 def measure_gate(config: RunConfig, run: Run, gate: Gate, evaluation: Evaluation) -> GateRecord:
-    """Ask the models and record their scores.
+    """Evaluate the models and record their scores.
 
     Args:
         config: The run's settings.
         run: Takes the record.
         gate: What to ask.
-        evaluation: Of models that are served, those of the gate among them.
+        evaluation: An evaluation of served models that include the gate's.
 
     Raises:
-        UserError: a request failed for good.
+        UserError: A request finally failed.
     """
     niah, short = None, None
     if gate.niah_tokens:
@@ -142,10 +142,10 @@ def describe_gate(stage: str, record: GateRecord) -> str:
 
 
 def refusal_of(config: RunConfig, stage: str, record: GateRecord) -> str | None:
-    """Why the chain must not go on behind this stage; None: it may."""
+    """Why the chain must stop after this stage; None if it may continue."""
     gate, niah, short = config.bootstrap.gate, record.niah, record.short
     kept = record.verdicts(gate)
-    remedy = "change the threshold and the same command goes on, or the stage in another run_dir"
+    remedy = "change the threshold and rerun the same command, or change the stage in another run_dir"
     if niah and kept.get("min_niah_percent") is False:
         return (
             f"bootstrap.gate.min_niah_percent: stage {stage} finds {niah.percent:.1f} % of the needles at "

@@ -1,4 +1,4 @@
-"""All samples of a suite, made once by several processes and kept in a cache."""
+"""Generates all samples of a suite once, in several processes, and caches them."""
 
 import multiprocessing
 import os
@@ -48,14 +48,14 @@ def prepare_samples(
     """Make the samples that the cache does not hold yet.
 
     Args:
-        maker: Of the suite.
-        slots: Those of the maker's that are wanted, in its order.
-        cache: Of all suites and models; samples of the same maker have a folder there.
-        num_workers: Processes; None: one a core.
+        maker: Sample maker of the suite.
+        slots: The wanted slots of the maker, in its order.
+        cache: Cache folder of all suites and models, with one folder per maker.
+        num_workers: Number of processes. None: one per core.
         report: Gets a line when samples are made, and for each eighth of them.
 
     Raises:
-        UserError: a length is too short for its task.
+        UserError: A length is too short for its task.
     """
     folder = cache / fingerprint(maker.identity())
     parts = list(_split(slots))
@@ -63,12 +63,12 @@ def prepare_samples(
     missing = [part for part in parts if part_name(part) not in there]
     if missing:
         num_samples = sum(map(len, missing))
-        report(f"making {num_samples:,} samples")
+        report(f"generating {num_samples:,} samples")
         num_done, told = 0, 1
         for num_made in _make(maker, folder, missing, num_workers):
             num_done += num_made
             if num_done * 8 // num_samples >= told and num_done < num_samples:
-                report(f"{num_done:,} of {num_samples:,} samples made")
+                report(f"{num_done:,} of {num_samples:,} samples generated")
                 told = num_done * 8 // num_samples + 1
     return SampleSet(folder, parts)
 

@@ -1,4 +1,4 @@
-"""The text that needles are hidden in: tokenized once, cut at words and sentences, repeated only where it must be."""
+"""The text that needles are hidden in: tokenized once, cut at words and sentences, repeated only if necessary."""
 
 import re
 from functools import cached_property
@@ -23,7 +23,7 @@ class Haystack:
     A place is a number of tokens: the haystack up to it is `cut(0, place)`.
 
     Args:
-        tokenizer: The model's.
+        tokenizer: Tokenizer of the model.
         text: Not empty.
         separator: Between two copies, where one is not enough.
     """
@@ -40,7 +40,7 @@ class Haystack:
         """Words one blank apart, as RULER has its essays; control tokens of the chat template are taken out.
 
         Raises:
-            UserError: no word is left.
+            UserError: No word is left.
         """
         for token in tokenizer.control_tokens:
             text = text.replace(token, " ")
@@ -51,20 +51,20 @@ class Haystack:
 
     @staticmethod
     def of_lines(tokenizer: Tokenizer, line: str) -> "Haystack":
-        """The same line over and over, each with its line break."""
+        """A haystack of one line repeated, each copy with its line break."""
         return Haystack(tokenizer, f"{line}\n", separator="")
 
     @cached_property
     def num_tokens(self) -> int:
-        """Of one copy."""
+        """Tokens of one copy."""
         return len(self._doubling(0).tokens)
 
     def num_copies(self, num_tokens: int) -> int:
-        """Copies, about, that so many tokens take; one where the text is long enough."""
+        """Approximate number of copies needed for that many tokens; 1 if the text is long enough."""
         return max(-(-num_tokens // self.num_tokens), 1)
 
     def reaching(self, num_tokens: int) -> "RepeatedText":
-        """The haystack with at least so many tokens: one copy, two, four, eight, ..."""
+        """The haystack repeated to at least that many tokens: one copy, two, four, eight, ..."""
         level = 0
         while len((found := self._doubling(level)).tokens) < num_tokens:
             level += 1
@@ -82,27 +82,27 @@ class Haystack:
 
 
 class RepeatedText:
-    """One or more copies of a haystack, and where they may be cut: ascending places, the first is the beginning."""
+    """One or more copies of a haystack, and the positions where it may be cut, ascending from its beginning."""
 
     def __init__(self, tokens: TokenText) -> None:
         self.tokens = tokens
 
     @cached_property
     def lines(self) -> Borders:
-        """Places behind line breaks."""
+        """Positions after line breaks."""
         return self._places(
             np.fromiter((match.end() for match in _BREAK.finditer(self.tokens.text)), np.int64)
         )
 
     @cached_property
     def words(self) -> Borders:
-        """Places behind words, in front of the blank, and behind sentences of scripts that have no blanks."""
+        """Positions after words, before the blank, and after sentences in scripts without blanks."""
         blanks = np.fromiter((match.start() for match in _SPACE.finditer(self.tokens.text)), np.int64)
         return np.union1d(self._places(blanks), self.sentences)
 
     @cached_property
     def sentences(self) -> Borders:
-        """Places behind sentences, in front of the blank where there is one."""
+        """Positions after sentences, before the blank if there is one."""
         text = self.tokens.text
         borders = sentence_borders(text)
         has_blank = np.fromiter((text[border - 1].isspace() for border in borders), np.bool_, len(borders))
@@ -130,7 +130,7 @@ def read_text(field: str, path: str) -> str:
         path: What it says.
 
     Raises:
-        UserError: there is none, or it is not text.
+        UserError: There is none, or it is not text.
     """
     place = Path(path).expanduser()
     if place.is_dir():

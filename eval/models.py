@@ -1,4 +1,4 @@
-"""Which models are asked, whose tokens their prompts are measured in, and how long they read."""
+"""The models to evaluate, the tokenizers that measure their prompts, and their longest lengths."""
 
 from dataclasses import dataclass
 
@@ -11,23 +11,23 @@ from app.tokens import Tokenizer
 
 @dataclass(frozen=True)
 class EvaluatedModel:
-    """One model behind the endpoint."""
+    """One model at the endpoint."""
 
     name: str
-    """There."""
+    """Name of the model at the endpoint."""
     tokenizer: Tokenizer
     files: ModelFiles
-    """Of the tokenizer's model."""
+    """Facts about the model that the tokenizer belongs to."""
     max_tokens: int | None
-    """Longest prompt and answer that it takes; None: not known."""
+    """Longest prompt and answer that it takes; None if unknown."""
 
     def reads(self, length_tokens: int) -> bool:
-        """Whether samples of this length can be asked; what is not known is left to the endpoint."""
+        """Whether the model can take samples of this length. If its limit is unknown, the endpoint decides."""
         return self.max_tokens is None or length_tokens <= self.max_tokens
 
 
 def model_names(config: RunConfig) -> list[str]:
-    """Those of `evaluate.models`, or of `serve.models`, in their order; the first is the base."""
+    """Names in `evaluate.models`, or else in `serve.models`, in order. The first is the base."""
     assert config.evaluate is not None
     return list(config.evaluate.models) or list(config.serve.models if config.serve is not None else {})
 
@@ -40,7 +40,7 @@ def evaluated_models(config: RunConfig, may_be_to_come: bool = False) -> list[Ev
         may_be_to_come: Stages that have no export yet are given as they will be.
 
     Raises:
-        UserError: none is named, or one without a tokenizer, or with one that is not there.
+        UserError: None is named, or one without a tokenizer, or with one that is not there.
     """
     names = model_names(config)
     if not names:
@@ -67,7 +67,7 @@ def _evaluated_model(config: RunConfig, name: str, may_be_to_come: bool) -> Eval
         model = served_source(config, name)
     else:
         raise UserError(
-            f"evaluate.models.{name}.tokenizer: is left out, and serve.models has no {name}; give the model or folder "
+            f"evaluate.models.{name}.tokenizer: is missing, and serve.models has no {name}; give the model or folder "
             f"whose tokenizer it has"
         )
     files = find_model(field, model, revision)

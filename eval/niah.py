@@ -1,4 +1,4 @@
-"""Needle in a haystack: a fact at a depth of a long text, and a question for it behind the text.
+"""Needle in a haystack: a fact at some depth of a long text, and a question about it after the text.
 
 All prompts of a trial begin alike: the haystack starts at the same place for all lengths and depths, and nothing that
 differs stands before it. So a prompt shares all up to its needle with every prompt whose needle stands deeper, and a
@@ -41,18 +41,18 @@ MAX_SHIFT_SHARE = 0.05
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stretch:
-    """A trial's haystack, as long as its longest prompt. A place is a number of its tokens."""
+    """The haystack of a trial, as long as its longest prompt. Positions are counted in tokens."""
 
     tokens: TokenText
     sentences: Borders
-    """Ascending places behind sentences; the beginning is the first of them."""
+    """Positions after sentences, ascending from the beginning of the text."""
     cuts: Borders
-    """Ascending places behind words and sentences, the beginning among them."""
+    """Positions after words and sentences, ascending from the beginning of the text."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Longest:
-    """Of the prompts of all depths with one haystack."""
+    """Sizes of the longest of the prompts that share one haystack."""
 
     num_haystack_tokens: int
     num_prompt_tokens: int
@@ -66,11 +66,11 @@ class NiahMaker:
 
     Args:
         config: `niah`, and the template that stands around.
-        tokenizer: Of the model that is asked.
-        seed: Of keys, values and the places where haystacks start.
+        tokenizer: Tokenizer of the model that is asked.
+        seed: Seed of keys, values and the positions where haystacks start.
 
     Raises:
-        UserError: there is no haystack, or the model has no chat template.
+        UserError: There is no haystack, or the model has no chat template.
     """
 
     def __init__(self, config: EvaluateConfig, tokenizer: Tokenizer, seed: int) -> None:
@@ -117,7 +117,7 @@ class NiahMaker:
         """One cell of one trial.
 
         Raises:
-            UserError: the length is too short for any haystack.
+            UserError: The length is too short for any haystack.
         """
         trial, index = divmod(slot.index, len(self._depths))
         depth = self._depths[index]
@@ -229,8 +229,8 @@ class NiahMaker:
 def needle_places(stretch: Stretch, num_tokens: int, depth_percent: float, num_needles: int) -> list[int]:
     """Where the needles stand in the first tokens of a haystack, ascending.
 
-    The first stands at the depth, and each has as much text behind it, up to the next one or the end: at 40% three
-    needles stand at 40, 60 and 80%, as in the multi-needle test of LLMTest_NeedleInAHaystack.
+    The first stands at the depth, and each has the same amount of text after it, up to the next one or the end: at 40%
+    three needles stand at 40, 60 and 80%, as in the multi-needle test of LLMTest_NeedleInAHaystack.
     """
     depths = [depth_percent + (100 - depth_percent) * index / num_needles for index in range(num_needles)]
     places = []

@@ -1,4 +1,4 @@
-"""What is hidden in the haystacks of one trial, and what is asked for."""
+"""The needles of one trial, and what the question asks for."""
 
 import random
 from dataclasses import dataclass

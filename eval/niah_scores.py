@@ -1,4 +1,4 @@
-"""Scores of the needle test: a cell's is the mean of its trials, or a gap where one of them has none."""
+"""Scores of the needle test. A cell's score is the mean of its trials, or a gap if one of them has none."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ def score_niah(model: str, config: EvaluateConfig, records: Iterable[Record]) ->
     Args:
         model: What it is called.
         config: The grid.
-        records: Of that model; what is not of the grid is passed over.
+        records: Records of the model; those outside the grid are skipped.
     """
     niah = config.niah
     lengths, depths = sorted(niah.lengths_tokens), sorted(niah.depths_percent)

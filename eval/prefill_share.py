@@ -1,4 +1,4 @@
-"""What a server that caches prefixes has left to compute of a suite's prompts."""
+"""Share of a suite's prompt tokens that a server with a prefix cache has to compute."""
 
 from collections.abc import Iterable
 
@@ -27,7 +27,7 @@ def expected_prefill_share(samples: Iterable[Sample], block_tokens: int) -> floa
 
 
 def measured_prefill_share(records: Iterable[Record]) -> float | None:
-    """The same share as a server has reported it; None: none of its replies tells of a cached token."""
+    """Share of prompt tokens that the server computed, as it reported; None if no reply mentions a cached token."""
     replies = [record.reply for record in records if record.reply is not None]
     num_cached = sum(reply.num_cached_tokens for reply in replies)
     return 1 - num_cached / sum(reply.num_prompt_tokens for reply in replies) if num_cached else None

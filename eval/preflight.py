@@ -1,4 +1,4 @@
-"""Checks that an evaluation's settings can work, before anything is made or asked.
+"""Checks the settings of an evaluation before any sample is generated or sent.
 
 Every fault is a UserError of one line: the field, the value, and what would be right.
 """
@@ -18,7 +18,7 @@ def check_evaluation(config: RunConfig, may_be_to_come: bool = False) -> None:
         may_be_to_come: Stages that have no export yet are trained before.
 
     Raises:
-        UserError: they cannot be asked with these settings.
+        UserError: They cannot be asked with these settings.
     """
     settings = config.evaluate
     if settings is None:
@@ -30,13 +30,13 @@ def check_evaluation(config: RunConfig, may_be_to_come: bool = False) -> None:
 
         if config.serve is None:
             raise UserError(
-                "evaluate.url: is left out, and the recipe has no `serve` to start a server from; give "
+                "evaluate.url: is missing, and the recipe has no `serve` to start a server from; give "
                 "--url http://HOST:8000/v1"
             )
         check_serving(config, may_be_to_come)
     for task in settings.ruler.tasks:
         if task not in TASKS:
-            raise UserError(f"evaluate.ruler.tasks: there is no {task}; known: {', '.join(TASKS)}")
+            raise UserError(f"evaluate.ruler.tasks: no task is called {task}; known: {', '.join(TASKS)}")
     models = evaluated_models(config, may_be_to_come)
     for model in models:
         _check_template(settings, model)
@@ -47,7 +47,7 @@ def check_evaluation(config: RunConfig, may_be_to_come: bool = False) -> None:
 def _check_template(settings: EvaluateConfig, model: EvaluatedModel) -> None:
     if settings.template == "chat" and model.files.has_chat_template is False:
         raise UserError(
-            f"evaluate.template: chat, and {model.tokenizer.model!r} of model {model.name} has no chat template; set "
+            f"evaluate.template: chat, but {model.tokenizer.model!r} of model {model.name} has no chat template; set "
             f"base"
         )
 
@@ -62,5 +62,6 @@ def _check_lengths(settings: EvaluateConfig, models: list[EvaluatedModel]) -> No
             if not any(model.reads(length) for model in models):
                 longest = max(model.max_tokens or 0 for model in models)
                 raise UserError(
-                    f"evaluate.{suite}.lengths_tokens: {length} is more than any of the models reads; at most {longest}"
+                    f"evaluate.{suite}.lengths_tokens: {length} is more than any of the models can read; "
+                    f"at most {longest}"
                 )

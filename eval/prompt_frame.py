@@ -1,4 +1,4 @@
-"""What stands around every question: the chat template, or nothing, and the beginning of the reply."""
+"""What surrounds every question: the chat template, or nothing, and the start of the reply."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -15,15 +15,15 @@ _CONTENT = "LongstrapContent"
 class PromptFrame:
     """A model's template, tokenized once.
 
-    The answer prefix stands where the model's reply begins, behind the template's last token, as RULER has it.
+    The answer prefix starts the model's reply, after the template's last token, as in RULER.
 
     Args:
-        tokenizer: The model's.
-        template: `chat`: one turn of the user in the model's own template. `base`: the text as it is, behind the
+        tokenizer: Tokenizer of the model.
+        template: `chat`: one turn of the user in the model's own template. `base`: the text as it is, after the
             token that the tokenizer begins texts with, if there is one.
 
     Raises:
-        UserError: the model has no chat template, or one that drops or repeats what the user says.
+        UserError: The model has no chat template, or one that drops or repeats what the user says.
     """
 
     def __init__(self, tokenizer: Tokenizer, template: Literal["chat", "base"]) -> None:

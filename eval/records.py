@@ -1,4 +1,4 @@
-"""What came of each sample: one line of JSON, on disk before the next request takes its place."""
+"""Records of the samples: one JSON line each, on disk before the next request takes its slot."""
 
 import asyncio
 import json
@@ -22,9 +22,9 @@ class Reply:
     num_prompt_tokens: int
     num_output_tokens: int
     num_cached_tokens: int
-    """Of the prompt, served from the endpoint's prefix cache; 0 where it does not say."""
+    """Prompt tokens served from the endpoint's prefix cache; 0 if the endpoint does not report them."""
     sec: float
-    """From the request to its last token, pauses and earlier tries not counted."""
+    """Time from the request to its last token, without pauses and earlier attempts."""
 
 
 @dataclass(frozen=True, slots=True)

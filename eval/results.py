@@ -1,4 +1,4 @@
-"""What each suite's own scores are in the report."""
+"""Converts each suite's own scores into the report's results."""
 
 from collections.abc import Sequence
 
@@ -27,8 +27,8 @@ def ruler_result(model: str, settings: EvaluateConfig, records: Sequence[Record]
     Args:
         model: What it is called.
         settings: Tasks and lengths, without those that the model cannot read.
-        records: Of all its samples.
-        seed: Of the confidence intervals.
+        records: Records of all samples.
+        seed: Seed of the confidence intervals.
     """
     ruler = settings.ruler
     tasks = ruler.tasks or list(TASKS)

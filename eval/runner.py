@@ -1,4 +1,4 @@
-"""Asks what has no answer yet: so many requests at once, groups with a common beginning one after their first."""
+"""Sends the samples that have no answer yet, several at once; the first of a group with a common prefix goes ahead."""
 
 import asyncio
 import time
@@ -21,7 +21,7 @@ class Runner:
         frame: Given for an endpoint that takes chats only: the prompts' own template is taken off again.
         report: Gets a line every `interval_sec`.
         interval_sec: See there.
-        name: Of suite and model, for the lines.
+        name: Name of suite and model, for progress lines.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class Runner:
         self._started = time.monotonic()
 
     async def ask_all(self, samples: Iterator[Sample], num_samples: int) -> None:
-        """Ask all samples; each becomes a record.
+        """Send all samples; each becomes a record.
 
         Raises:
-            EndpointAwayError: nobody answers any more. What is answered is kept.
-            UserError: the endpoint refuses every request.
+            EndpointAwayError: Nobody answers any more. What is answered is kept.
+            UserError: The endpoint refuses every request.
         """
         watching = asyncio.create_task(self._watch(num_samples))
         # Twice as many as can be under way are held in memory, so that none waits for the disk.

@@ -1,4 +1,4 @@
-"""Questions to a model, made once and kept: a part file holds some samples of one task and length."""
+"""Samples, generated once and stored: a part file holds some samples of one task and length."""
 
 import hashlib
 import json
@@ -35,12 +35,12 @@ class Sample:
     sample_id: str
     task: str
     length_tokens: int
-    """Asked for, generated tokens included."""
+    """Requested length, generated tokens included."""
     token_ids: npt.NDArray[np.int32]
     """`[tokens]`: the whole prompt, template and answer prefix included."""
     max_output_tokens: int
     references: list[str]
-    """What a right answer holds."""
+    """Texts that a correct answer contains."""
     group: str = ""
     """Samples of one group begin alike: the first is asked alone, so that the others find its prefix cached."""
     facts: dict[str, Any] = field(default_factory=dict)

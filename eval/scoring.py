@@ -1,4 +1,4 @@
-"""How right an answer is, and how far its mean over many samples can be trusted."""
+"""Scores of answers, and confidence intervals of their means."""
 
 import re
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ def string_match_all(prediction: str, references: Sequence[str]) -> float:
     """Share of the references that a prediction holds, in whatever case, inside of words too (RULER).
 
     Args:
-        prediction: As the model gave it.
+        prediction: The model's answer, unchanged.
         references: At least one.
     """
     return sum(_found(prediction, references)) / len(references)
@@ -54,7 +54,7 @@ def bootstrap_mean(groups: Sequence[Sequence[float]], seed: int = 0) -> Mean:
 
     Args:
         groups: Scores of the samples; none is empty.
-        seed: Of the resampling.
+        seed: Seed of the resampling.
     """
     rng = np.random.default_rng(seed)
     value = float(np.mean([np.mean(group) for group in groups]))

@@ -1,4 +1,4 @@
-"""Texts with their tokens, joined without tokenizing again what was tokenized before.
+"""Texts with their tokens, joined without tokenizing them again.
 
 Tokens depend on their neighbours: the tokens of two texts side by side are not those of the joined text. But the
 difference ends a few tokens from the seam. So only a window around each seam is tokenized, and where its tokens are the
@@ -29,7 +29,7 @@ class TokenText:
     ids: Ids
     """`[tokens]`."""
     ends: Ends
-    """`[tokens]`, ascending: the position in the text behind each token."""
+    """`[tokens]`, ascending: the position in the text after each token."""
 
     def __len__(self) -> int:
         """Number of tokens."""
@@ -90,7 +90,7 @@ class _Joiner:
         return _concatenate([*self._closed, *([self._open] if self._open is not None else [])])
 
     def _grow(self, part: TokenText) -> None:
-        """Put what waits, and a part, behind what is there."""
+        """Append the pending text and a part."""
         assert self._open is not None
         between, self._waiting, self._num_waiting = self._waiting, "", 0
         edge = EDGE_TOKENS
@@ -151,7 +151,7 @@ def _seam(
         if end < len(right):
             return None
         first_kept, end_new = len(right), len(window)
-    # Of a middle that begins behind a kept token the text begins there.
+    # If a middle begins after a kept token, its text begins there.
     return num_kept, window.cut(first_new + 1, end_new), first_kept
 
 

@@ -1,4 +1,4 @@
-"""Models behind an OpenAI-compatible URL, until it is told to stop.
+"""Serves models at an OpenAI-compatible URL until it is told to stop.
 
 python -m ray_jobs.serve --config laptop.yaml [--plan] [--section.field VALUE ...]
 ray job submit --working-dir . -- python -m ray_jobs.serve --config laptop.yaml

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -80,11 +81,15 @@ ENVIRONMENT = ("app.config", "benchmarks")
 """Where the environment may be read."""
 
 
-def modules() -> Iterator[tuple[str, ast.Module]]:
+@cache
+def modules() -> dict[str, ast.Module]:
+    """All modules of ours, parsed, by their dotted names."""
+    found = {}
     for folder in ("app", "eval", "ray_jobs", "benchmarks"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             parts = path.relative_to(ROOT).with_suffix("").parts
-            yield ".".join(parts).removesuffix(".__init__"), ast.parse(path.read_text("utf-8"))
+            found[".".join(parts).removesuffix(".__init__")] = ast.parse(path.read_text("utf-8"))
+    return found
 
 
 def imports(tree: ast.Module) -> Iterator[str]:
@@ -155,14 +160,13 @@ def faults(name: str, tree: ast.Module) -> list[str]:
 
 
 def test_the_rules_hold_everywhere():
-    named = dict(modules())
-    assert len(named) > 20
-    assert [fault for name, tree in named.items() for fault in faults(name, tree)] == []
+    assert len(modules()) > 20
+    assert [fault for name, tree in modules().items() for fault in faults(name, tree)] == []
 
 
 @pytest.mark.parametrize("entrance", ENTRANCE)
 def test_the_entrance_imports_the_rim_only_when_it_is_needed(entrance):
-    top = [node for node in dict(modules())[entrance].body if isinstance(node, ast.Import | ast.ImportFrom)]
+    top = [node for node in modules()[entrance].body if isinstance(node, ast.Import | ast.ImportFrom)]
     names = list(imports(ast.Module(body=list(top), type_ignores=[])))
     assert names
     assert not [name for name in names if is_in(name, RIM)]

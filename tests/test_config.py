@@ -99,7 +99,7 @@ def test_every_setting_has_a_type_that_json_can_hold():
     [
         (
             ["--agent.task_weights", "{sing: 1}"],
-            r"^agent\.task_weights: .* names sing, which is no task; known: compare",
+            r"^agent\.task_weights: .* names sing, which is not a task; known: compare",
         ),
         (["--agent.task_weights", "{trace: 0}"], r"^agent\.task_weights: no task has a weight above 0"),
         (["--pipeline.min_actors", "3"], r"^pipeline: .* min_actors 3 is above max_actors 1; at most that"),

@@ -20,7 +20,7 @@ def test_an_artefact_goes_on_with_the_same_settings(tmp_path):
 def test_an_artefact_refuses_other_settings_and_names_the_field(tmp_path):
     Run(str(tmp_path)).corpus.claim({"a": 1, "b": [{"c": 2}]})
     with pytest.raises(
-        UserError, match=r"^b\.0\.c: .* was made with 2, now it is 3; set it back, or give another"
+        UserError, match=r"^b\.0\.c: .* was made with 2, but now it is 3; change it back, or give another"
     ):
         Run(str(tmp_path)).corpus.claim({"a": 1, "b": [{"c": 3}]})
 

@@ -101,7 +101,7 @@ def test_a_recipe_under_the_folder_goes_along_by_its_relative_name(tmp_path, mon
 def test_a_recipe_elsewhere_is_refused(tmp_path):
     path = tmp_path / "r.yaml"
     path.write_text((ROOT / "ray_jobs/recipes/laptop.yaml").read_text("utf-8"))
-    with pytest.raises(UserError, match=r"--config .*r\.yaml: is not under .*; put it there"):
+    with pytest.raises(UserError, match=r"--config .*r\.yaml: is not in .*; put it there"):
         run(FakeClient([]), recipe=str(path))
 
 
@@ -144,7 +144,7 @@ def test_paths_that_every_node_sees_pass():
 def test_bad_settings_are_never_submitted():
     client = FakeClient([])
     with pytest.raises(
-        UserError, match=r"^agent\.task_weights: .* names sing, which is no task; known: compare"
+        UserError, match=r"^agent\.task_weights: .* names sing, which is not a task; known: compare"
     ):
         run(client, overrides=("--run_dir", "/x", "--agent.task_weights", "{sing: 1}"))
     assert client.submitted == {}
@@ -152,7 +152,9 @@ def test_bad_settings_are_never_submitted():
 
 def test_an_environment_that_would_redirect_the_client_is_named(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "http://other:8265")
-    with pytest.raises(UserError, match="RAY_ADDRESS is set to 'http://other:8265' and would win; unset it"):
+    with pytest.raises(
+        UserError, match="RAY_ADDRESS is set to 'http://other:8265' and would take precedence; unset it"
+    ):
         submit("index", "laptop", ["--run_dir", "/x"], ADDRESS)
 
 

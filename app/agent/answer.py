@@ -1,4 +1,4 @@
-"""Step 4: choose the notes that the answer needs, and answer from those alone, so that they are its evidence."""
+"""Step 4: choose the notes that the answer needs, and answer from those only, so that they are its evidence."""
 
 from app.agent.asking import ask
 from app.agent.llm import Generator, LlmCall

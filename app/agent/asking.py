@@ -1,4 +1,4 @@
-"""Asking until the reply is usable, within bounds; what fails ends as a reason for the row's reject."""
+"""Asks until the reply is usable, within limits. A failure becomes the reason for rejecting the row."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ async def ask(
     """Answer of one call, parsed; each further attempt samples with another seed, and before calls asked first.
 
     Raises:
-        StepFailedError: no attempt gave a usable reply; carries the last one's reason.
+        StepFailedError: No attempt gave a usable reply; carries the last one's reason.
     """
     failure = StepFailedError(call.step, "no attempt")
     for attempt in range(max_attempts):

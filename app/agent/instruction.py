@@ -1,4 +1,4 @@
-"""Step 1: an instruction that needs several documents, and back-translation's instruction for a given one."""
+"""Step 1: write an instruction that needs several documents, or, by back-translation, one for a given document."""
 
 import random
 

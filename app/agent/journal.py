@@ -1,4 +1,4 @@
-"""Finished calls on disk, so that a row that was half done when its worker died pays for none of them again."""
+"""Journal of finished calls on disk, so that a row interrupted by a dead worker repeats none of them."""
 
 import asyncio
 import time
@@ -17,9 +17,9 @@ class CallJournal:
     must be on disk before the workflow goes on.
 
     Args:
-        calls: folder of all journals.
-        seed_id: the row's.
-        keeps_prompts: write down what was asked, and when, beside what was answered; for people who look into it.
+        calls: Folder of all journals.
+        seed_id: Id of the row's seed.
+        keeps_prompts: Write down what was asked, and when, beside what was answered; for people who look into it.
     """
 
     def __init__(self, calls: Folder, seed_id: str, keeps_prompts: bool = False) -> None:
@@ -32,7 +32,7 @@ class CallJournal:
         self._replies = await asyncio.to_thread(self._read)
 
     def wrap(self, generate: Generator, on_replay: Callable[[LlmCall], None]) -> Generator:
-        """The same generator, answering out of the journal what stands in it and writing down what does not."""
+        """Wrap a generator: replay calls that are in the journal, and record those that are not."""
 
         async def replay_or_generate(call: LlmCall) -> LlmReply:
             if (reply := self._replies.get(call.key)) is not None:

@@ -1,4 +1,4 @@
-"""The one protocol behind which every generator stands."""
+"""The protocol that every generator implements."""
 
 import hashlib
 import json
@@ -14,10 +14,10 @@ work and fill the engine meanwhile; put last, they leave few chains of calls for
 
 @dataclass(frozen=True, slots=True)
 class LlmCall:
-    """One chat completion that a step of the workflow asks for."""
+    """One chat completion that a step of the workflow requests."""
 
     step: str
-    """Which step asks; for counters and rejects."""
+    """Step of the workflow, for counters and rejects."""
     messages: tuple[Message, ...]
     max_output_tokens: int
     random_seed: int
@@ -39,7 +39,7 @@ class LlmCall:
 
 @dataclass(frozen=True, slots=True)
 class LlmReply:
-    """What came back."""
+    """Reply to a call."""
 
     text: str
     finish_reason: str
@@ -55,7 +55,7 @@ class LlmError(RuntimeError):
 
 
 class EngineDeadError(RuntimeError):
-    """The engine behind the generator is gone; every call in flight is lost, none is the caller's fault."""
+    """The generator's engine died. Every call in flight is lost, through no fault of the caller."""
 
 
 class Generator(Protocol):
@@ -65,6 +65,6 @@ class Generator(Protocol):
         """Answer one call.
 
         Raises:
-            LlmError: this call failed; others may go on.
+            LlmError: This call failed; others may go on.
         """
         ...

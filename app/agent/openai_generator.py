@@ -35,10 +35,10 @@ class OpenAiGenerator:
         """Answer one call; see `app.agent.llm.Generator`.
 
         Raises:
-            LlmError: timed out, or refused for this prompt.
-            EngineDeadError: the endpoint is away, fails or its rate limit is reached, beyond all retries. The job
+            LlmError: Timed out, or refused for this prompt.
+            EngineDeadError: The endpoint is away, fails or its rate limit is reached, beyond all retries. The job
                 stops then, rather than reject every row; started again it goes on.
-            UserError: the endpoint refuses every call: wrong key, no such model.
+            UserError: The endpoint refuses every call: wrong key, no such model.
         """
         sampling = self._config.sampling
         arguments: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""What an LLM's text means: JSON fields, complete sentences, valid instructions."""
+"""Parses an LLM's text: JSON fields, complete sentences, valid instructions."""
 
 import json
 import re
@@ -56,13 +56,13 @@ def parse_instruction(text: str, was_cut: bool, subject: str, request: str) -> s
     """The instruction in a reply.
 
     Args:
-        text: the reply.
-        was_cut: it ended at the length limit.
-        subject: text that the model was given to write about; the instruction must name something of it.
-        request: the words in which it was asked; echoing them names nothing.
+        text: The reply.
+        was_cut: It ended at the length limit.
+        subject: Text that the model was given to write about; the instruction must name something of it.
+        request: The words in which it was asked; echoing them names nothing.
 
     Raises:
-        MalformedReplyError: too short to mean anything, repeats itself, not about the subject, or points at a text
+        MalformedReplyError: Too short to mean anything, repeats itself, not about the subject, or points at a text
             that nobody will see.
     """
     paragraphs = text.strip().split("\n\n")
@@ -95,7 +95,7 @@ def parse_selection(text: str, num_notes: int) -> list[int]:
     """0-based positions of the chosen notes, in order, each once.
 
     Raises:
-        MalformedReplyError: not JSON, nothing chosen, or a number that no note has.
+        MalformedReplyError: Not JSON, nothing chosen, or a number that no note has.
     """
     value = _json_field(text, "notes")
     if not isinstance(value, list) or not all(isinstance(number, int) for number in value):
@@ -112,7 +112,7 @@ def parse_summary(text: str, was_cut: bool) -> str | None:
     """A chunk's summary, or None where nothing was relevant.
 
     Raises:
-        MalformedReplyError: empty.
+        MalformedReplyError: Empty.
     """
     summary = text.strip()
     if summary.strip(" .*\"'").upper().startswith(NOTHING_RELEVANT):
@@ -124,7 +124,7 @@ def parse_answer(text: str, was_cut: bool) -> str:
     """The answer in a reply, without the sentences that speak of the notes: its reader will never see those.
 
     Raises:
-        MalformedReplyError: empty, cut before its first sentence ended, or it speaks of little else than its notes.
+        MalformedReplyError: Empty, cut before its first sentence ended, or it speaks of little else than its notes.
     """
     answer = parse_prose(text, was_cut)
     sentences = [match.group() for match in _SENTENCE.finditer(answer)]
@@ -138,7 +138,7 @@ def parse_prose(text: str, was_cut: bool) -> str:
     """Prose as it stands; when the length limit cut it, its complete sentences.
 
     Raises:
-        MalformedReplyError: empty, or cut before the first sentence ended.
+        MalformedReplyError: Empty, or cut before the first sentence ended.
     """
     prose = text.strip()
     if was_cut:

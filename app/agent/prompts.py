@@ -93,7 +93,7 @@ mentions one. Reply with the request, in one paragraph, and nothing else."""
 
 
 def instruction_messages(passage: str, task: str) -> tuple[Message, ...]:
-    """Ask for a long-input instruction; the random passage in front makes each call's subject another one."""
+    """Ask for a long-input instruction. The random passage at the start gives each call a different subject."""
     return _chat(
         f"{_INSTRUCTION_SYSTEM} {TASKS[task].description}",
         f"{passage.strip()}\n\n---\nWrite one instruction about this subject.",
@@ -111,7 +111,7 @@ def selection_messages(instruction: str, notes: list[str]) -> tuple[Message, ...
 
 
 def answer_messages(instruction: str, notes: list[str]) -> tuple[Message, ...]:
-    """Ask for the answer, out of the chosen notes alone."""
+    """Ask for the answer, from the chosen notes only."""
     return _chat(_ANSWER_SYSTEM, f"Instruction: {instruction}\n\n{number_notes(notes)}\n\nAnswer:")
 
 

@@ -1,4 +1,4 @@
-"""How many calls are under way at once, and which of those that wait comes next."""
+"""Limits the calls in flight, and decides which waiting call comes next."""
 
 import asyncio
 import heapq

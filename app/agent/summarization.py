@@ -36,7 +36,7 @@ async def summarize(
     """Notes on an instruction, in the documents' order, of at most `max_notes_tokens` tokens together.
 
     Raises:
-        StepFailedError: nothing was relevant, or the notes do not fit after `agent.max_summary_rounds`.
+        StepFailedError: Nothing was relevant, or the notes do not fit after `agent.max_summary_rounds`.
     """
 
     async def note_on(excerpt: str, index: int, priority: int) -> str | None:
@@ -112,7 +112,7 @@ def bundle_notes(notes: list[Note], tokenizer: Tokenizer, chunk_tokens: int) -> 
 
 
 def supporting_passages(summary: str, chunk: list[Passage]) -> tuple[str, ...]:
-    """Those of a chunk's passages that a summary draws on, by the words it shares with each; never none.
+    """Passages of a chunk that a summary draws on, judged by shared words; always at least one.
 
     A chunk holds several passages and the model is asked for one summary of it: without this step all of them would
     count as evidence.

@@ -31,8 +31,8 @@ class VllmGenerator:
         A call that a dying engine lost is put to the next engine: that is no failure of the call.
 
         Raises:
-            LlmError: timed out, or the engine refuses this prompt.
-            EngineDeadError: the engine died more than `max_engine_restarts` times without an answer in between.
+            LlmError: Timed out, or the engine refuses this prompt.
+            EngineDeadError: The engine died more than `max_engine_restarts` times without an answer in between.
         """
         from vllm.exceptions import VLLMError
         from vllm.v1.engine.exceptions import EngineDeadError as VllmEngineDeadError

@@ -39,8 +39,8 @@ def bootstrap(config: Config, run: Run, report: Report) -> None:
         report: Takes lines for the person who watches.
 
     Raises:
-        UserError: the run was made with other settings, or a gate refused to go on.
-        RuntimeError: a stage stopped, or its model could not be served.
+        UserError: The run was made with other settings, or a gate refused to go on.
+        RuntimeError: A stage stopped, or its model could not be served.
     """
     for each in rounds_of(config, run):
         if each.number > 1:
@@ -78,7 +78,7 @@ class _Loop:
             raise UserError(refusal)
 
     def _train(self) -> str | None:
-        """All stages, each behind the gate of the one before; then the evaluation of what there is.
+        """Run all stages, each once the previous stage has passed its gate; then evaluate what there is.
 
         Returns:
             Why a gate refused to go on.
@@ -158,7 +158,7 @@ class _Loop:
 
 
 def _asking(config: Config, names: list[str]) -> Config:
-    """The same settings with these models alone, to be served and to be asked."""
+    """The settings with only these models to serve and evaluate."""
     assert config.serve is not None
     assert config.evaluate is not None
     served = {name: model for name, model in config.serve.models.items() if name in names}

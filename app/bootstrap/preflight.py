@@ -1,4 +1,4 @@
-"""Checks that a whole loop can work, before its first step: the settings of all steps, with what is yet to be made.
+"""Checks before the first step that the whole loop can work: the settings of all steps, including future artefacts.
 
 Every fault is a UserError of one line: the field, the value, and what would be right.
 """
@@ -19,7 +19,7 @@ def check_bootstrap(config: Config) -> None:
     """What all steps of all rounds need.
 
     Raises:
-        UserError: one of them cannot work with these settings.
+        UserError: One of them cannot work with these settings.
     """
     for section in ("train", "serve", "evaluate"):
         if getattr(config, section) is None:
@@ -28,7 +28,7 @@ def check_bootstrap(config: Config) -> None:
     assert config.train is not None
     if config.train.dry_run:
         raise UserError(
-            "train.dry_run: true trains nothing that a bootstrap could go on with; try it by `longstrap train`"
+            "train.dry_run: true trains nothing that a bootstrap could continue with; use it with `longstrap train`"
         )
     for index in range(len(config.train.stages)):
         gate_of(config, index)
@@ -45,19 +45,19 @@ def _check_models(config: Config) -> None:
     assert config.evaluate is not None
     if config.evaluate.url is not None:
         raise UserError(
-            f"evaluate.url: {config.evaluate.url} is not asked by a bootstrap, which serves its stages itself; leave "
+            f"evaluate.url: {config.evaluate.url} is not used by a bootstrap, which serves its stages itself; leave "
             f"it out"
         )
     for name in model_names(config):
         if name not in config.serve.models:
             raise UserError(
-                f"evaluate.models: {name} is not in serve.models, and a bootstrap serves what it asks; add it there"
+                f"evaluate.models: {name} is not in serve.models, which a bootstrap serves and evaluates; add it there"
             )
     last = config.train.stages[-1].name
     if not any(
         (stage := stage_of(config, name)) is not None and stage.name == last for name in model_names(config)
     ):
         raise UserError(
-            f"serve.models: has none for the last stage, and it is what the evaluation is for; add "
+            f"serve.models: has no entry for the last stage, which the evaluation is about; add "
             f"{last}: {{model: 'stage:{last}'}}"
         )

@@ -1,4 +1,6 @@
-"""The rounds of a bootstrap: settings and folder of each. After the first, the extended model writes the examples."""
+"""The rounds of a bootstrap, with settings and folder of each. From round 2 on, the extended model writes the
+examples.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,7 +42,7 @@ def rounds_of(config: Config, run: Run) -> Iterator[Round]:
         run: The whole loop's folder; round 1 is in it, round N in its `roundN`.
 
     Raises:
-        UserError: settings of the later rounds that cannot be.
+        UserError: Settings of the later rounds that cannot be.
     """
     yield Round(1, config, run)
     before = run
@@ -55,24 +57,24 @@ def later_config(config: Config, folder: Folder, number: int, before: Run) -> Co
 
     Args:
         config: The recipe.
-        folder: Of the whole loop.
-        number: Of the round.
+        folder: Folder of the whole loop.
+        number: Number of the round.
         before: The round before it.
 
     Raises:
-        UserError: the generator is no model that could be replaced, or `bootstrap.later_rounds` cannot be.
+        UserError: The generator is no model that could be replaced, or `bootstrap.later_rounds` cannot be.
     """
     assert config.train is not None
     if not isinstance(config.generator, VllmConfig):
         raise UserError(
-            f"bootstrap.rounds: {config.bootstrap.rounds} needs a generator that the extended model can stand in for, "
-            f"and generator.type is {config.generator.type}; give 1, or a generator of type vllm"
+            f"bootstrap.rounds: {config.bootstrap.rounds} needs a generator that the extended model can replace, "
+            f"but generator.type is {config.generator.type}; give 1, or a generator of type vllm"
         )
     settings = config.bootstrap.later_rounds
     for name in settings:
         if name.split(".")[0] in SHARED_SECTIONS or name in OWN_SETTINGS:
             raise UserError(
-                f"bootstrap.later_rounds: {name} is the same in all rounds, or given by the round before; leave it out"
+                f"bootstrap.later_rounds: {name} is the same in all rounds, or set by the previous round; leave it out"
             )
     model, revision = config.trained_model
     export = before.stage(config.train.stages[-1].name).folder / EXPORT_DIR

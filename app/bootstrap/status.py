@@ -1,4 +1,4 @@
-"""Where a run stands, read from its folder alone: what is complete, what works, what was stopped."""
+"""Where a run stands, read from its folder only: what is complete, what is running, what was stopped."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def describe_status(run_dir: str, now_sec: float) -> str:
         now_sec: Since 1970.
 
     Raises:
-        UserError: there is no run.
+        UserError: There is no run.
     """
     folder = require_run("status", run_dir)
     rounds = [folder, *later_rounds(folder)]
@@ -38,7 +38,7 @@ def require_run(field: str, run_dir: str) -> Folder:
         run_dir: The run's folder.
 
     Raises:
-        UserError: there is no run.
+        UserError: There is no run.
     """
     try:
         folder = Folder(run_dir)

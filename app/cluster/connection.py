@@ -1,4 +1,4 @@
-"""The one place that connects to Ray: a submitted job's cluster, a running one, or a Ray of one's own."""
+"""The only module that connects to Ray: to the cluster of a submitted job, a running cluster, or a new local Ray."""
 
 import contextlib
 import logging
@@ -20,7 +20,7 @@ def connect(settings: RayConfig) -> Iterator[None]:
     block on this machine. Workers find Longstrap's code in the job's working dir or in their environment.
 
     Raises:
-        UserError: no Ray answers at RAY_ADDRESS.
+        UserError: No Ray answers at RAY_ADDRESS.
     """
     address = ray_address()
     if address is None:

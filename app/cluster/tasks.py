@@ -1,4 +1,4 @@
-"""Plain functions over many items as Ray Data tasks, one an item, with a line of progress now and then."""
+"""Runs plain functions over many items as Ray Data tasks, one per item, with regular progress lines."""
 
 import pickle
 import time
@@ -40,8 +40,8 @@ def run_tasks(
         log_interval_sec: Least time between two of them.
 
     Raises:
-        UserError: a task has raised it.
-        RayError: a task has failed otherwise.
+        UserError: A task has raised it.
+        RayError: A task has failed otherwise.
     """
     if not items:
         return
@@ -63,8 +63,8 @@ def fetch(reference: "ray.ObjectRef[Any]") -> Any:
     """A task's result.
 
     Raises:
-        UserError: the task has raised it.
-        RayError: the task has failed otherwise.
+        UserError: The task has raised it.
+        RayError: The task has failed otherwise.
     """
     with users_faults():
         return ray.get(reference)

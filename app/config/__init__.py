@@ -1,8 +1,8 @@
-"""Every setting of Longstrap and every default, once.
+"""All settings of Longstrap, with their defaults.
 
-A recipe is one YAML file of these fields; `--section.field VALUE` on the command line overrides it (see
-`app.recipe`). All models are strict: an unknown key or a wrong type is an error that names the field. Fields
-marked `OPERATIONAL` may change between a run and its resumption; all others are what a run is (`identity`).
+A recipe is a YAML file of these fields; `--section.field VALUE` on the command line overrides one of them (see
+`app.recipe`). All sections are strict: an unknown key or a wrong type is an error that names the field. Fields
+marked `OPERATIONAL` may change when a run is resumed; all others are part of the run's identity (`identity`).
 """
 
 from app.config.bootstrap import BootstrapConfig, GateConfig

@@ -8,12 +8,14 @@ from app.config.section import Section
 
 
 class GateConfig(Section):
-    """What each stage must reach before the next, dearer one is started. Left out: it is not measured."""
+    """Scores that a stage must reach before the next, more expensive stage starts. Omitted scores are not measured."""
 
     min_niah_percent: Annotated[float | None, Field(ge=0.0, le=100.0)] = None
-    """Needles found at the longest of evaluate.niah.lengths_tokens that the stage reads."""
+    """Lowest share of needles found, in percent, at the longest of evaluate.niah.lengths_tokens that the stage can
+    read."""
     max_short_points_lost: Annotated[float | None, Field(ge=0.0, le=100.0)] = None
-    """Of the mean over evaluate.short.tasks, in points, against the first of the evaluated models."""
+    """Largest drop, in points, of the mean over evaluate.short.tasks, compared with the first of the evaluated
+    models."""
 
     @property
     def is_set(self) -> bool:
@@ -24,8 +26,8 @@ class BootstrapConfig(Section):
     """The whole loop: documents, dataset, stages, gates, evaluation, report."""
 
     rounds: PositiveInt = 1
-    """After the first, the model that the round before extended writes the examples; the stages start from the original
-    model again. Each has a folder of its own in the run: round2, round3 …"""
+    """How many times to run the loop. From round 2 on, the model extended in the previous round writes the examples;
+    the stages start from the original model again. Each later round has its own folder in the run: round2, round3 …"""
     later_rounds: dict[str, Any] = {}
-    """Dotted setting → its value in all rounds after the first, e.g. {generator.max_model_tokens: 131072}."""
+    """Settings to override in all rounds after the first, by dotted name, e.g. {generator.max_model_tokens: 131072}."""
     gate: GateConfig = GateConfig()

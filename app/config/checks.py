@@ -1,4 +1,4 @@
-"""Checks that several sections make of their values."""
+"""Validation shared by several sections."""
 
 import re
 from typing import Any
@@ -23,9 +23,11 @@ def checked_engine_args(arguments: dict[str, Any], own: dict[str, str], section:
 
 def checked_url(url: str) -> str:
     if not url.startswith(("http://", "https://")):
-        raise ValueError("is no URL; for example http://HOST:8000/v1")
+        raise ValueError("is not a URL; use for example http://HOST:8000/v1")
     if "@" in url or "?" in url:
-        raise ValueError("holds a login or a query, and recipes are recorded; give the key by api_key_env")
+        raise ValueError(
+            "holds a login or a query, and recipes are recorded; name the key's variable in api_key_env"
+        )
     return url
 
 
@@ -33,7 +35,7 @@ _PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
 
 
 def placeholders(text: str) -> set[str]:
-    """The {names} in a text; other braces are text like any other."""
+    """Names of the {placeholders} in a text; other braces are plain text."""
     return set(_PLACEHOLDER.findall(text))
 
 
@@ -41,14 +43,16 @@ def check_placeholders(field: str, text: str, known: set[str]) -> None:
     unknown = placeholders(text) - known
     if unknown:
         choices = ", ".join(f"{{{name}}}" for name in sorted(known)) or "none"
-        raise ValueError(f"{field} has {{{min(unknown)}}}, which is not filled in there; known are {choices}")
+        raise ValueError(
+            f"{field} has {{{min(unknown)}}}, which is not a placeholder of this field; known: {choices}"
+        )
 
 
 def checked_list(values: list[Any]) -> list[Any]:
     if not values:
         raise ValueError("is empty; name at least one")
     if len(set(values)) < len(values):
-        raise ValueError("names one twice; leave one out")
+        raise ValueError("has a duplicate; remove it")
     return values
 
 

@@ -1,4 +1,4 @@
-"""Settings of the corpus: where documents come from and which are left out."""
+"""Settings of the corpus: where documents come from and which are excluded."""
 
 from typing import Annotated, Literal
 
@@ -8,34 +8,36 @@ from app.config.section import OPERATIONAL, Section, Share
 
 
 class FieldNames(Section):
-    """Which field (JSONL) or column (Parquet) holds what. Text and Markdown files have no fields."""
+    """Names of the fields (JSONL) or columns (Parquet) to read. Text and Markdown files have no fields."""
 
     text: str = "text"
-    """The document's text."""
+    """Field with the document's text."""
     title: str | None = "title"
-    """Shown above the document in a long context; a row without it is fine."""
+    """Field with the title, shown above the document in a long context. Rows without a title are accepted."""
 
 
 class SourceConfig(Section):
-    """One place that documents come from."""
+    """One source of documents."""
 
     path: str
-    """File, folder, glob, or the same under s3:// or gs://."""
+    """File, folder or glob; local, s3:// or gs://."""
     format: Literal["auto", "jsonl", "parquet", "text"] = "auto"
-    """`auto` goes by the name: .jsonl[.gz|.zst], .json[.gz|.zst], .parquet, .txt, .md, .rst."""
+    """`auto` goes by the file name: .jsonl[.gz|.zst], .json[.gz|.zst], .parquet, .txt, .md, .rst."""
     fields: FieldNames = FieldNames()
 
 
 class DedupConfig(Section):
-    """Removal of repeated documents. Exact repeats always go, as a document's id is its content's hash."""
+    """Removal of duplicate documents. Exact duplicates are always removed, because a document's id is a hash of its
+    text.
+    """
 
     near: bool = True
-    """MinHash near-duplicate removal."""
+    """Whether to remove near-duplicates too, by MinHash."""
     threshold: Annotated[float, Field(gt=0.0, le=1.0)] = 0.8
-    """Estimated Jaccard similarity from which two documents count as one. Also the share of a document that must stand
-    in a longer one for it to count as a part of that."""
+    """Estimated Jaccard similarity above which two documents count as duplicates, and the share of a document that must
+    be part of a longer one for it to count as contained."""
     contained: bool = True
-    """Removal of documents that stand in a longer one, such as a story beside its anthology; the longer one stays."""
+    """Removal of documents that are part of a longer one, such as a story in an anthology; the longer one is kept."""
     num_permutations: PositiveInt = 128
     shingle_words: PositiveInt = 5
 
@@ -44,9 +46,9 @@ class DecontaminationConfig(Section):
     """Removal of documents that share text with a benchmark."""
 
     paths: list[str] = []
-    """Files, folders or globs of evaluation text, in any format that the corpus is read in."""
+    """Files, folders or globs with evaluation text, in any format that the corpus can have."""
     ruler: bool = True
-    """Also RULER's ingredients, where `python -m app.models.bundled ruler` has put them in the cache."""
+    """Whether to exclude RULER's texts too, if `python -m app.models.bundled ruler` has put them in the cache."""
     ngram_words: PositiveInt = 13
 
 
@@ -55,11 +57,11 @@ class CorpusConfig(Section):
 
     sources: list[SourceConfig]
     max_document_bytes: PositiveInt = 10_000_000
-    """A larger document is rejected, not cut."""
+    """Largest document. A larger one is rejected, not truncated."""
     max_reject_share: Annotated[Share, Field(json_schema_extra=OPERATIONAL)] = 0.05
-    """The job stops when more than this share of the rows is malformed."""
+    """Largest share of malformed rows; with more, the job stops."""
     passage_tokens: Annotated[int, Field(ge=8)] = 384
-    """Most tokens of a passage, in the generator's tokenizer."""
+    """Most tokens in a passage, counted with the generator's tokenizer."""
     documents_per_shard: PositiveInt = 20_000
     dedup: DedupConfig = DedupConfig()
     decontamination: DecontaminationConfig = DecontaminationConfig()

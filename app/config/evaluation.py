@@ -9,37 +9,39 @@ from app.config.section import OPERATIONAL, NonNegativeCount, Section
 
 
 class EvaluatedModelConfig(Section):
-    """One model that is asked."""
+    """A model to evaluate."""
 
     tokenizer: str | None = None
-    """Model or folder whose tokenizer and chat template make its prompts; left out: the one in `serve.models`."""
+    """Model or folder whose tokenizer and chat template build the prompts. If omitted, the model's entry in
+    `serve.models`."""
     revision: str | None = None
 
 
 class NiahConfig(Section):
-    """Needle in a haystack: a fact at a depth of a text, and the question for it."""
+    """Needle in a haystack: a fact is placed at some depth of a text, and the model is asked for it."""
 
     lengths_tokens: list[PositiveInt] = [4096, 8192, 16384, 32768, 65536, 131072]
     depths_percent: list[Annotated[float, Field(ge=0.0, le=100.0)]] = [
         0.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 100.0,
     ]  # fmt: skip
-    """Where the needle stands; of several needles the first, while the others part the rest evenly."""
+    """Positions of the needle. With several needles, the position of the first; the others are spread evenly over the
+    rest."""
     num_trials: PositiveInt = 1
-    """Prompts of a cell, each with other needles."""
+    """Prompts per length and depth, each with different needles."""
     introduction: str = "Read the following text. I will ask you about it afterwards."
-    """Stands before the haystack, the same for all prompts."""
+    """Text before the haystack, the same in all prompts."""
     needles: list[str] = ["One of the special magic numbers for {key} is: {value}."]
-    """Sentences with {key} and {value}, which are drawn anew for each trial, or without them."""
+    """Needle sentences. {key} and {value}, if present, are drawn anew for each trial."""
     num_needles: Annotated[int, Field(ge=1, le=64)] | None = None
-    """Left out: one of each; more than there are: the same sentences with other keys and values."""
+    """Needles per prompt. If omitted, one of each sentence; if larger, sentences repeat with other keys and values."""
     question: str = "What is the special magic number for {keys} mentioned in the provided text?"
-    """{keys}: those of all needles. With {key} instead, only the first needle is asked for."""
+    """Question after the haystack. {keys} lists the keys of all needles; {key} asks for the first needle only."""
     answer_prefix: str = "The special magic number for {keys} mentioned in the provided text is"
-    """What the reply begins with, put there for the model; empty: nothing."""
+    """Start of the reply, given to the model to continue. May be empty."""
     references: list[str] = ["{value}"]
-    """What a right reply holds: those with {key} or {value} once for each needle that is asked for."""
+    """Texts that a correct reply contains. One with {key} or {value} is expected once for each needle asked for."""
     haystack: str | None = None
-    """Text file, folder or glob; left out: the bundled public-domain sample."""
+    """Text file, folder or glob for the haystack. If omitted, the bundled public-domain sample."""
     max_output_tokens: PositiveInt = 64
 
     @field_validator("lengths_tokens", "depths_percent", "needles", "references")
@@ -49,7 +51,7 @@ class NiahConfig(Section):
 
     @property
     def asks_for_first_alone(self) -> bool:
-        """Whether the question is for the first needle, among others."""
+        """Whether the question asks only for the first of several needles."""
         wanted = placeholders(self.question)
         return bool(wanted) and "keys" not in wanted
 
@@ -65,12 +67,12 @@ class NiahConfig(Section):
             check_placeholders(field, text, {"key", "value", "keys"})
             if not placeholders(text) <= known:
                 raise ValueError(
-                    f"{field} {text!r} asks for what no needle has; give one that fits the needles"
+                    f"{field} {text!r} asks for something that no needle contains; make it match the needles"
                 )
         for reference in self.references:
             check_placeholders("references", reference, {"key", "value"})
             if not placeholders(reference) <= drawn:
-                raise ValueError(f"references {reference!r} is what no needle has; give the right answers")
+                raise ValueError(f"references {reference!r} is not in any needle; give the correct answers")
         return self
 
     @model_validator(mode="after")
@@ -92,14 +94,15 @@ class RulerConfig(Section):
 
     lengths_tokens: list[PositiveInt] = [4096, 8192, 16384, 32768, 65536, 131072]
     tasks: list[str] = []
-    """Of the 13; empty: all."""
+    """Names of the tasks to run. Empty: all 13."""
     num_samples: PositiveInt = 500
-    """Of each task and length."""
+    """Samples per task and length."""
     data: str | None = None
-    """Folder with squad.json, hotpotqa.json, PaulGrahamEssays.json or word lists; what it has not got, or all, is what
-    `python -m app.models.bundled ruler` has put into the cache."""
+    """Folder with squad.json, hotpotqa.json, PaulGrahamEssays.json or word lists. Files that it lacks, or all if
+    omitted, come from the cache, where `python -m app.models.bundled ruler` puts them."""
     haystack: str | None = None
-    """Own text (file, folder or glob) instead of the essays; its scores are not comparable with published ones."""
+    """Your own text (file, folder or glob) instead of the essays. Scores are then not comparable with published
+    ones."""
 
     @field_validator("lengths_tokens")
     @classmethod
@@ -108,23 +111,24 @@ class RulerConfig(Section):
 
 
 class ShortConfig(Section):
-    """Short tasks, by lm-eval: what a stage cost."""
+    """Short tasks, run by lm-eval: they show what a stage cost in other skills."""
 
     tasks: list[str] = []
-    """lm-eval's names, e.g. ifeval, leaderboard_mmlu_pro; empty: the bundled set, which needs no download."""
+    """Names of lm-eval tasks, e.g. ifeval, leaderboard_mmlu_pro. Empty: the bundled set, which needs no download."""
     num_samples: PositiveInt | None = None
-    """Of each task; left out: all."""
+    """Samples per task. If omitted, all."""
 
 
 class RecallConfig(Section):
-    """Does the answer follow the context, or what the model remembers?"""
+    """Recall: does the answer follow the context, or the model's memory?"""
 
     lengths_tokens: list[PositiveInt] = [4096]
     num_samples: PositiveInt = 50
-    """Questions of each of the two kinds, facts and chains, each asked with the true context, with a changed one, and
-    without any."""
+    """Questions of each kind (facts, chains). Each is asked three times: with the true context, with a changed context,
+    and without context."""
     haystack: str | None = None
-    """Text file, folder or glob; left out: speeches and a novel of the bundled public-domain sample."""
+    """Text file, folder or glob for the haystack. If omitted, speeches and a novel from the bundled public-domain
+    sample."""
     max_output_tokens: PositiveInt = 48
 
     @field_validator("lengths_tokens")
@@ -134,31 +138,32 @@ class RecallConfig(Section):
 
 
 class EvaluateConfig(Section):
-    """Questions to models behind an OpenAI-compatible URL."""
+    """Evaluation of models at an OpenAI-compatible URL."""
 
     url: Annotated[str | None, Field(json_schema_extra=OPERATIONAL)] = None
-    """Of the endpoint, with /v1; left out: the models of `serve` are served for as long as it takes."""
+    """URL of the endpoint, with /v1. If omitted, the models of `serve` are served for the duration of the
+    evaluation."""
     api_key_env: Annotated[str, Field(json_schema_extra=OPERATIONAL)] = "LONGSTRAP_API_KEY"
-    """Name of the environment variable that holds the key; unset: none is sent."""
+    """Name of the environment variable that holds the key. If that variable is unset, no key is sent."""
     models: dict[str, EvaluatedModelConfig] = {}
-    """Name at the endpoint → whose tokenizer; empty: all of `serve.models`. The first one is what the others are
-    compared with."""
+    """Models to evaluate, by their names at the endpoint. Empty: all of `serve.models`. The others are compared with
+    the first one."""
     suites: Annotated[
         list[Literal["niah", "ruler", "short", "recall"]], Field(json_schema_extra=OPERATIONAL)
     ] = ["niah", "ruler"]
     template: Literal["chat", "base"] = "chat"
-    """A chat turn of the model's own template, or the bare text, for a model without one."""
+    """`chat`: prompts use the model's chat template. `base`: prompts are plain text, for a model without a template."""
     api: Literal["completions", "chat"] = "completions"
-    """completions: the prompt's tokens are sent, and exactly they are read. chat: for endpoints that have nothing
-    else; the answer prefix goes along as the begun reply."""
+    """`completions`: token ids are sent, so the model reads exactly those. `chat`: for endpoints without completions;
+    the answer prefix is sent as the start of the assistant's message."""
     num_concurrent_requests: Annotated[PositiveInt, Field(json_schema_extra=OPERATIONAL)] = 16
     request_timeout_sec: Annotated[PositiveFloat, Field(json_schema_extra=OPERATIONAL)] = 3600.0
     num_retries: Annotated[NonNegativeCount, Field(json_schema_extra=OPERATIONAL)] = 5
-    """Of one request that finds the endpoint away or full, with growing pauses."""
+    """Retries of a request, with growing pauses, while the endpoint is unreachable or overloaded."""
     failures_count_as_wrong: Annotated[bool, Field(json_schema_extra=OPERATIONAL)] = False
-    """Score a request that failed for good as a wrong answer; otherwise there is no score until it is answered."""
+    """Score a request that finally failed as a wrong answer. Otherwise there is no score until it is answered."""
     num_generation_workers: Annotated[PositiveInt | None, Field(json_schema_extra=OPERATIONAL)] = None
-    """Processes that make samples; left out: one a core."""
+    """Processes that generate samples. If omitted, one per core."""
     niah: NiahConfig = NiahConfig()
     ruler: RulerConfig = RulerConfig()
     short: ShortConfig = ShortConfig()

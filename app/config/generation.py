@@ -1,4 +1,4 @@
-"""Settings of the generator: a vLLM engine of the job's own, or an OpenAI-compatible endpoint."""
+"""Settings of the generator: the job's own vLLM engine, or an OpenAI-compatible endpoint."""
 
 from typing import Annotated, Any, Literal
 
@@ -9,7 +9,7 @@ from app.config.section import OPERATIONAL, NonNegativeCount, Section
 
 
 class SamplingConfig(Section):
-    """How every step of the agent samples."""
+    """Sampling parameters for every step of the agent."""
 
     temperature: Annotated[float, Field(ge=0.0)] = 0.7
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 0.95
@@ -18,32 +18,33 @@ class SamplingConfig(Section):
 
 class GeneratorSection(Section):
     model: str
-    """vLLM: hub name, local, s3:// or gs:// folder, bundled:smollm2-135m-instruct. OpenAI: its name."""
+    """With vLLM: hub name, local, s3:// or gs:// folder, or bundled:smollm2-135m-instruct. With OpenAI: the model's
+    name."""
     revision: str | None = None
     max_model_tokens: PositiveInt = 8192
-    """The generator's context: prompt and answer of one call."""
+    """Context length of the generator: prompt and answer of one call together."""
     sampling: SamplingConfig = SamplingConfig()
     max_concurrent_calls: Annotated[PositiveInt, Field(json_schema_extra=OPERATIONAL)] = 256
-    """Calls in flight at once from one agent actor."""
+    """Most calls that one agent actor has in flight at once."""
     call_timeout_sec: Annotated[PositiveFloat, Field(json_schema_extra=OPERATIONAL)] = 600.0
     max_attempts: PositiveInt = 3
-    """Times one call is tried when it times out, fails, or answers in the wrong form."""
+    """Most attempts of one call that times out, fails, or gets a malformed reply."""
 
 
 class VllmConfig(GeneratorSection):
-    """A vLLM engine inside each agent actor; it serves all steps of many rows at once."""
+    """A vLLM engine inside each agent actor. It serves all steps of many rows at once."""
 
     type: Literal["vllm"] = "vllm"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     tensor_parallel_size: Annotated[PositiveInt, Field(json_schema_extra=OPERATIONAL)] = 1
     cpu_kv_cache_gib: Annotated[PositiveInt, Field(json_schema_extra=OPERATIONAL)] = 2
-    """KV cache of an engine that runs on a CPU; ignored on a GPU."""
+    """KV cache size of an engine on a CPU. Ignored on a GPU."""
     cpu_threads: Annotated[PositiveInt, Field(json_schema_extra=OPERATIONAL)] = 1
-    """OpenMP threads of an engine that runs on a CPU; ignored on a GPU."""
+    """OpenMP threads of an engine on a CPU. Ignored on a GPU."""
     engine_args: Annotated[dict[str, Any], Field(json_schema_extra=OPERATIONAL)] = {}
-    """Further `vllm.AsyncEngineArgs`, e.g. gpu_memory_utilization, kv_cache_dtype, enforce_eager."""
+    """Other `vllm.AsyncEngineArgs`, e.g. gpu_memory_utilization, kv_cache_dtype, enforce_eager."""
     max_engine_restarts: Annotated[NonNegativeCount, Field(json_schema_extra=OPERATIONAL)] = 3
-    """Times an actor starts a dead engine anew before it gives up."""
+    """How often an actor restarts a dead engine before it gives up."""
 
     @field_validator("engine_args")
     @classmethod
@@ -59,9 +60,10 @@ class OpenAiConfig(GeneratorSection):
     api_key_env: Annotated[str, Field(json_schema_extra=OPERATIONAL)] = "OPENAI_API_KEY"
     """Name of the environment variable that holds the key."""
     num_retries: Annotated[NonNegativeCount, Field(json_schema_extra=OPERATIONAL)] = 6
-    """Retries, with growing pauses, while the endpoint is away or its rate limit is reached; then the job stops."""
+    """Retries, with growing pauses, while the endpoint is unreachable or rate-limits. After the last one the job
+    stops."""
     tokenizer: str
-    """Model or folder whose tokenizer counts the endpoint's tokens."""
+    """Model or folder with the tokenizer that counts the endpoint's tokens."""
 
     @field_validator("base_url")
     @classmethod
@@ -72,7 +74,7 @@ class OpenAiConfig(GeneratorSection):
     def _knows_its_sampling(self) -> "OpenAiConfig":
         if self.sampling.repetition_penalty != 1.0:
             raise ValueError(
-                f"sampling.repetition_penalty {self.sampling.repetition_penalty} is unknown to OpenAI's interface; "
+                f"sampling.repetition_penalty {self.sampling.repetition_penalty} is not part of OpenAI's API; "
                 f"leave it out"
             )
         return self

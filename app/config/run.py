@@ -1,4 +1,4 @@
-"""The settings of a whole run: what `--config` is read into."""
+"""Settings of a whole run: the model that `--config` is parsed into."""
 
 import os
 from typing import Annotated
@@ -19,25 +19,28 @@ from app.faults import UserError
 
 
 class ProgressConfig(Section):
-    """What a person sees while a job runs."""
+    """How a job reports its progress."""
 
     log_interval_sec: PositiveFloat = 60.0
-    """A line in a log; on a terminal the view is live."""
+    """Time between two progress lines in a log. On a terminal the view is live."""
     num_shown_examples: NonNegativeCount = 3
+    """How many finished examples to print."""
 
 
 MAX_TEMP_DIR_BYTES = 40
-"""A socket's path has at most 107 bytes, and Ray appends `/session_TIME_PID/sockets/plasma_store`."""
+"""Longest `ray.temp_dir`. A socket path has at most 107 bytes, and Ray appends
+`/session_TIME_PID/sockets/plasma_store`."""
 
 
 class RayConfig(Section):
     """How a job reaches Ray. Submitted jobs and running clusters are found through RAY_ADDRESS."""
 
     num_cpus: PositiveInt | None = None
-    """Logical CPUs of a Ray that the job starts by itself; left out: all."""
+    """Logical CPUs of the local Ray that a job starts. If omitted, all of the machine's."""
     object_store_mb: PositiveInt | None = None
+    """Object store size of the local Ray that a job starts. If omitted, Ray's own default."""
     temp_dir: str | None = None
-    """Absolute; for sockets and logs of a Ray that the job starts by itself."""
+    """Absolute path for sockets and logs of the local Ray that a job starts."""
 
     @field_validator("temp_dir")
     @classmethod
@@ -50,10 +53,10 @@ class RayConfig(Section):
 
 
 class RunConfig(Section):
-    """What every recipe has. One without the sections of `Config` trains on a dataset that is there already."""
+    """The sections that every recipe can have. Without the sections of `Config`, it trains on a dataset that exists."""
 
     run_dir: Annotated[str, Field(json_schema_extra=OPERATIONAL)]
-    """The run's folder: local, s3:// or gs://; on a cluster one that every node sees."""
+    """Folder of the run: local, s3:// or gs://. On a cluster, every node must see it."""
     seed: int = 0
     train: TrainConfig | None = None
     serve: Annotated[ServeConfig | None, Field(json_schema_extra=OPERATIONAL)] = None
@@ -65,20 +68,20 @@ class RunConfig(Section):
 
     @property
     def trained_model(self) -> tuple[str, str | None]:
-        """Model that `train` extends, and its revision.
+        """The model that `train` extends, and its revision.
 
         Raises:
-            UserError: the settings name none.
+            UserError: The settings name no model.
         """
         if self.train is None or self.train.model is None:
             raise UserError(
-                "train.model: is left out, and no generator stands in for it; give the model to be trained"
+                "train.model: is missing, and there is no generator to default to; name the model to train"
             )
         return self.train.model, self.train.revision
 
 
 class Config(RunConfig):
-    """A run that makes its dataset out of documents."""
+    """A run that generates its dataset from documents."""
 
     corpus: CorpusConfig
     retrieval: RetrievalConfig
@@ -144,17 +147,17 @@ class Config(RunConfig):
 
     @property
     def trained_model(self) -> tuple[str, str | None]:
-        """Model that `train` extends, and its revision: the generator, unless it names another.
+        """The model that `train` extends, and its revision: the generator, unless `train.model` names another.
 
         Raises:
-            UserError: the generator is an endpoint, which has no weights to be trained.
+            UserError: The generator is an endpoint, which has no weights to train.
         """
         if self.train is not None and self.train.model is not None:
             return self.train.model, self.train.revision
         if isinstance(self.generator, OpenAiConfig):
             raise UserError(
-                f"train.model: is left out, and generator.model {self.generator.model} is behind an endpoint; "
-                f"give the model to be trained"
+                f"train.model: is missing, and generator.model {self.generator.model} is behind an endpoint; "
+                f"name the model to train"
             )
         return self.generator.model, self.generator.revision
 

@@ -1,4 +1,4 @@
-"""What every section of the settings is: strict, frozen, and with operational fields told apart."""
+"""Base of all sections of the settings: strict, frozen, with operational fields marked."""
 
 from typing import Annotated, Any
 
@@ -14,7 +14,7 @@ NonNegativeCount = Annotated[int, Field(ge=0)]
 
 
 NodeLabels = dict[str, str]
-"""Ray's labels (`ray start --labels`, node types of a cluster) that a node must have; empty: any node will do."""
+"""Ray labels (`ray start --labels`, node types of a cluster) that a node must have. Empty: any node will do."""
 
 
 class Section(BaseModel):
@@ -22,7 +22,7 @@ class Section(BaseModel):
 
 
 def identity(section: BaseModel) -> dict[str, Any]:
-    """The part of the settings that decides what is made, as JSON values; operational fields are left out."""
+    """The settings that decide what a run produces, as JSON values, without the operational fields."""
     kept: dict[str, Any] = {}
     for name, field in type(section).model_fields.items():
         extra = field.json_schema_extra

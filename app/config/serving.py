@@ -14,42 +14,43 @@ _OWN_SERVING_ARGS = {
     "max_num_seqs": "max_concurrent_requests",
     "gpu_memory_utilization": "memory_share",
 }
-"""vLLM's name → ours, of what has a setting of its own."""
+"""Engine arguments that have a setting of their own: vLLM's name → ours."""
 
 
 class ServedModelConfig(Section):
-    """One model behind the server. It is called by its key in `serve.models`."""
+    """One served model. Requests name it by its key in `serve.models`."""
 
     model: str
     """Hub name, local, s3:// or gs:// folder, bundled:NAME, or stage:NAME for the export of one of the run's stages."""
     revision: str | None = None
     max_model_tokens: PositiveInt | None = None
-    """Longest prompt and answer together; left out: what the checkpoint's own RoPE settings say. More is refused."""
+    """Longest prompt and answer together. If omitted, what the checkpoint's RoPE settings allow; more than that is
+    refused."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     kv_cache_dtype: Literal["auto", "fp8"] = "auto"
-    """fp8 halves what a long context needs; `auto`: as the weights."""
+    """`fp8` halves the memory of a long context; `auto` takes the dtype of the weights."""
     tensor_parallel_size: PositiveInt = 1
     pipeline_parallel_size: PositiveInt = 1
     min_replicas: PositiveInt = 1
     max_replicas: PositiveInt = 1
-    """With more than min_replicas the number follows the requests."""
+    """Most replicas. If above `min_replicas`, the number of replicas follows the load."""
     max_concurrent_requests: PositiveInt = 64
-    """That the engine of one replica works on at once."""
+    """Most requests that the engine of one replica processes at once."""
     max_queued_requests: PositiveInt = 256
-    """That wait for a replica; one more is answered with HTTP 429."""
+    """Most requests that wait for a replica. Any more are answered with HTTP 429."""
     cpus_per_replica: PositiveFloat = 1.0
     gpus_per_replica: Annotated[float, Field(ge=0)] = 0.0
-    """0 for an engine on a CPU, else tensor_parallel_size times pipeline_parallel_size."""
+    """GPUs per replica: tensor_parallel_size times pipeline_parallel_size, or 0 for an engine on a CPU."""
     device_memory_gib: PositiveFloat | None = None
-    """Memory of one device, for the plan; left out: this machine's, on a Ray of the job's own."""
+    """Memory of one device, for the plan. If omitted, this machine's, provided the job starts its own local Ray."""
     memory_share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.9
-    """Of a device's memory that the engine may take."""
+    """Share of a device's memory that the engine may take."""
     cpu_kv_cache_gib: PositiveInt = 2
-    """KV cache of an engine that runs on a CPU; ignored on a GPU."""
+    """KV cache size of an engine on a CPU. Ignored on a GPU."""
     cpu_threads: PositiveInt = 1
-    """OpenMP threads of an engine that runs on a CPU; ignored on a GPU."""
+    """OpenMP threads of an engine on a CPU. Ignored on a GPU."""
     engine_args: dict[str, Any] = {}
-    """Further `vllm.AsyncEngineArgs`, e.g. enforce_eager, max_num_batched_tokens."""
+    """Other `vllm.AsyncEngineArgs`, e.g. enforce_eager, max_num_batched_tokens."""
 
     @field_validator("engine_args")
     @classmethod
@@ -69,26 +70,26 @@ class ServedModelConfig(Section):
 
 
 class ServeConfig(Section):
-    """Models behind an OpenAI-compatible URL."""
+    """Models served at one OpenAI-compatible URL."""
 
     models: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")], ServedModelConfig]
-    """Name in requests → what it is."""
+    """Models to serve, by the name that requests use."""
     host: str = "127.0.0.1"
-    """Address to listen on. On any but a loopback one an API key is required."""
+    """Address to listen on. Any address but loopback requires an API key."""
     port: Annotated[int, Field(ge=1, le=65535)] = 8000
     api_key_env: str = "LONGSTRAP_API_KEY"
-    """Name of the environment variable that holds the key which clients must send."""
+    """Name of the environment variable with the key that clients must send."""
     api_key_file: str | None = None
-    """File with the key instead, as secrets are mounted."""
+    """File with the key, instead of a variable; for mounted secrets."""
     max_body_bytes: PositiveInt = 64_000_000
-    """A larger request is refused unread; a million tokens as numbers are 7 MB."""
+    """Largest request body; a larger one is refused unread. A million token ids take 7 MB."""
     request_timeout_sec: PositiveFloat = 3600.0
     drain_timeout_sec: PositiveFloat = 60.0
-    """Time for requests under way to end when the server is told to stop."""
+    """How long running requests may take to finish once the server is told to stop."""
     startup_timeout_sec: PositiveFloat = 1800.0
-    """Time for all models to be loaded."""
+    """How long loading all models may take."""
     plan: bool = False
-    """Only print weights, KV cache and what fits, and load nothing."""
+    """Only print the size of weights and KV cache and what fits; load nothing."""
 
     @field_validator("models")
     @classmethod

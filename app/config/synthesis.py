@@ -1,4 +1,4 @@
-"""Settings of the agent workflow, the dataset and the actors that make it."""
+"""Settings of the agent workflow, the dataset, and the actors that generate it."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from app.config.section import OPERATIONAL, NodeLabels, NonNegativeCount, Sectio
 
 
 class AgentConfig(Section):
-    """The workflow that makes one example."""
+    """The agent workflow that generates one example."""
 
     task_weights: dict[str, Annotated[float, Field(ge=0.0)]] = {
         "compare": 1.0,
@@ -21,28 +21,31 @@ class AgentConfig(Section):
         "contradiction": 1.0,
         "explain": 1.0,
     }
-    """Long-input kinds of instruction (`app.agent.prompts.TASKS`) and how often each is drawn."""
+    """How often each kind of long-input instruction (`app.agent.prompts.TASKS`) is drawn, as a relative weight."""
     document_tokens: PositiveInt = 32_768
-    """Most tokens taken from one document: the stretch around the passages that were found."""
+    """Most tokens taken from one document, around the passages that the retriever found."""
     chunk_tokens: PositiveInt = 4096
-    """Most tokens of one chunk that is summarised (4K in the paper)."""
+    """Most tokens of a chunk to be summarised (4K in the paper)."""
     instruction_tokens: PositiveInt = 160
+    """Most tokens of an instruction."""
     summary_tokens: PositiveInt = 256
+    """Most tokens of a summary."""
     answer_tokens: PositiveInt = 1024
+    """Most tokens of an answer."""
     max_summary_rounds: PositiveInt = 4
-    """Depth of the recursion over summaries."""
+    """Most rounds of summarising the summaries."""
 
     @field_validator("task_weights")
     @classmethod
     def _tasks_are_known(cls, weights: dict[str, float]) -> dict[str, float]:
         known = cls.model_fields["task_weights"].default
         if unknown := [task for task in weights if task not in known]:
-            raise ValueError(f"names {unknown[0]}, which is no task; known: {', '.join(known)}")
+            raise ValueError(f"names {unknown[0]}, which is not a task; known: {', '.join(known)}")
         return weights
 
 
 class LengthRange(Section):
-    """A range of target lengths, drawn evenly within, and how often the range itself is drawn."""
+    """A range of target lengths. Lengths within it are drawn uniformly; `weight` says how often the range is drawn."""
 
     min_tokens: PositiveInt
     max_tokens: PositiveInt
@@ -56,15 +59,15 @@ class LengthRange(Section):
 
 
 class FilterConfig(Section):
-    """What makes a finished example a reject."""
+    """Filters that reject a finished example."""
 
     min_answer_words: NonNegativeCount = 8
     max_repetition: Share = 0.5
-    """Share of an answer's word 4-grams that are repeats of earlier ones."""
+    """Largest share of an answer's word 4-grams that repeat earlier ones."""
     max_instruction_overlap: Share = 0.6
-    """Share of an answer's word 4-grams that stand in the instruction."""
+    """Largest share of an answer's word 4-grams that also occur in the instruction."""
     instruction_similarity: Annotated[float, Field(gt=0.0, le=1.0)] = 0.8
-    """Jaccard similarity from which two instructions are near-duplicates; the later seed is rejected."""
+    """Jaccard similarity above which two instructions are near-duplicates. The later one is rejected."""
 
 
 class PublishConfig(Section):
@@ -79,19 +82,19 @@ class DatasetConfig(Section):
     """Seeds → examples → Parquet."""
 
     tokenizer: str | None = None
-    """Whose tokens and chat template give the lengths: the model to be trained; left out: the generator."""
+    """Model whose tokenizer and chat template measure the lengths: the one to be trained. If omitted, the generator."""
     num_long_input_seeds: NonNegativeCount
     num_long_output_seeds: NonNegativeCount
     target_lengths: list[LengthRange]
-    """Distribution of a long-input example's length, chat template and answer included."""
+    """Distribution of the lengths of long-input examples, chat template and answer included."""
     long_output_tokens: LengthRange = LengthRange(min_tokens=2_000, max_tokens=32_000)
-    """Documents of this length may become a long output."""
+    """Length of the documents that may become a long output."""
     filters: FilterConfig = FilterConfig()
     row_group_bytes: Annotated[PositiveInt, Field(json_schema_extra=OPERATIONAL)] = 150_000_000
-    """The Hub's viewer reads whole row groups and wants them between 100 and 300 MB."""
+    """Size of a Parquet row group. The Hub's viewer reads whole row groups and wants them between 100 and 300 MB."""
     rows_per_shard: PositiveInt = 2_000
     keep_calls: Annotated[bool, Field(json_schema_extra=OPERATIONAL)] = False
-    """Keep the journal of LLM calls, with their prompts, after the dataset is complete."""
+    """Whether to keep the journal of LLM calls, prompts included, once the dataset is complete."""
     publish: Annotated[PublishConfig, Field(json_schema_extra=OPERATIONAL)] = PublishConfig()
 
     @field_validator("target_lengths")
@@ -110,11 +113,11 @@ class PipelineConfig(Section):
     cpus_per_actor: Annotated[float, Field(ge=0)] = 1.0
     gpus_per_actor: Annotated[float, Field(ge=0)] = 0.0
     node_labels: NodeLabels = {}
-    """Of the nodes that the agent actors run on, e.g. {pool: generate}."""
+    """Labels of the nodes that the agent actors run on, e.g. {pool: generate}."""
     rows_per_batch: PositiveInt = 8
-    """Seeds handed to an actor together; also the most that the row-level checkpoint can lose."""
+    """Seeds given to an actor at a time. This is also the most that the row-level checkpoint can lose."""
     batches_per_actor: PositiveInt = 4
-    """Batches that one actor works on at once: their rows share the engine."""
+    """Batches that one actor processes at once; their rows share the engine."""
 
     @model_validator(mode="after")
     def _range_is_ordered(self) -> "PipelineConfig":
@@ -123,4 +126,4 @@ class PipelineConfig(Section):
 
 
 PROMPT_TOKENS = 512
-"""Room for the fixed text of any one prompt and its chat template."""
+"""Tokens reserved for the fixed text of a prompt and its chat template."""

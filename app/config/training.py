@@ -9,15 +9,16 @@ from app.config.section import OPERATIONAL, NodeLabels, NonNegativeCount, Sectio
 
 
 class TrainSourceConfig(Section):
-    """Training rows of one sort, to be mixed by a stage."""
+    """One source of training rows, for the mix of a stage."""
 
     path: str | None = None
-    """File, folder or glob (Parquet, JSONL, text) of chats (`messages`) or plain texts (`text`); left out: the
+    """File, folder or glob (Parquet, JSONL, text) with chats (`messages`) or plain texts (`text`). If omitted, the
     run's own dataset."""
     kind: Literal["long_input", "long_output"] | None = None
-    """Of the run's own dataset, only the rows of this kind."""
+    """Take only rows of this kind from the run's own dataset."""
     loss: Literal["all", "response"] = "all"
-    """Tokens that are learned: all, or the assistant's turns. The paper: all of long examples, responses of short."""
+    """Which tokens count in the loss: all, or the assistant's turns. The paper uses all for long examples, responses
+    for short ones."""
 
     @model_validator(mode="after")
     def _kind_is_of_the_dataset(self) -> "TrainSourceConfig":
@@ -29,41 +30,46 @@ class TrainSourceConfig(Section):
 
 
 class StageConfig(Section):
-    """One training phase at one length. It starts from the weights of the stage before it."""
+    """One training phase at one length. It starts from the weights of the previous stage."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    """Name of its folder in the run."""
+    """Name of the stage and of its folder in the run."""
     max_seq_tokens: PositiveInt
+    """Length of a training sequence."""
     rope_theta: PositiveFloat | None = None
-    """RoPE base; left out: the paper's rule, four times the base for each doubling of the length."""
+    """RoPE base. If omitted, the paper's rule: four times the base for each doubling of the length."""
     rope_parameters: dict[str, Any] | None = None
-    """transformers' block instead of a base: `{rope_type: yarn, rope_theta: …, factor: …, …}`."""
+    """A whole block of transformers' RoPE parameters instead of a base: `{rope_type: yarn, rope_theta: …, factor: …,
+    …}`."""
     mix: dict[str, PositiveFloat]
-    """Source → its share of the tokens; only their ratios count."""
+    """Share of the tokens from each source, by name; only the ratios count."""
     num_steps: PositiveInt | None = None
-    """Optimizer steps; give this or num_tokens."""
+    """Optimizer steps of the stage. Give this or `num_tokens`."""
     num_tokens: PositiveInt | None = None
+    """Training tokens of the stage, rounded up to whole steps. Give this or `num_steps`."""
     batch_tokens: PositiveInt
-    """Tokens of one optimizer step: a multiple of max_seq_tokens."""
+    """Tokens per optimizer step: a multiple of `max_seq_tokens`."""
     max_epochs: PositiveFloat = 1.0
-    """Times that a source may be gone through; a stage that would need more is refused."""
+    """Most passes over a source; a stage that would need more is refused."""
     learning_rate: PositiveFloat
     schedule: Literal["constant", "linear", "cosine"] = "cosine"
     warmup_steps: NonNegativeCount = 0
     min_learning_rate_share: Share = 0.1
-    """Where linear and cosine end, as a share of the learning rate."""
+    """Final value of the linear and cosine schedules, as a share of the learning rate."""
     documents: Literal["mask", "separator"] = "mask"
-    """Packed documents see only themselves, or each other with a separator token between."""
+    """`mask`: packed documents attend only to themselves. `separator`: they attend to each other, with a separator
+    token in between."""
     loss: Literal["all", "response"] | None = None
-    """Tokens that are learned; left out: what each source says."""
+    """Which tokens count in the loss, for all sources. If omitted, each source's own setting."""
     sequence_parallel_size: Annotated[PositiveInt, Field(json_schema_extra=OPERATIONAL)] = 1
-    """Workers that share one sequence."""
+    """Number of workers that share one sequence."""
     sequence_parallel_mode: Annotated[Literal["ulysses", "ring"], Field(json_schema_extra=OPERATIONAL)] = (
         "ulysses"
     )
-    """Ulysses: heads are split, with more workers than heads in a ring of groups. Ring: keys and values go round."""
+    """`ulysses`: heads are split; with more workers than heads, Ulysses groups form a ring. `ring`: keys and values are
+    passed around."""
     ulysses_size: Annotated[PositiveInt | None, Field(json_schema_extra=OPERATIONAL)] = None
-    """Workers of one Ulysses group inside the ring; left out: by the mode and the number of heads."""
+    """Workers in each Ulysses group of a ring. If omitted, derived from the mode and the number of heads."""
 
     @model_validator(mode="after")
     def _is_whole(self) -> "StageConfig":
@@ -73,7 +79,7 @@ class StageConfig(Section):
             )
         if self.batch_tokens % self.max_seq_tokens:
             raise ValueError(
-                f"batch_tokens {self.batch_tokens} is no multiple of max_seq_tokens {self.max_seq_tokens}; "
+                f"batch_tokens {self.batch_tokens} is not a multiple of max_seq_tokens {self.max_seq_tokens}; "
                 f"{max(self.batch_tokens // self.max_seq_tokens, 1) * self.max_seq_tokens} is"
             )
         if self.rope_theta is not None and self.rope_parameters is not None:
@@ -92,7 +98,7 @@ class StageConfig(Section):
 
     @property
     def total_steps(self) -> int:
-        """Optimizer steps of the whole stage; a number of tokens is rounded up."""
+        """Optimizer steps of the whole stage; `num_tokens` is rounded up to whole steps."""
         if self.num_steps is not None:
             return self.num_steps
         assert self.num_tokens is not None
@@ -100,37 +106,37 @@ class StageConfig(Section):
 
 
 class OptimizerConfig(Section):
-    """AdamW."""
+    """Parameters of the AdamW optimizer."""
 
     beta1: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
     beta2: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.95
     epsilon: PositiveFloat = 1e-8
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
-    """Of matrices; vectors (norms, biases) never decay."""
+    """Weight decay of matrices. Vectors (norms, biases) never decay."""
     max_grad_norm: PositiveFloat = 1.0
-    """Gradients are clipped to this global norm."""
+    """Global norm that gradients are clipped to."""
 
 
 class TrainMemoryConfig(Section):
-    """What is paid with time or traffic to fit a longer sequence. None of it changes a result."""
+    """Ways to fit longer sequences at the cost of time or traffic. None of them changes a result."""
 
     checkpoint_activations: bool = True
-    """Keep only each layer's input and compute the rest again in the backward pass."""
+    """Keep only each layer's input and recompute the rest in the backward pass."""
     offload_checkpoints: bool = False
-    """Keep those inputs in the host's memory."""
+    """Keep the inputs of checkpointed layers in host memory."""
     mlp_tile_tokens: PositiveInt | None = None
-    """Tokens that an MLP works on at once; left out: all."""
+    """Tokens that an MLP processes at once. If omitted, all."""
     loss_chunk_tokens: PositiveInt = 2048
-    """Tokens whose logits are there at once."""
+    """Tokens whose logits are held in memory at once."""
     offload_optimizer: bool = False
-    """Keep parameters, gradients and optimizer state in the host's memory and step there."""
+    """Keep parameters, gradients and optimizer state in host memory, and run the optimizer there."""
 
 
 class TrainConfig(Section):
-    """The stages and how they are run."""
+    """The training stages and how to run them."""
 
     model: str | None = None
-    """Model to be extended: hub name, local, s3:// or gs:// folder, bundled:NAME; left out: generator.model."""
+    """Model to extend: hub name, local, s3:// or gs:// folder, or bundled:NAME. If omitted, generator.model."""
     revision: str | None = None
     sources: dict[str, TrainSourceConfig] = {
         "long_input": TrainSourceConfig(kind="long_input"),
@@ -138,30 +144,33 @@ class TrainConfig(Section):
     }
     stages: list[StageConfig]
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
-    """Of the computation; master weights and optimizer state are float32."""
+    """Dtype of the computation. Master weights and optimizer state are float32."""
     export_dtype: Literal["bfloat16", "float32"] = "bfloat16"
     optimizer: OptimizerConfig = OptimizerConfig()
     memory: Annotated[TrainMemoryConfig, Field(json_schema_extra=OPERATIONAL)] = TrainMemoryConfig()
     num_workers: Annotated[PositiveInt, Field(json_schema_extra=OPERATIONAL)] = 1
-    """Processes, one a GPU; with min_workers the most of them."""
+    """Number of training processes, one per GPU. With `min_workers`, the largest number."""
     min_workers: Annotated[PositiveInt | None, Field(json_schema_extra=OPERATIONAL)] = None
-    """Go on with as few as this when nodes are lost, and grow back; left out: always num_workers."""
+    """Fewest workers to continue with when nodes are lost; the group grows back later. If omitted, always
+    `num_workers`."""
     cpus_per_worker: Annotated[float, Field(ge=0, json_schema_extra=OPERATIONAL)] = 1.0
     gpus_per_worker: Annotated[float, Field(ge=0, json_schema_extra=OPERATIONAL)] = 0.0
     node_labels: Annotated[NodeLabels, Field(json_schema_extra=OPERATIONAL)] = {}
-    """Of the nodes that the workers run on, e.g. {pool: train}."""
+    """Labels of the nodes that the workers run on, e.g. {pool: train}."""
     max_failures: Annotated[NonNegativeCount, Field(json_schema_extra=OPERATIONAL)] = 3
-    """Times that lost workers are replaced before a stage gives up."""
+    """How often lost workers are replaced before a stage gives up."""
     steps_per_checkpoint: Annotated[PositiveInt, Field(json_schema_extra=OPERATIONAL)] = 50
     num_checkpoints_kept: Annotated[PositiveInt, Field(json_schema_extra=OPERATIONAL)] = 2
     trackers: Annotated[list[Literal["tensorboard", "wandb"]], Field(json_schema_extra=OPERATIONAL)] = []
-    """Besides metrics.jsonl, which is always written."""
+    """Trackers to log to in addition to metrics.jsonl, which is always written."""
     peak_tflops: Annotated[PositiveFloat | None, Field(json_schema_extra=OPERATIONAL)] = None
-    """Dense bfloat16 peak of one device, for the MFU; left out: known for NVIDIA's usual ones, else no MFU."""
+    """Dense bfloat16 peak of one device, for the MFU. If omitted, looked up for common NVIDIA GPUs; others show no
+    MFU."""
     worker_memory_gib: Annotated[PositiveFloat | None, Field(json_schema_extra=OPERATIONAL)] = None
-    """Memory of one worker's device, which the stages must fit; left out: this machine's, on a Ray of the job's own."""
+    """Memory of one worker's device, which the stages must fit. If omitted, this machine's, provided the job starts
+    its own local Ray."""
     dry_run: Annotated[bool, Field(json_schema_extra=OPERATIONAL)] = False
-    """Only one step of every stage with its largest batch: peak memory and time, before days are spent."""
+    """Run only one step of every stage with its largest batch, to learn peak memory and time before days are spent."""
 
     @field_validator("stages")
     @classmethod
@@ -171,12 +180,13 @@ class TrainConfig(Section):
         for before, after in pairwise(stages):
             if after.max_seq_tokens < before.max_seq_tokens:
                 raise ValueError(
-                    f"{after.name} has max_seq_tokens {after.max_seq_tokens}, shorter than {before.name} before it; "
+                    f"{after.name} has max_seq_tokens {after.max_seq_tokens}, "
+                    f"below the previous stage's ({before.name}); "
                     f"at least {before.max_seq_tokens}"
                 )
         names = [stage.name for stage in stages]
         if twice := {name for name in names if names.count(name) > 1}:
-            raise ValueError(f"names {sorted(twice)[0]} twice; every stage has a folder of its own")
+            raise ValueError(f"names {sorted(twice)[0]} twice; give every stage its own name")
         return stages
 
     @model_validator(mode="after")
@@ -192,7 +202,7 @@ class TrainConfig(Section):
                 if workers is not None and workers % stage.sequence_parallel_size:
                     size = stage.sequence_parallel_size
                     raise ValueError(
-                        f"{field} {workers} is no multiple of sequence_parallel_size {size} of stage {stage.name}; "
+                        f"{field} {workers} is not a multiple of sequence_parallel_size {size} of stage {stage.name}; "
                         f"{-(-workers // size) * size} is"
                     )
         if self.min_workers is not None and self.min_workers > self.num_workers:

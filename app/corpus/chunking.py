@@ -1,4 +1,4 @@
-"""A document → passages that tile it: nothing lost, nothing twice, none above the token limit.
+"""Splits a document into passages that cover it exactly, without gaps or overlaps, each within the token limit.
 
 Own code rather than semchunk, which drops the white space between its chunks: with it put back, 131 of 4,901
 chunks of the bundled sample break the limit.
@@ -20,7 +20,7 @@ _WINDOW_CHARS = 100_000
 
 
 class TokenCounter(Protocol):
-    """What chunking asks of `app.tokens.Tokenizer`."""
+    """What chunking needs from `app.tokens.Tokenizer`."""
 
     def count(self, text: str) -> int: ...
 
@@ -42,11 +42,11 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class SplitText:
-    """A text's tiling."""
+    """A text split into passages that cover it."""
 
     spans: list[Span]
     num_tokens: int
-    """Of the whole text; of one above 100,000 characters to within a token or two for each of these stretches."""
+    """Tokens of the whole text; above 100,000 characters, exact to a token or two for each such stretch."""
 
 
 def split_document(document: Document, tokenizer: TokenCounter, max_tokens: int) -> list[Passage]:
@@ -57,7 +57,7 @@ def split_document(document: Document, tokenizer: TokenCounter, max_tokens: int)
 
     Raises:
         UserError: `max_tokens` is below 8, which holds any character of a byte-level vocabulary.
-        UnsplittableError: this vocabulary takes more than `max_tokens` for one character.
+        UnsplittableError: This vocabulary takes more than `max_tokens` for one character.
     """
     return passages_of(document, split_text(document.text, tokenizer, max_tokens))
 
@@ -144,7 +144,7 @@ class _Window:
             budget_tokens = min(budget_tokens - 1, budget_tokens * self.max_tokens // num_tokens)
 
     def _reach(self, start: int, budget_tokens: int) -> int:
-        """How far `budget_tokens` tokens go from `start`, at least one character."""
+        """End of a stretch of `budget_tokens` tokens from `start`, at least one character on."""
         last = int(np.searchsorted(self.token_ends, start, side="right")) + max(0, budget_tokens)
         return max(start + 1, int(self.token_starts[last])) if last < self.num_tokens else len(self.text)
 
@@ -160,7 +160,7 @@ class _Window:
         return weaker_border(self.text, start, reach) or sentence or self._whole_characters(start, reach)
 
     def _next_fits(self, position: int) -> bool:
-        """Whether the sentence that begins here fits a passage of its own."""
+        """Whether the sentence that begins here fits into one passage."""
         index = int(np.searchsorted(self.sentences, position, side="right"))
         end = int(self.sentences[index]) if index < len(self.sentences) else len(self.text)
         return self.tokenizer.count(self.text[position:end]) <= self.max_tokens

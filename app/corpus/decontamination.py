@@ -85,10 +85,10 @@ def list_evaluation_files(config: DecontaminationConfig, ruler_dir: Path | None 
 
     Args:
         config: What to look for.
-        ruler_dir: Where RULER's ingredients would be; left out: `ruler` in the cache folder.
+        ruler_dir: Folder that may hold RULER's texts. If omitted, `ruler` in the cache folder.
 
     Raises:
-        UserError: a path that is not there; names the field.
+        UserError: A path that is not there; names the field.
     """
     text = EvaluationText([], [])
     for index, path in enumerate(config.paths):
@@ -155,7 +155,7 @@ def _read_strings(file: SourceFile) -> Iterator[str]:
         yield from _strings_in(_parse_json(text) if file.format == "jsonl" else text)
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError, UnreadableError, *UNREADABLE) as error:
         raise UserError(
-            f"corpus.decontamination: {file.name} can't be read ({error}); mend or remove it"
+            f"corpus.decontamination: {file.name} can't be read ({error}); fix or remove it"
         ) from error
 
 

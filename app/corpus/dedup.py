@@ -1,4 +1,4 @@
-"""Repeated documents: exact ones by their id, near ones by MinHash signatures that share an LSH band.
+"""Duplicate documents: exact ones by their id, near ones by MinHash signatures that share an LSH band.
 
 Made of pieces that run apart: a signature for each document, edges for each band, one resolution of all edges. A
 document is known by its order in the corpus; it goes only if it is like an earlier one that stays.
@@ -102,7 +102,7 @@ def near_edges(
         orders: All documents of the band, `[num_documents]`.
         hashes: Their hash in this band, `[num_documents]`.
         members: `shared_buckets` of these two.
-        signatures: Of the members, `[num_members, num_permutations]`.
+        signatures: Signatures of the members, `[num_members, num_permutations]`.
         threshold: Least share of equal signature values.
     """
     edges: list[Edges] = [np.empty((0, 2), dtype=np.int64)]

@@ -63,7 +63,7 @@ def check_malformed(
         reasons.update(record.num_rejects)
     num_rows = reasons.total() + sum(sum(record.shard_documents) for record in records)
     if not num_rows:
-        raise UserError("corpus.sources: the files hold no row at all; give other sources")
+        raise UserError("corpus.sources: the files contain no rows; give other sources")
     losses = Losses(
         num_rows=num_rows,
         num_malformed=reasons.total(),
@@ -74,7 +74,7 @@ def check_malformed(
     if share > max_share:
         first = next(record.first_reject for record in records if record.first_reject)
         raise UserError(
-            f"corpus.max_reject_share: {words} ({share:.1%}: {tally(reasons)}), above {max_share:.1%}; mend the "
+            f"corpus.max_reject_share: {words} ({share:.1%}: {tally(reasons)}), above {max_share:.1%}; fix the "
             f"sources or raise it; all are in {rejects_uri}, the first is {first}"
         )
     read = f"corpus: {num_rows:,} rows read, {reasons.total():,} malformed"

@@ -1,4 +1,4 @@
-"""Words and hashed word n-grams: what near-duplicates and benchmark text are recognised by."""
+"""Words and hashed word n-grams, by which near-duplicates and benchmark text are recognised."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""Documents → passages on a Ray cluster: the steps of `app.corpus` as tasks, one a unit or shard.
+"""Documents → passages on a Ray cluster: runs the steps of `app.corpus` as tasks, one per unit or shard.
 
 The driver knows files, units and counts, never a document. Whatever is done is on storage, so that a job that was
 interrupted goes on where it was; the parts and their names do not depend on the number of workers.
@@ -40,11 +40,11 @@ def build_corpus(config: Config, run: Run, report: Report) -> CorpusRecord:
 
     Args:
         config: The run's settings.
-        run: Where the corpus goes.
+        run: The run that the corpus belongs to.
         report: Takes one line for the person who watches.
 
     Raises:
-        UserError: a source is missing, too many rows are malformed, no document is left, or the folder was
+        UserError: A source is missing, too many rows are malformed, no document is left, or the folder was
             made with other settings.
     """
     run.corpus.claim(identity_of_corpus(config))
@@ -66,7 +66,7 @@ def build_corpus(config: Config, run: Run, report: Report) -> CorpusRecord:
 
 @dataclass(frozen=True)
 class _Build:
-    """One job's way through the steps."""
+    """One job that runs the steps in order."""
 
     config: Config
     layout: CorpusLayout
@@ -102,10 +102,10 @@ class _Build:
         scan = self.layout.scan
         if scan.exists(_PLAN_FILE) and scan.read_json(_PLAN_FILE) == plan:
             num_done = sum(name.startswith("unit-") for name in scan.list_names(".json"))
-            self.report(f"corpus: going on, {num_done:,} of {len(units):,} units are read")
+            self.report(f"corpus: resuming, {num_done:,} of {len(units):,} units are read")
             return
         if scan.exists():
-            self.report("corpus: the input files have changed since the job was interrupted; beginning anew")
+            self.report("corpus: the input files have changed since the job was interrupted; starting over")
         for folder in (scan, self.layout.documents, self.layout.passages, self.layout.rejects):
             folder.delete()
         scan.write_json(_PLAN_FILE, plan)

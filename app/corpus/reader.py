@@ -19,16 +19,16 @@ def document_columns(file: SourceFile) -> Columns:
 def read_file(
     file: SourceFile, max_document_bytes: int, row_groups: RowGroups | None = None
 ) -> Iterator[Document | Reject]:
-    """Documents of one file in its order, and a reject for each row that is none.
+    """Documents of one file in order, and a reject for each row that is not a document.
 
     Args:
         file: What to read.
-        max_document_bytes: Of the text in UTF-8; a larger one is rejected.
-        row_groups: Of a Parquet file, the part to read; left out: all of it.
+        max_document_bytes: Largest text in UTF-8; a larger one is rejected.
+        row_groups: Part of a Parquet file to read. If omitted, all of it.
 
     Raises:
-        UserError: a Parquet file has no such column as the source's field mapping says.
-        StorageError: the storage failed.
+        UserError: A Parquet file has no such column as the source's field mapping says.
+        StorageError: The storage failed.
     """
     for row in read_rows(file, document_columns(file), max_document_bytes, row_groups):
         yield row if isinstance(row, Reject) else _make_document(file, row, max_document_bytes)

@@ -1,4 +1,4 @@
-"""Which documents of the whole corpus repeat others: `app.corpus.dedup` over the scanned shards, in tasks.
+"""Finds duplicates in the whole corpus: runs `app.corpus.dedup` over the scanned shards, in tasks.
 
 Every document leaves a sketch: its place in the corpus, its id as a number, one hash a band, its signature; and, in
 a file of their own, samples of its shingles. A task looks at one of these hash columns, or at a share of its values

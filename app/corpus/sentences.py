@@ -1,6 +1,6 @@
-"""Where a text may be cut: after paragraphs, sentences, and, for want of these, lines, clauses and words.
+"""Where a text may be cut: after paragraphs and sentences or, failing those, after lines, clauses and words.
 
-Every border stands behind the white space that follows its unit, so that a stretch begins with something to
+Every border comes after the white space that follows its unit, so that a stretch begins with something to
 read. All patterns take time linear in the text.
 """
 
@@ -37,7 +37,7 @@ _MAX_ABBREVIATION_CHARS = 12
 
 
 def paragraph_borders(text: str) -> Borders:
-    """Ends of the paragraphs, ascending: positions behind blank lines."""
+    """Ends of the paragraphs, ascending: positions after blank lines."""
     return np.fromiter((match.end() for match in _PARAGRAPH.finditer(text)), dtype=np.int64)
 
 

@@ -1,4 +1,4 @@
-"""Parquet shards: where the corpus keeps what, and how rows are streamed into them."""
+"""Parquet shards: the layout of the corpus folder, and how rows are streamed into shards."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,7 +36,7 @@ class CorpusLayout:
 
     @property
     def scan(self) -> Folder:
-        """What is read but not yet sorted out; gone when the corpus is complete."""
+        """Scanned rows that are not deduplicated yet; removed when the corpus is complete."""
         return self.root / "_scan"
 
 
@@ -75,7 +75,7 @@ class ShardWriter:
 
         Args:
             values: One for each column.
-            num_chars: Of the row's text, to bound the memory of a row group.
+            num_chars: Length of the row's text, to limit the memory of a row group.
         """
         for column, value in zip(self._columns, values, strict=True):
             column.append(value)

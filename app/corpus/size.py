@@ -1,4 +1,4 @@
-"""How many tokens a corpus has, told before it is built: counted when small, estimated from a sample else."""
+"""Number of tokens in a corpus before it is built: counted if it is small, otherwise estimated from a sample."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ class CorpusSize:
     is_exact: bool
 
     def surely_below(self, num_tokens: int) -> bool:
-        """Whether there can't be as many tokens as that."""
+        """Whether there are certainly fewer tokens than that."""
         return num_tokens > self.num_tokens * (1.0 if self.is_exact else MARGIN)
 
 
 def holds_at_least(files: Sequence[SourceFile], num_tokens: int) -> bool:
-    """Whether the files are large enough for as many tokens of any tokenizer; opens none of them."""
+    """Whether the files are large enough for that many tokens with any tokenizer. No file is opened."""
     return sum(file.num_bytes for file in files) >= num_tokens * MAX_BYTES_PER_TOKEN
 
 
@@ -39,7 +39,7 @@ def measure_corpus(files: Sequence[SourceFile], tokenizer: Tokenizer, max_docume
     """Count the tokens of the first megabyte of text, and go by the files' sizes when there is more.
 
     Raises:
-        UserError: no document can be read, or a file lacks the columns that the settings name.
+        UserError: No document can be read, or a file lacks the columns that the settings name.
     """
     num_bytes = num_tokens = 0
     first_reject: Reject | None = None

@@ -1,4 +1,4 @@
-"""Which files the configured sources mean: local or remote paths, folders, globs and the bundled sample."""
+"""Resolves the configured sources to files: local or remote paths, folders, globs and the bundled sample."""
 
 import re
 from collections.abc import Sequence
@@ -32,10 +32,10 @@ _GLOB_CHARACTERS = re.compile(r"[*?\[]")
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One input file. Picklable: it is opened where it is read."""
+    """One input file. Picklable: it is opened only when it is read."""
 
     name: str
-    """What documents and rejects call it; free of credentials."""
+    """Name of the file in documents and rejects, without credentials."""
     root: str
     """The source's configured path: it tells the filesystem."""
     path: str
@@ -62,11 +62,11 @@ def list_files(sources: Sequence[SourceConfig], *, excluded: Folder | None = Non
     for hidden names that the pattern does not spell.
 
     Args:
-        sources: Where to look.
+        sources: The sources to list.
         excluded: Folder whose files are never taken: what the run writes is not its input.
 
     Raises:
-        UserError: a path that is missing, matches nothing, or whose format is unknown; names the field.
+        UserError: A path that is missing, matches nothing, or whose format is unknown; names the field.
     """
     return [
         file
@@ -91,14 +91,14 @@ def list_source(
     """`list_files` of one source.
 
     Args:
-        source: Where to look.
+        source: The source to list.
         section: What errors call the source: its place in the settings.
-        index: Its `source_index`.
+        index: The source's `source_index`.
         excluded: Folder whose files are never taken.
         has_format: Whether the user may set its `format`.
 
     Raises:
-        UserError: as in `list_files`.
+        UserError: As in `list_files`.
     """
     field = f"{section}.path"
     if source.path.startswith(BUNDLED_PREFIX):
@@ -117,7 +117,7 @@ def list_source(
         infos = without_folder(infos, excluded)
         if not infos:
             raise UserError(
-                f"{field}: {source.path!r} has no files but in the run's own folder {excluded.uri}; "
+                f"{field}: {source.path!r} has no files outside the run's own folder {excluded.uri}; "
                 f"give another path, or another run_dir"
             )
     scheme = source.path.partition("://")[0] + "://" if "://" in source.path else ""
@@ -144,7 +144,7 @@ def list_source(
         asked = "" if source.format == "auto" else f" as {source.format}"
         remedy = f", for other names set {section}.format" if has_format else ""
         raise UserError(
-            f"{field}: {source.path!r} holds no file that can be read{asked}; known are {known}{remedy}"
+            f"{field}: {source.path!r} holds no file that can be read{asked}; known: {known}{remedy}"
         )
     return files
 
@@ -206,7 +206,7 @@ def _bundled_file(index: int, source: SourceConfig, field: str) -> SourceFile:
     name = source.path.removeprefix(BUNDLED_PREFIX)
     if name not in BUNDLED_SAMPLES:
         known = ", ".join(BUNDLED_PREFIX + sample for sample in BUNDLED_SAMPLES)
-        raise UserError(f"{field}: {source.path!r} is not a bundled sample; there is {known}")
+        raise UserError(f"{field}: {source.path!r} is not a bundled sample; known: {known}")
     size = pafs.LocalFileSystem().get_file_info([_bundled_path(name)])[0].size
     return SourceFile(source.path, source.path, name, "jsonl", size or 0, index, source.fields)
 

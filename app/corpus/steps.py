@@ -1,4 +1,4 @@
-"""The two passes over the corpus: functions of one unit or one shard, which any process can run and repeat.
+"""The two passes over the corpus, as functions of one unit or one shard that any process can run and repeat.
 
 First pass, `scan_unit`: input rows → documents with their sketches, and rejects. Between the passes
 `app.corpus.repeats` finds out which documents are repeats. Second pass, `finish_shard`: repeats and
@@ -37,7 +37,7 @@ _SAMPLE_GROUP_ROWS = 1_000_000
 
 @dataclass
 class UnitRecord:
-    """What the first pass made of a unit."""
+    """Result of the first pass over a unit."""
 
     shard_documents: list[int] = field(default_factory=list)
     """Documents of each of its shards."""
@@ -48,12 +48,12 @@ class UnitRecord:
     lost_bytes: int = 0
     """Of these, as they are stored."""
     first_reject: str = ""
-    """One of them, to show."""
+    """One of the rejects, to show."""
 
 
 @dataclass
 class ShardRecord:
-    """What the second pass made of a shard."""
+    """Result of the second pass over a shard."""
 
     num_documents: int = 0
     num_passages: int = 0
@@ -61,16 +61,16 @@ class ShardRecord:
     num_chars: int = 0
     max_document_tokens: int = 0
     num_rejects: dict[str, dict[str, int]] = field(default_factory=dict)
-    """By step and reason."""
+    """Number of rejects by step and reason."""
     ids_hash: str = ""
-    """Of the documents' ids in order."""
+    """Hash of the documents' ids, in order."""
 
 
 def scan_unit(unit: WorkUnit, layout: CorpusLayout, settings: CorpusConfig) -> UnitRecord:
     """Read a unit's files into shards; at once if that is done.
 
     Raises:
-        UserError: a file lacks a column that the settings name.
+        UserError: A file lacks a column that the settings name.
         app.corpus.streams.StorageError: the storage failed.
     """
     record_name = f"unit-{unit.index:05d}.json"
@@ -219,5 +219,5 @@ def _read_scan(shard: ShardName, layout: CorpusLayout) -> Iterator[Document]:
 
 @lru_cache(maxsize=2)
 def _loaded(tokenizer: Tokenizer) -> Tokenizer:
-    """The same tokenizer for all shards of a process: it loads once."""
+    """Load the tokenizer once per process, for all its shards."""
     return tokenizer

@@ -1,4 +1,4 @@
-"""Bytes of input files in blocks and lines of bounded size; a failing storage is told from broken content."""
+"""Reads input files in blocks and lines of bounded size; tells failing storage from broken content."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

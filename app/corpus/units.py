@@ -1,4 +1,4 @@
-"""Input files → units of work: what one task reads, the same whatever the number of tasks."""
+"""Input files → units of work. A unit is what one task reads; it does not depend on the number of tasks."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ class WorkUnit:
     """What one task reads: small files together, one large file, or a stretch of a Parquet file."""
 
     index: int
-    """Its place in the corpus."""
+    """Position of the unit in the corpus."""
     files: tuple[SourceFile, ...]
     row_groups: RowGroups | None = None
 
@@ -83,7 +83,9 @@ def _stretches(
 
 
 def fingerprint_of_plan(units: Sequence[WorkUnit], more: object) -> str:
-    """Changes when a unit, or what else decides the corpus, is not what it was when a job was interrupted."""
+    """Hash that changes if a unit, or anything else that decides the corpus, has changed since a job was
+    interrupted.
+    """
     files = [[(file.name, file.num_bytes) for file in unit.files] for unit in units]
     groups = [(unit.row_groups.start, unit.row_groups.stop) if unit.row_groups else None for unit in units]
     return hashlib.sha256(json.dumps([files, groups, more]).encode()).hexdigest()

@@ -30,10 +30,10 @@ class AgentActor:
     """Makes result rows of seeds. All rows in flight, of all batches, share the generator.
 
     Args:
-        config: the run's settings.
-        calls: folder of the call journals.
-        retrievers: the retriever actors.
-        progress: the progress actor.
+        config: The run's settings.
+        calls: Folder of the call journals.
+        retrievers: The retriever actors.
+        progress: The progress actor.
     """
 
     def __init__(self, config: Config, calls: Folder, retrievers: RetrieverPool, progress: Any) -> None:
@@ -84,7 +84,9 @@ class AgentActor:
             return Reject(draft.seed.seed_id, "assembly", "internal error", str(error))
 
     def _counted(self, journal: CallJournal, calls: RowCalls) -> Generator:
-        """The generator behind the row's journal, with its calls counted for the row and for the screen."""
+        """The generator wrapped in the row's journal, with its calls counted for the row and for the progress
+        display.
+        """
 
         def count_replay(call: LlmCall) -> None:
             self._sender.count(call.step, calls=0, replayed=1)

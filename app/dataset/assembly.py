@@ -16,17 +16,17 @@ def assemble(draft: Draft, tokenizer: Tokenizer, generator: str, prompt_version:
     A long output is the instruction and the document as they are, and counts what it counts.
 
     Args:
-        draft: what the agent made.
-        tokenizer: of the model to be trained.
-        generator: model that wrote the instruction and the answer; recorded.
-        prompt_version: of the prompts that it was given; recorded.
+        draft: What the agent made.
+        tokenizer: Tokenizer of the model to be trained.
+        generator: Model that wrote the instruction and the answer; recorded.
+        prompt_version: Version of the prompts; it is recorded.
 
     Returns:
         The example, or why there is none: `control token`, `evidence exceeds target`, `documents do not fill
         target`, or `no exact cut` when a tokenizer defeats every cut that was tried.
 
     Raises:
-        UserError: the tokenizer's model has no chat template, or one that rewrites what the user says.
+        UserError: The tokenizer's model has no chat template, or one that rewrites what the user says.
     """
     seed = draft.seed
     texts = [draft.instruction, draft.answer]

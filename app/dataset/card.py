@@ -1,4 +1,4 @@
-"""The dataset card: `README.md` of a finished dataset, which the Hub shows and `datasets.load_dataset` reads.
+"""The dataset card: the `README.md` of a finished dataset, which the Hub shows and `datasets.load_dataset` reads.
 
 Everything in it follows from the settings, `statistics.json` and the shards; it can be written again at any time.
 """
@@ -37,9 +37,9 @@ def write_card(dataset: Folder, config: Config, statistics: DatasetStatistics) -
     """Write statistics, pictures and card beside the shards.
 
     Args:
-        dataset: the dataset's folder; `examples/` is complete.
-        config: what the dataset was made with. No secret is in it.
-        statistics: of `compute_statistics`.
+        dataset: The dataset's folder; `examples/` is complete.
+        config: What the dataset was made with. No secret is in it.
+        statistics: Result of `compute_statistics`.
     """
     statistics.write(dataset, STATISTICS_FILE)
     dataset.write_bytes(LENGTHS_PICTURE, draw_lengths(statistics))
@@ -52,9 +52,9 @@ def render_card(config: Config, statistics: DatasetStatistics, examples: list[di
     """The card's text: Markdown under YAML front matter.
 
     Args:
-        config: what the dataset was made with.
-        statistics: of `compute_statistics`.
-        examples: a few rows to show, shortened.
+        config: What the dataset was made with.
+        statistics: Result of `compute_statistics`.
+        examples: A few rows to show, shortened.
     """
     name = config.dataset.publish.repo or config.run_dir.rstrip("/").rpartition("/")[2]
     paragraphs = [

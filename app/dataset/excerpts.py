@@ -1,4 +1,6 @@
-"""A finished dataset's examples, shortened to read: for the card, the report, and the terminal at a job's end."""
+"""Examples of a finished dataset, shortened for reading: for the card, the report, and the terminal at the end of a
+job.
+"""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -50,7 +52,7 @@ def excerpt_example(row: Mapping[str, Any], excerpt_chars: int = EXCERPT_CHARS) 
 
 
 def shorten_example(row: Mapping[str, Any]) -> str:
-    """The same as Markdown, with its and HTML's signs made harmless."""
+    """A shortened example as Markdown, with Markdown and HTML characters escaped."""
     excerpt = excerpt_example(row)
     lines = [" · ".join([f"`{excerpt.example_id}`", *excerpt.facts])]
     lines += [f"**{name}** {_escape(text)}" for name, text in excerpt.parts.items()]

@@ -1,4 +1,4 @@
-"""Which finished drafts are not worth training on, and why.
+"""Decides which finished drafts are not worth training on, and why.
 
 All checks read text alone. They are meant to miss rather than to hit wrongly: a few bad answers harm a model less than
 a sample that a list of phrases has bent.
@@ -60,8 +60,8 @@ def check_draft(draft: Draft, filters: FilterConfig) -> Reject | None:
     A long output's answer was written by a person, so only its instruction is checked.
 
     Args:
-        draft: what the agent made.
-        filters: the bounds.
+        draft: What the agent made.
+        filters: The bounds.
 
     Returns:
         A reject of step `filters` with one of the reasons `refusal`, `repetition`, `too short`, `copies instruction`,
@@ -95,7 +95,7 @@ def find_similar_instructions(instructions: Iterable[tuple[str, str]], threshold
     """Instructions that say nearly the same as an earlier one.
 
     Args:
-        instructions: id and text, in the seeds' order; the result depends on nothing else.
+        instructions: Id and text, in the seeds' order; the result depends on nothing else.
         threshold: Jaccard similarity of word pairs from which two are near-duplicates.
 
     Returns:

@@ -1,4 +1,4 @@
-"""From result rows to the finished dataset: the filter that looks across rows, the shards, the rejects, the card."""
+"""Result rows → the finished dataset: the filter across rows, the shards, the rejects, the card."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator

@@ -129,7 +129,7 @@ class ContextFitter:
         return None
 
     def _elide(self, kept: list[int], rank: int, missing_tokens: int) -> Layout | None:
-        """End a document with an elision of so many tokens, if there is one that its end and what follows let be."""
+        """End a document with an elision of that many tokens, if one survives tokenization next to its neighbours."""
 
         def count(elision: str) -> int:
             return self._tokenizer.count(self._lay_out(kept, rank, elision).window(rank))
@@ -172,11 +172,11 @@ def find_cuts(
     """The cut in `[low, high]` that counts `wanted_tokens`; without one, cuts that count less, the nearest first.
 
     Args:
-        count_at: tokens when the cut is there; about one more with each step.
-        start: first guess.
-        low: lowest cut.
-        high: highest cut.
-        wanted_tokens: what `count_at` should give.
+        count_at: Tokens when the cut is there; about one more with each step.
+        start: First guess.
+        low: Lowest cut.
+        high: Highest cut.
+        wanted_tokens: What `count_at` should give.
     """
     guess = start
     tried = {start}
@@ -199,8 +199,8 @@ def find_elision(count_with: Callable[[str], int], wanted_tokens: int) -> str | 
     """Text such as ` . . .` that lifts a count to exactly `wanted_tokens`; `None` when none is found.
 
     Args:
-        count_with: tokens with the text in place.
-        wanted_tokens: at least `count_with("")`.
+        count_with: Tokens with the text in place.
+        wanted_tokens: At least `count_with("")`.
     """
     elision = ""
     num_tokens = count_with(elision)

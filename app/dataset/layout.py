@@ -1,4 +1,4 @@
-"""How a long user message looks, and where things stand in it."""
+"""The layout of a long user message, and the positions of its parts."""
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -51,12 +51,12 @@ def lay_out(
     """Write a user message: documents under their headers, then the instruction.
 
     Args:
-        documents: all of the draft's.
-        order: ranks of those that stand in the message.
-        stretches: rank → what is left of its text.
-        evidence_ids: passages to be located; they are whole in what is left.
-        instruction: stands last.
-        elisions: rank → what is put to its end.
+        documents: All of the draft's.
+        order: Ranks of those that stand in the message.
+        stretches: Rank → what is left of its text.
+        evidence_ids: Passages to be located; they are whole in what is left.
+        instruction: Stands last.
+        elisions: Rank → what is put to its end.
     """
     parts: list[str] = []
     blocks: dict[int, tuple[int, int]] = {}
@@ -81,18 +81,18 @@ def measure_depths(layout: Layout, rendered: str, token_starts: Sequence[int]) -
     """Share of a rendered chat's tokens that stand before each evidence passage, in the order of the message.
 
     Args:
-        layout: the user's message.
-        rendered: the chat with that message.
-        token_starts: character at which each token of `rendered` starts.
+        layout: The user's message.
+        rendered: The chat with that message.
+        token_starts: Character at which each token of `rendered` starts.
 
     Raises:
-        UserError: the chat template changed the message.
+        UserError: The chat template changed the message.
     """
     # Some templates strip a message's end.
     offset = rendered.find(layout.text.rstrip())
     if offset < 0:
         raise UserError(
-            "dataset.tokenizer: its chat template rewrites what the user says; use a model whose template keeps it"
+            "dataset.tokenizer: its chat template rewrites the user's text; use a model whose template keeps it"
         )
     evidence: list[Evidence] = []
     for passage_id, char in layout.evidence.items():

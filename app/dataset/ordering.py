@@ -1,4 +1,4 @@
-"""Where each document of a long context stands: evidence at depths drawn on purpose, distractors shuffled between.
+"""Order of the documents in a long context: evidence at randomly drawn depths, shuffled distractors in between.
 
 Retrieval ranks evidence first; a context in that order would teach that answers stand at the start. So the depths are
 drawn evenly over the whole dataset instead of by chance: with one evidence document, the dataset's seeds walk through

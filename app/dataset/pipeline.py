@@ -1,4 +1,4 @@
-"""The synthesis job on Ray: seeds → agent actors → results → dataset. One seed in, one row out."""
+"""The synthesis job on Ray: seeds → agent actors → results → dataset. Each seed gives one row."""
 
 from collections import defaultdict
 from dataclasses import replace
@@ -48,7 +48,7 @@ def synthesize(config: Config, run: Run, report: Report) -> DatasetRecord:
     """Make the dataset of a run whose corpus and index are complete, or go on with it.
 
     Raises:
-        UserError: the folder was made with other settings, the corpus has too few documents for the long outputs,
+        UserError: The folder was made with other settings, the corpus has too few documents for the long outputs,
             or no seed became an example.
     """
     run.dataset.claim(identity_of_dataset(config, run.index.record()))
@@ -109,7 +109,7 @@ def make_results(config: Config, run: Run, num_seeds: int, report: Report) -> No
     if num_done == num_seeds:
         return
     if num_done:
-        report(f"synthesize: {num_done} of {num_seeds} seeds are done, going on")
+        report(f"synthesize: resuming, {num_done} of {num_seeds} seeds are done")
     pipeline = config.pipeline
     retrievers = start_retrievers(config, run)
     progress = start_progress_actor(run.folder.path.rpartition("/")[2], num_seeds, num_done)
@@ -200,7 +200,7 @@ def _finish(config: Config, run: Run, num_seeds: int) -> DatasetRecord:
     if not record.num_examples:
         reasons = ", ".join(f"{row.reason} {row.num_rejects}" for row in record.rejects[:3])
         raise UserError(
-            f"dataset: none of {num_seeds} seeds became an example ({reasons}); {(folder / REJECTS_DIR).uri} tells more"
+            f"dataset: none of {num_seeds} seeds became an example ({reasons}); see {(folder / REJECTS_DIR).uri}"
         )
     return record
 

@@ -1,4 +1,4 @@
-"""Checks that a dataset can be made with these settings, before anything is started."""
+"""Checks before anything starts that a dataset can be made with these settings."""
 
 from app.checks import check_local_gpus, check_local_labels, check_run_dir
 from app.config import Config, OpenAiConfig, VllmConfig, read_secret
@@ -18,7 +18,7 @@ def check_synthesis(config: Config) -> None:
     """What the dataset needs, its corpus and index included.
 
     Raises:
-        UserError: it cannot be made with these settings.
+        UserError: It cannot be made with these settings.
     """
     _check_secrets(config)
     check_index_inputs(config)
@@ -46,11 +46,11 @@ def check_targets_fit(config: Config, num_corpus_tokens: int) -> None:
     """Refuse target lengths that all documents together cannot fill.
 
     Args:
-        config: Its lengths are in the trained model's tokens.
+        config: The settings; their lengths are in the trained model's tokens.
         num_corpus_tokens: In the generator's tokens; those of another tokenizer may be up to twice as many.
 
     Raises:
-        UserError: names the first such range.
+        UserError: Names the first such range.
     """
     is_same = config.tokenizer_model == config.generator_tokenizer
     _refuse_targets_above(config, num_corpus_tokens * (1 if is_same else OTHER_TOKENIZER_FACTOR))
@@ -89,7 +89,7 @@ def _check_generator(config: Config) -> None:
         return
     if files.max_tokens is not None and generator.max_model_tokens > files.max_tokens:
         raise UserError(
-            f"generator.max_model_tokens: {generator.max_model_tokens} is more than {generator.model} reads; "
+            f"generator.max_model_tokens: {generator.max_model_tokens} is more than {generator.model} can read; "
             f"at most {files.max_tokens}"
         )
 
@@ -99,7 +99,7 @@ def _check_chats(field: str, model: str, files: ModelFiles, roles: tuple[str, ..
         raise UserError(f"{field}: {model!r} has no chat template; give an instruct model")
     if (reason := files.refusal_of(roles)) is not None:
         raise UserError(
-            f"{field}: the chat template of {model!r} takes no {', '.join(roles)} chat ({reason}); "
+            f"{field}: the chat template of {model!r} does not accept a {', '.join(roles)} chat ({reason}); "
             f"give a model that does"
         )
 

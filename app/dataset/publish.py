@@ -42,23 +42,23 @@ def publish_dataset(
     """Push a dataset's shards, card, pictures and statistics in one commit; shards of an older push go.
 
     Args:
-        dataset: the finished dataset's folder.
-        settings: of `dataset.publish`; without a `repo` nothing is done.
-        token: the Hub's, as read from `settings.token_env`.
-        api: stands in for the Hub's.
+        dataset: The finished dataset's folder.
+        settings: Settings of `dataset.publish`. Without a `repo`, nothing is done.
+        token: The Hub's, as read from `settings.token_env`.
+        api: Stands in for the Hub's.
 
     Returns:
         Where the dataset is to be seen, or `None` when there was nothing to do.
 
     Raises:
-        UserError: there is no token, or `repo` is no name that the Hub takes.
+        UserError: There is no token, or `repo` is no name that the Hub takes.
     """
     if settings.repo is None:
         return None
     if not token:
         raise UserError(
             f"dataset.publish.token_env: {settings.token_env} is not set, and publishing to "
-            f"{settings.repo} needs a token that may write there; set it, or leave out dataset.publish.repo"
+            f"{settings.repo} needs a token with write access; set it, or leave out dataset.publish.repo"
         )
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HFValidationError
@@ -68,7 +68,7 @@ def publish_dataset(
         hub.create_repo(settings.repo, private=settings.private, repo_type="dataset", exist_ok=True)
     except HFValidationError as error:
         raise UserError(
-            f"dataset.publish.repo: {settings.repo!r} is no name on the Hub; give OWNER/NAME"
+            f"dataset.publish.repo: {settings.repo!r} is not a valid name on the Hub; give OWNER/NAME"
         ) from error
     remote = is_remote(dataset.uri)
     with tempfile.TemporaryDirectory() if remote else nullcontext(dataset.path) as folder:

@@ -1,4 +1,4 @@
-"""Result rows: what the pipeline makes of each seed, an example or a reject, one in, one out."""
+"""Result rows: the example or the reject that the pipeline makes of each seed."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field

@@ -1,4 +1,4 @@
-"""Seeds: which examples are to be made. A function of the settings, the run's seed and the corpus alone.
+"""Seeds: the examples to be made. They depend only on the settings, the run's seed and the corpus.
 
 A seed's document is drawn by the lowest hashes of (run's seed, id): every part of the corpus can be looked at by
 itself, in any order, and whoever looks needs memory for the drawn ones only.
@@ -92,7 +92,7 @@ def scan_part(
         corpus: The whole corpus's folder.
         config: How many seeds are wanted.
         part: File name.
-        bound: Of long inputs, those with a lower priority only: `priority_bound` of the whole corpus.
+        bound: Take only long inputs with a lower priority: `priority_bound` of the whole corpus.
     """
     dataset, wanted = config.dataset, config.dataset.long_output_tokens
     passages = (corpus / PASSAGES_DIR).read_table(part, columns=["passage_id", "num_tokens"])
@@ -116,13 +116,13 @@ def draw_seeds(
     A corpus with fewer passages than long-input seeds gives some of them twice: their tasks and lengths differ.
 
     Raises:
-        UserError: fewer documents of the asked length than long-output seeds.
+        UserError: Fewer documents of the asked length than long-output seeds.
     """
     dataset = config.dataset
     if len(long_outputs) < dataset.num_long_output_seeds:
         wanted = dataset.long_output_tokens
         raise UserError(
-            f"dataset.num_long_output_seeds: {dataset.num_long_output_seeds} are asked for, but the corpus has "
+            f"dataset.num_long_output_seeds: {dataset.num_long_output_seeds} are requested, but the corpus has "
             f"{len(long_outputs)} documents of {wanted.min_tokens} to {wanted.max_tokens} tokens; ask for at most that "
             f"many, or widen dataset.long_output_tokens"
         )
@@ -156,7 +156,7 @@ def draw_seeds(
             random_seed=random.Random(f"{config.seed} long_output {number}").randrange(2**31),
         )
         drawn.append(DrawnSeed(seed, candidate.part))
-    # Numbered in the order in which their files are read: neighbours in the dataset come out of the same few files.
+    # Numbered in the order in which their files are read: neighbours in the dataset come from the same few files.
     drawn.sort(key=lambda each: (each.part, each.seed.random_seed, each.seed.seed_id))
     return [DrawnSeed(replace(each.seed, seed_index=index), each.part) for index, each in enumerate(drawn)]
 

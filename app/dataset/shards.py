@@ -29,11 +29,11 @@ def write_shards(
     would be read with the rest. No row still gives one file, so that the dataset opens.
 
     Args:
-        rows: of EXAMPLE_SCHEMA.
-        num_rows: how many there are; the names of the files need it.
-        folder: holds nothing else.
-        rows_per_shard: most rows of a file; all files hold about as many.
-        row_group_bytes: size in memory, uncompressed, at which a row group is closed.
+        rows: Rows in EXAMPLE_SCHEMA.
+        num_rows: How many there are; the names of the files need it.
+        folder: Holds nothing else.
+        rows_per_shard: Most rows of a file; all files hold about as many.
+        row_group_bytes: Size in memory, uncompressed, at which a row group is closed.
 
     Returns:
         The files' names.

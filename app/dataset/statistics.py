@@ -1,4 +1,4 @@
-"""What a finished dataset holds, in numbers: `statistics.json`, from which the card and the report are drawn.
+"""Statistics of a finished dataset: `statistics.json`, on which the card and the report are based.
 
 Only narrow columns are read, file by file: the contexts themselves never enter memory.
 """
@@ -36,9 +36,9 @@ def compute_statistics(dataset: Folder, calls: Mapping[str, Mapping[str, int]]) 
     """Count a dataset whose shards and rejects are written.
 
     Args:
-        dataset: holds `examples/*.parquet` (EXAMPLE_SCHEMA) and, if there are any, `rejects/*.parquet`
+        dataset: Holds `examples/*.parquet` (EXAMPLE_SCHEMA) and, if there are any, `rejects/*.parquet`
             (REJECT_SCHEMA).
-        calls: step of the workflow → its `num_calls`, `num_prompt_tokens`, `num_output_tokens` and
+        calls: Step of the workflow → its `num_calls`, `num_prompt_tokens`, `num_output_tokens` and
             `num_cached_tokens`, all seeds together.
     """
     lengths: dict[str, list[np.ndarray[Any, Any]]] = {}

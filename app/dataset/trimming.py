@@ -19,18 +19,18 @@ Stretch = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of one document that may be shortened or left out: a distractor's text, or one passage."""
+    """A stretch of one document that may be shortened or dropped: a distractor's text, or one passage."""
 
     rank: int
     """Index of its document in the draft."""
     start_char: int
     end_char: int
     keeps_start: bool
-    """Whether shortening takes from its end or from its start."""
+    """Whether shortening removes text from its end (true) or its start (false)."""
     header_tokens: int
-    """Of the header that goes with it; 0 for a passage of an evidence document, whose header stays."""
+    """Tokens of the header that is dropped with it; 0 for a passage of an evidence document, whose header stays."""
     body_tokens: int
-    """Of the text by itself."""
+    """Tokens of the text alone."""
 
     @property
     def num_tokens(self) -> int:
@@ -60,12 +60,12 @@ class Trimmer:
         """Measure the documents.
 
         Args:
-            documents: ranked, as retrieved.
-            header_tokens: of what stands above each document.
-            evidence_ids: passages that stay whole.
-            depths: evidence document's index → where in the context it will stand. Its text is shortened so that the
+            documents: Ranked, as retrieved.
+            header_tokens: Tokens of the header above each document.
+            evidence_ids: Passages that stay whole.
+            depths: Evidence document's index → where in the context it will stand. Its text is shortened so that the
                 evidence stands at the same depth in what is left of it.
-            tokenizer: of the model to be trained.
+            tokenizer: Tokenizer of the model to be trained.
         """
         self._tokenizer = tokenizer
         self._texts = [document.text for document in documents]
@@ -161,10 +161,11 @@ def _borders(document: ContextDocument) -> list[Stretch]:
 
 
 def _distances(is_evidence: list[bool], depth: float) -> Iterator[tuple[int, float, bool]]:
-    """Of each passage: its index, how far it is from evidence (0: it is), and whether that stands before it.
+    """For each passage: its index, its distance from evidence (0: it is evidence), and whether the evidence precedes
+    it.
 
-    Before the first evidence and after the last, distances are stretched so that what is kept on both sides is in the
-    ratio of the wanted depth.
+    Before the first and after the last evidence, distances are scaled so that the text kept on both sides has the ratio
+    of the wanted depth.
     """
     found = [index for index, wanted in enumerate(is_evidence) if wanted]
     assert found, "a document without evidence has no distances"

@@ -25,20 +25,20 @@ class ModelFacts:
     prompts: dict[str, str]
     """The model's own prompts by name (`query`, `passage`, `document` …)."""
     dim: int | None
-    """Length of its vectors; None when the files don't tell."""
+    """Length of the model's vectors; None if the files don't say."""
     max_tokens: int | None
-    """Most tokens that it reads; None when the files don't tell."""
+    """Most tokens that the model can read; None if the files don't say."""
     revision: str | None
     """Commit on the hub that the files came from, so that a moved branch is noticed."""
     files_hash: str | None
-    """Of a folder's files, large ones by samples, so that other weights under the same path are noticed."""
+    """Hash of a folder's files (samples of large ones), so that changed weights under the same path are noticed."""
 
 
 def describe_model(model: str, revision: str | None = None) -> ModelFacts:
     """Read a model's facts from a hub, a local or a remote folder, or the package that bundles it.
 
     Raises:
-        UserError: there is no such model, or it can't be reached.
+        UserError: There is no such model, or it can't be reached.
     """
     from huggingface_hub import constants
 
@@ -48,7 +48,7 @@ def describe_model(model: str, revision: str | None = None) -> ModelFacts:
     if config is None or not (files.is_whole or constants.HF_HUB_OFFLINE):
         reason = "it has no config.json" if files.is_whole else "the hub is out of reach"
         raise UserError(
-            f"retrieval.model: {model!r} at revision {revision or 'main'!r} can't be had ({reason}); "
+            f"retrieval.model: {model!r} at revision {revision or 'main'!r} can't be loaded ({reason}); "
             f"give an existing folder, or bundled:multilingual-e5-small"
         )
     read_json = files.read_json
@@ -80,7 +80,9 @@ def _hash_files(folder: Folder) -> str:
 
 
 def _sample_starts(num_bytes: int) -> list[int]:
-    """Where the hashed blocks of a file begin: all of a small one; first, last and evenly between of a large one."""
+    """Starts of the hashed blocks of a file: all blocks of a small file; the first, the last and some between of a
+    large one.
+    """
     if num_bytes <= _NUM_SAMPLES * _SAMPLE_BYTES:
         return list(range(0, num_bytes, _SAMPLE_BYTES))
     last = num_bytes - _SAMPLE_BYTES

@@ -1,4 +1,4 @@
-"""What can be known of a model before it is loaded: that it is there, how long it reads, whether it chats.
+"""Facts about a model before it is loaded: whether it exists, its longest input, whether it has a chat template.
 
 Where the hub can't be reached, a name that was never downloaded is only checked for its form.
 """
@@ -18,7 +18,7 @@ POSITIONS_BEFORE_THE_TEXT = {"roberta": 2, "xlm-roberta": 2, "camembert": 2}
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """A model's small files: None for each that is not there, or can't be seen without a download."""
+    """Facts from a model's small files: None for each file that is missing or would need a download."""
 
     config: dict[str, Any] | None
     has_chat_template: bool | None
@@ -65,11 +65,11 @@ def find_model(field: str, model: str, revision: str | None = None) -> ModelFile
 
     Args:
         field: The setting that names the model.
-        model: As in the settings.
-        revision: Of a hub model.
+        model: Name of the model, as in the settings.
+        revision: Revision of a hub model.
 
     Raises:
-        UserError: there is no such model; names the field and what would be right.
+        UserError: There is no such model; names the field and what would be right.
     """
     files = open_model(field, model, revision)
     config = files.read_json(CONFIG_FILE)

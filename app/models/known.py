@@ -1,4 +1,4 @@
-"""Sizes of the models that a recipe names, without a weight and, for usual ones, without a hub."""
+"""Sizes of the models that a recipe names, without loading weights and, for common models, without a hub."""
 
 import copy
 from dataclasses import dataclass
@@ -76,7 +76,7 @@ KNOWN_MODELS: dict[str, dict[str, Any]] = {
         "max_position_embeddings": 32768,
     },
 }
-"""Sizes out of the config.json of public models, several of which the hub shows to approved users only."""
+"""Sizes from the config.json of public models, several of which are gated on the hub."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class EncoderShape:
     """Parameters but for its embeddings."""
     num_layers: int
     hidden_size: int
-    """Also the size of its vectors."""
+    """Also the size of the model's vectors."""
     is_causal: bool
 
     def flops(self, num_tokens: float) -> float:
@@ -103,11 +103,11 @@ def find_shape(field: str, model: str, revision: str | None) -> ModelShape | Non
 
     Args:
         field: The setting that names it.
-        model: As in the settings.
-        revision: Of a hub model.
+        model: Name of the model, as in the settings.
+        revision: Revision of a hub model.
 
     Raises:
-        UserError: there is no such model, or no decoder of transformers.
+        UserError: There is no such model, or no decoder of transformers.
     """
     settings = _find_settings(field, model, revision)
     return None if settings is None else shape_of(transformers_config(field, model, settings))
@@ -117,7 +117,7 @@ def find_max_tokens(field: str, model: str, revision: str | None) -> int | None:
     """Longest sequence that a model reads; None where only a hub out of reach knows it.
 
     Raises:
-        UserError: there is no such model.
+        UserError: There is no such model.
     """
     return ModelFiles(_find_settings(field, model, revision), None).max_tokens
 
@@ -126,7 +126,7 @@ def find_encoder(field: str, model: str, revision: str | None) -> EncoderShape |
     """Sizes of an embedding model; None where only a hub out of reach knows them.
 
     Raises:
-        UserError: there is no such model, or transformers does not know its type.
+        UserError: There is no such model, or transformers does not know its type.
     """
     settings = _find_settings(field, model, revision)
     return None if settings is None else _encoder_of(transformers_config(field, model, settings))

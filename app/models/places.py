@@ -19,7 +19,7 @@ def resolve_model(model: str) -> str:
     cache. Folders and hub names are returned as they are.
 
     Raises:
-        UserError: no such bundled model, or the remote folder is empty.
+        UserError: No such bundled model, or the remote folder is empty.
     """
     if model.startswith(BUNDLED_PREFIX):
         from app.models.bundled import prepare_bundled_model

@@ -1,4 +1,4 @@
-"""The sizes of a model, by its configuration alone."""
+"""The sizes of a model, read from its configuration only."""
 
 import copy
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ class ModelShape:
     """Sizes of a decoder."""
 
     num_parameters: int
-    """All; a matrix that input and output share counts once."""
+    """All parameters; a matrix that input and output share counts once."""
     num_embedding_parameters: int
-    """Those that are looked up and never multiplied: the input's, unless the output shares them."""
+    """Parameters that are looked up and never multiplied: the input embedding, unless the output shares it."""
     num_layer_parameters: int
-    """Of one layer."""
+    """Parameters of one layer."""
     num_layers: int
     hidden_size: int
     num_heads: int
@@ -33,7 +33,7 @@ def shape_of(config: Any) -> ModelShape:
     """Sizes of the model that a configuration of transformers describes; no weight is made for it.
 
     Raises:
-        UserError: its layers are not where transformers' decoders have them.
+        UserError: Its layers are not where transformers' decoders have them.
     """
     from transformers import AutoModelForCausalLM
 
@@ -64,7 +64,7 @@ def transformers_config(field: str, model: str, settings: dict[str, Any]) -> Any
 
     Args:
         field: The setting that names the model.
-        model: As in the settings.
+        model: Name of the model, as in the settings.
         settings: Content of config.json.
 
     Raises:
@@ -93,7 +93,7 @@ def layers_of(decoder: Any) -> nn.ModuleList:
     """The decoder layers of a transformers model.
 
     Raises:
-        UserError: they are not where transformers' decoders have them.
+        UserError: They are not where transformers' decoders have them.
     """
     layers = getattr(decoder.base_model, "layers", None)
     if not isinstance(layers, nn.ModuleList):

@@ -1,4 +1,4 @@
-"""The generator's calls before any is made: how many of each step, and their tokens, expected from the settings.
+"""The generator's expected calls, estimated from the settings: how many in each step, and their tokens.
 
 A long input of target T, drawn from `dataset.target_lengths` (`app.agent.workflow` has the steps):
 
@@ -37,11 +37,11 @@ from app.planning.lengths import Lengths, of_ranges
 from app.schema import Message
 
 TEMPLATE_TOKENS = 24
-"""Of a chat template around a system and a user message."""
+"""Tokens of a chat template around a system and a user message."""
 NOTE_TOKENS = 5
 """`Note 12: ` and the line breaks around it."""
 CHOSEN_SHARE = 0.5
-"""Of the notes that the answer is written from. An assumption; it moves the answers' prompts alone."""
+"""Share of the notes that the answer uses. An assumption that affects only the answers' prompts."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,9 @@ class StepCalls:
     step: str
     num_calls: float
     prompt_tokens: float
-    """Of all calls together, like the next."""
+    """Prompt tokens of all calls together."""
     output_tokens: float
+    """Output tokens of all calls together."""
 
     @property
     def prompt_per_call(self) -> float:
@@ -65,7 +66,7 @@ class StepCalls:
 
 @dataclass(frozen=True)
 class Retrieved:
-    """What the retriever hands to one long input."""
+    """What the retriever returns for one long input."""
 
     num_documents: float
     num_tokens: float
@@ -104,7 +105,7 @@ def plan_calls(config: Config, corpus: CorpusPlan) -> list[StepCalls]:
 
 
 def retrieved(config: Config, corpus: CorpusPlan, target: float) -> Retrieved:
-    """What fills a target of so many tokens."""
+    """The documents that fill a target of that many tokens."""
     agent, passage = config.agent, corpus.passage_tokens
     # A stretch ends with a passage: where a document is longer than allowed, half of one is missing.
     whole = corpus.lengths.weighted_by_length()

@@ -1,4 +1,4 @@
-"""How many documents, passages and tokens there are to work on: counted, sampled, or as the settings say."""
+"""Numbers of documents, passages and tokens in the corpus: counted, sampled, or from the settings."""
 
 from dataclasses import dataclass
 
@@ -28,27 +28,28 @@ MOST_PARTS = 20
 
 @dataclass(frozen=True)
 class CorpusPlan:
-    """What `longstrap index` works on."""
+    """Size of the corpus that `longstrap index` builds."""
 
     num_documents: int
     num_tokens: int
     num_passages: int
     lengths: Lengths
-    """Of its documents, in the generator's tokens."""
+    """Lengths of the documents, in the generator's tokens."""
     source: str
-    """How this is known."""
+    """Where these numbers come from."""
 
     @property
     def passage_tokens(self) -> float:
-        """Of a mean passage."""
+        """Mean tokens per passage."""
         return self.num_tokens / self.num_passages
 
 
 def plan_corpus(config: Config) -> CorpusPlan:
-    """The run's corpus where it is complete on a local disk, else what the settings say, else its files.
+    """Size of the run's corpus if it is complete on a local disk; else from the settings; else from a sample of its
+    files.
 
     Raises:
-        UserError: neither tells; names the settings to give.
+        UserError: None of them is known; the message names the settings to give.
     """
     corpus = Run(config.run_dir).corpus if "://" not in config.run_dir else None
     if corpus is not None and corpus.is_complete():
@@ -71,7 +72,7 @@ def plan_corpus(config: Config) -> CorpusPlan:
 
 
 def _sample(config: Config) -> CorpusPlan:
-    """All documents where they are few, else the first ones, and the rest by the files' sizes."""
+    """Read all documents if they are few; else read the first ones and estimate the rest from the files' sizes."""
     remedy = "give plan.num_corpus_documents and plan.num_corpus_tokens"
     try:
         files = list_files(config.corpus.sources, excluded=Folder(config.run_dir))
@@ -79,11 +80,11 @@ def _sample(config: Config) -> CorpusPlan:
     except (OSError, StorageError, UserError) as error:
         reason = one_line(error)
         raise UserError(
-            f"plan.num_corpus_tokens: is left out, and the documents can't be read here ({reason}); {remedy}"
+            f"plan.num_corpus_tokens: is missing, and the documents can't be read here ({reason}); {remedy}"
         ) from error
     if not counts:
         raise UserError(
-            f"plan.num_corpus_tokens: is left out, and corpus.sources holds no document that can be read; {remedy}"
+            f"plan.num_corpus_tokens: is missing, and corpus.sources holds no document that can be read; {remedy}"
         )
     lengths = of_counts(counts)
     all_chars = (

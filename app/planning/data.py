@@ -25,7 +25,7 @@ def plan_data(config: Config, cluster: Cluster, plan: Plan) -> dict[str, Lengths
         Kind of example → lengths, for the training.
 
     Raises:
-        UserError: the corpus is not known, or a setting cannot be.
+        UserError: The corpus is not known, or a setting cannot be.
     """
     corpus = plan_corpus(config)
     plan.notes.append(
@@ -41,7 +41,7 @@ def plan_data(config: Config, cluster: Cluster, plan: Plan) -> dict[str, Lengths
 
 
 def dataset_tokens(config: Config, lengths: dict[str, Lengths]) -> float:
-    """Of all examples, if no seed is rejected."""
+    """Tokens of all examples, if no seed is rejected."""
     dataset = config.dataset
     return (
         dataset.num_long_input_seeds * lengths["long_input"].mean
@@ -165,7 +165,7 @@ def _generation_sec(
 
 
 def _with_retrievers(config: Config, engines: Machines, cluster: Cluster) -> Machines:
-    """The same, and the GPUs that embed queries; what that takes is nothing beside the engines' work."""
+    """The machines of the actors, plus the GPUs that embed queries. Their work is negligible next to the engines'."""
     num_gpus = math.ceil(config.retrieval.num_retrievers * config.retrieval.gpus_per_retriever)
     if not num_gpus or not engines.device.is_gpu:
         return engines
@@ -181,7 +181,7 @@ def _actors(
     field: str,
     plan: Plan,
 ) -> Machines:
-    """As many actors as the settings allow and the cluster has GPUs for."""
+    """Most actors that the settings allow and the cluster has GPUs for."""
     if not gpus_per_actor:
         return cluster.cpus(most_actors, cpus_per_actor)
     most = cluster.most_devices("generate_gpu")

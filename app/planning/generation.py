@@ -1,4 +1,4 @@
-"""How long an engine takes for its calls: a roofline of operations for prompts and of memory traffic for replies.
+"""How long an engine takes for its calls, by a roofline: FLOPs for prompts, memory traffic for replies.
 
 prefill   operations of a forward pass over all prompt tokens / (share of the devices' peak)
 decode    each step writes a token of each of B replies and reads the weights once and the keys and values of all B:
@@ -19,7 +19,7 @@ from app.planning.machines import Device
 from app.training.flops import flops_of_sequence
 
 FORWARD_SHARE = 1 / 3
-"""Of the operations of a forward and a backward pass."""
+"""Share of the forward pass in the FLOPs of a forward and a backward pass."""
 
 
 @dataclass(frozen=True)
@@ -30,23 +30,25 @@ class Engine:
     device: Device
     num_devices: int
     weights_bytes: float
-    """Of all devices together, like the next two."""
+    """Weights on all devices of the engine together."""
     kv_bytes_per_token: float
+    """KV cache of one token on all devices together."""
     kv_room_bytes: float
+    """Room for the KV cache on all devices together."""
     max_concurrent: int
-    """Calls that it works on at once, whatever the cache has room for."""
+    """Most calls that the engine processes at once, regardless of the cache's room."""
     prefill_share: float
     decode_share: float
 
 
 @dataclass(frozen=True)
 class GenerationTime:
-    """Seconds of one engine for all calls."""
+    """Time that one engine takes for all calls."""
 
     prefill_sec: float
     decode_sec: float
     num_concurrent: float
-    """Replies that are written at once."""
+    """Replies that are decoded at once."""
 
     @property
     def total_sec(self) -> float:
@@ -54,7 +56,7 @@ class GenerationTime:
 
 
 def time_generation(engine: Engine, calls: Sequence[StepCalls]) -> GenerationTime:
-    """Time of one engine that has always enough to do."""
+    """Time of one engine that always has enough calls to process."""
     peak = engine.device.peak_flops * engine.num_devices * engine.prefill_share
     bandwidth = engine.device.bytes_per_sec * engine.num_devices * engine.decode_share
     prefill_flops = sum(each.num_calls * prompt_flops(engine.shape, each.prompt_per_call) for each in calls)

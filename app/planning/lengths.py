@@ -1,4 +1,4 @@
-"""Distributions of lengths in tokens, as weighted points: what the settings or a corpus tell of texts to come."""
+"""Distributions of text lengths in tokens, as weighted points, derived from the settings or a corpus."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -35,21 +35,23 @@ class Lengths:
         return float(np.average(value(self.tokens), weights=self.weights))
 
     def at_most(self, tokens: float) -> "Lengths":
-        """Every longer one cut to `tokens`."""
+        """The lengths, with longer ones cut to `tokens`."""
         return Lengths(np.minimum(self.tokens, tokens), self.weights)
 
     def between(self, least: float, most: float) -> "Lengths | None":
-        """Only those of a length in `[least, most]`; None where there are none."""
+        """Only the lengths in `[least, most]`; None if there are none."""
         kept = (self.tokens >= least) & (self.tokens <= most)
         return Lengths(self.tokens[kept], self.weights[kept]) if kept.any() else None
 
     def weighted_by_length(self) -> "Lengths":
-        """As a draw of single tokens, or of passages, meets the texts that they are in: the longer the oftener."""
+        """Lengths of the texts that randomly drawn tokens or passages belong to: longer texts are drawn more often."""
         return Lengths(self.tokens, self.weights * self.tokens)
 
 
 def of_ranges(ranges: Iterable[LengthRange]) -> Lengths:
-    """Even within each range, the ranges by their weight, as `app.dataset.seeds.draw_length` draws."""
+    """Lengths that are uniform within each range, with the ranges by weight, as `app.dataset.seeds.draw_length`
+    draws.
+    """
     tokens, weights = [], []
     for each in ranges:
         steps = (np.arange(POINTS_PER_RANGE) + 0.5) / POINTS_PER_RANGE
@@ -75,5 +77,5 @@ def of_counts(counts: npt.ArrayLike) -> Lengths:
 
 
 def of_one(tokens: float) -> Lengths:
-    """All of the same length."""
+    """Texts that all have the same length."""
     return Lengths(np.array([float(tokens)]), np.ones(1))

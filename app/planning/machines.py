@@ -1,4 +1,4 @@
-"""On what a step runs: devices of one type of node, how many, and what an hour of them costs."""
+"""The machines that a step runs on: the type of node, the number of devices, and the price per hour."""
 
 import math
 from collections.abc import Mapping
@@ -16,23 +16,23 @@ NODE_TYPES = tuple(NodesConfig.model_fields)
 
 @dataclass(frozen=True)
 class Device:
-    """One GPU, or the cores that one worker on a CPU has."""
+    """One GPU, or the CPU cores of one worker."""
 
     peak_flops: float
-    """Dense operations a second."""
+    """Peak of dense FLOPs per second."""
     bytes_per_sec: float
-    """Of its memory."""
+    """Memory bandwidth of the device."""
     memory_bytes: float
     is_gpu: bool
 
 
 @dataclass(frozen=True)
 class NodeType:
-    """What a cluster file says of one."""
+    """A node type as a cluster file describes it."""
 
     most_nodes: int
     resources: dict[str, int]
-    """Setting of `plan.nodes` → what a node declares instead."""
+    """What a node declares, by the setting of `plan.nodes` that it overrides."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Machines:
 
 
 class Cluster:
-    """What there is, by the settings and, where they name one, by a cluster file."""
+    """The machines that exist, by the settings and, if they name one, by a cluster file."""
 
     def __init__(self, plan: PlanConfig) -> None:
         """Raises UserError where the cluster file can't be read or has other node types."""
@@ -85,15 +85,15 @@ class Cluster:
         return node if found is None else node.model_copy(update=found.resources)
 
     def gpus(self, node_type: str, num_gpus: int) -> Machines:
-        """So many GPUs of a type, or as many as the cluster has.
+        """That many GPUs of a node type, or as many as the cluster has.
 
         Raises:
-            UserError: the type has none.
+            UserError: The type has none.
         """
         node = self.node(node_type)
         if not node.num_gpus:
             raise UserError(
-                f"plan.nodes.{node_type}.num_gpus: 0, and the recipe asks for {num_gpus} GPUs there; give "
+                f"plan.nodes.{node_type}.num_gpus: 0, but the recipe needs {num_gpus} GPUs there; give "
                 f"how many a machine has"
             )
         device = Device(
@@ -105,7 +105,7 @@ class Cluster:
         return Machines(node_type, device, num_gpus, math.ceil(num_gpus / node.num_gpus), node)
 
     def cpus(self, num_workers: int, cpus_per_worker: float) -> Machines:
-        """So many workers on machines without GPUs; each has at least a core to itself."""
+        """That many workers on machines without GPUs. Each has at least one core of its own."""
         node = self.node("cpu")
         cores = max(cpus_per_worker, 1.0)
         device = Device(
@@ -122,7 +122,7 @@ def read_node_types(path: str) -> dict[str, NodeType]:
     """The types of a `ray up` file that a plan knows.
 
     Raises:
-        UserError: it can't be read, or has none of them.
+        UserError: It can't be read, or has none of them.
     """
     import yaml
 

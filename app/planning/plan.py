@@ -1,4 +1,4 @@
-"""The whole plan of a recipe: what each of its steps will take, before anything is started."""
+"""The whole plan of a recipe: what each of its steps will take."""
 
 from app.config import Config, RunConfig
 from app.models.known import find_shape
@@ -17,7 +17,7 @@ def make_plan(config: RunConfig) -> Plan:
     """Plan all steps whose settings the recipe has.
 
     Raises:
-        UserError: a setting that cannot be, or a corpus of which nothing is known.
+        UserError: A setting that cannot be, or a corpus of which nothing is known.
     """
     cluster = Cluster(config.plan)
     plan = Plan(f"Plan of {config.run_dir}")

@@ -1,4 +1,4 @@
-"""What the served models take of their devices, and how long the evaluation keeps them busy."""
+"""Memory of the served models, and how long the evaluation takes."""
 
 from dataclasses import dataclass, replace
 
@@ -23,17 +23,17 @@ VLLM_CONCURRENT = 256
 
 @dataclass(frozen=True)
 class ServedPlan:
-    """One model on its devices."""
+    """A served model and its devices."""
 
     name: str
     machines: Machines
-    """Of all replicas."""
+    """Machines of all replicas together."""
     memory: ModelMemory
     device_bytes: float
     num_requests: int
-    """Of the longest kind that one replica works on at once."""
+    """How many requests of the greatest length one replica can process at once."""
     fault: str | None
-    """Why it does not fit, with what would."""
+    """Why the model does not fit, and what would."""
 
 
 def plan_generator(config: VllmConfig, shape: ModelShape, machines: Machines) -> ServedPlan:
@@ -78,7 +78,7 @@ def plan_served(
             lengths = [each.max_seq_tokens for each in stages if STAGE_PREFIX + each.name == served.model]
             if not lengths:
                 raise UserError(
-                    f"{field}: {served.model!r} is no stage of this recipe; give one of its stages"
+                    f"{field}: {served.model!r} is not a stage of this recipe; give one of its stages"
                 )
             tokens = tokens or lengths[0]
         else:
@@ -92,7 +92,9 @@ def plan_served(
 
 
 def _machines(served: ServedModelConfig, cluster: Cluster) -> Machines:
-    """Of all replicas: generation's machines, or training's where a replica does not find a place on one of those."""
+    """Machines for all replicas: those for generation, or those for training if a replica does not fit on the
+    former.
+    """
     size = served.tensor_parallel_size * served.pipeline_parallel_size
     if not served.gpus_per_replica:
         return cluster.cpus(size * served.max_replicas, served.cpus_per_replica)

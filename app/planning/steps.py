@@ -1,4 +1,4 @@
-"""The steps of a plan, and what each needs: plain numbers, as the table shows them and the JSON holds them."""
+"""The steps of a plan and what each needs, as plain numbers for the table and the JSON file."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,23 +9,23 @@ from app.quantities import GIB
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """One job's part that runs on one kind of machine."""
+    """A part of a job that runs on one kind of machine."""
 
     name: str
     work: str
     """How much there is to do, in words."""
     machines: Machines | None = None
-    """None where others' are used: an endpoint, or models that run anyway."""
+    """None if the step uses an endpoint, or models that run anyway."""
     seconds: float | None = None
-    """None where nothing tells."""
+    """None if it cannot be estimated."""
     flops: float | None = None
-    """That are computed, with what is computed again."""
+    """FLOPs computed, recomputation included."""
     num_calls: float = 0.0
     prompt_tokens: float = 0.0
     output_tokens: float = 0.0
     storage_bytes: float = 0.0
     other_money: float | None = None
-    """Paid for something else than the time of its machines."""
+    """Cost of anything but machine time, such as an endpoint's tokens."""
 
     @property
     def gpu_hours(self) -> float:
@@ -66,9 +66,9 @@ class PlannedMemory:
     parts_bytes: dict[str, float]
     limit_bytes: float
     host_bytes: float = 0.0
-    """Of one machine."""
+    """Host memory needed on one machine."""
     needs: str = ""
-    """Settings without which it would not fit."""
+    """Settings without which the step would not fit."""
     note: str = ""
 
     @property
@@ -96,7 +96,7 @@ class Plan:
     steps: list[PlannedStep] = field(default_factory=list)
     memory: list[PlannedMemory] = field(default_factory=list)
     calls: list[dict[str, Any]] = field(default_factory=list)
-    """Of the generator, by step of the workflow."""
+    """The generator's calls, one record per step of the workflow."""
     faults: list[str] = field(default_factory=list)
     """What does not fit, with the smallest change that makes it fit."""
     notes: list[str] = field(default_factory=list)
@@ -104,7 +104,7 @@ class Plan:
 
     @property
     def seconds(self) -> float:
-        """One step after the other."""
+        """Total time if the steps run one after another."""
         return sum(step.seconds or 0.0 for step in self.steps)
 
     @property

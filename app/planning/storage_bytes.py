@@ -13,26 +13,26 @@ VECTOR_ROW_BYTES = 8
 TOKEN_BYTES = 5
 """Of a packed token: int32 and what is learned of it."""
 MASTER_BYTES = 12
-"""Of a parameter in a checkpoint: float32 weight and AdamW's two moments."""
+"""Bytes per parameter in a checkpoint: the float32 weight and AdamW's two moments."""
 REPLY_BYTES = 200
-"""Of a call's file in the journal, beside the reply's text."""
+"""Bytes of a call's file in the journal, in addition to the reply's text."""
 
 
 def text_bytes(num_tokens: float) -> float:
-    """Of English text."""
+    """Stored size of English text."""
     return num_tokens * CHARS_PER_TOKEN * ZSTD_SHARE
 
 
 def corpus_bytes(corpus: CorpusPlan) -> float:
-    """Documents, and once more as passages."""
+    """Size of a corpus, which is stored twice: as documents and as passages."""
     return 2 * text_bytes(corpus.num_tokens) + ROW_BYTES * corpus.num_passages
 
 
 def index_bytes(factory: str, dim: int, num_vectors: int) -> float:
-    """Of a FAISS index: each vector's code as FAISS says, and a number of 8 bytes in an inverted file.
+    """Size of a FAISS index: the code of each vector, as FAISS computes it, plus an 8-byte id in an inverted file.
 
     Raises:
-        UserError: FAISS makes no such index.
+        UserError: FAISS knows no such index.
     """
     import faiss
 
@@ -47,21 +47,21 @@ def index_bytes(factory: str, dim: int, num_vectors: int) -> float:
 
 
 def dataset_bytes(num_tokens: float, calls: list[StepCalls]) -> float:
-    """Examples, twice until the dataset is finished, and the journal of calls until then."""
+    """Peak size of a dataset: until it is finished, examples are stored twice, next to the journal of calls."""
     replies = sum(each.output_tokens * CHARS_PER_TOKEN + each.num_calls * REPLY_BYTES for each in calls)
     return 2 * text_bytes(num_tokens) + replies
 
 
 def tokenized_bytes(num_tokens: float) -> float:
-    """Of a source's tokens, or a stage's packed sequences."""
+    """Size of a source's tokens, or of a stage's packed sequences."""
     return TOKEN_BYTES * num_tokens
 
 
 def checkpoints_bytes(train: TrainConfig, shape: ModelShape) -> float:
-    """Of one stage: those that are kept, and the one that is being written."""
+    """Size of one stage's checkpoints: those that are kept, and the one being written."""
     return (train.num_checkpoints_kept + 1) * MASTER_BYTES * shape.num_parameters
 
 
 def export_bytes(train: TrainConfig, shape: ModelShape) -> float:
-    """Of one stage's model."""
+    """Size of one stage's exported model."""
     return DTYPE_BYTES[train.export_dtype] * shape.num_parameters

@@ -1,4 +1,4 @@
-"""A plan as a person reads it, at most 96 columns wide, and as a JSON file."""
+"""Renders a plan as text, at most 96 columns wide, and as a JSON file."""
 
 import io
 from pathlib import Path
@@ -19,7 +19,7 @@ def describe_plan(config: RunConfig) -> str:
     """The plan's tables; writes `plan.json_path`, where that is set.
 
     Raises:
-        UserError: the recipe cannot be planned.
+        UserError: The recipe cannot be planned.
     """
     plan = make_plan(config)
     if config.plan.json_path is not None:
@@ -29,7 +29,7 @@ def describe_plan(config: RunConfig) -> str:
 
 
 def render_plan(plan: Plan) -> str:
-    """All of it as text."""
+    """The whole plan as text."""
     stream = io.StringIO()
     console = Console(file=stream, width=COLUMNS, highlight=False, markup=False)
     console.print(plan.title)

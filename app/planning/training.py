@@ -1,4 +1,4 @@
-"""What a stage of training takes: operations, time, memory of a GPU and of its host, and the settings that it needs.
+"""What a training stage takes: FLOPs, time, GPU and host memory, and the memory settings that it needs.
 
 Operations that the model needs are `app.training.flops`' (6 a parameter and token, 6 a pair of tokens). What our
 trainer computes again is added, as it takes time:
@@ -29,24 +29,25 @@ from app.training.memory.remedies import MemoryPlan, find_remedy, shortage
 
 @dataclass(frozen=True)
 class StagePlan:
-    """One stage on the GPUs that it has."""
+    """What one stage takes on its GPUs."""
 
     stage: StageConfig
     computed_flops: float
-    """Of all steps, with what is computed again, and with documents as long as the mix has them."""
+    """FLOPs of all steps, recomputation included, with the document lengths of the stage's mix."""
     step_sec: float
     longest_step_sec: float
-    """Of a step whose sequences are one document each."""
+    """Time of a step whose sequences are one document each."""
     memory: MemoryEstimate
     memory_limit_bytes: float
     host_bytes: float
-    """Of one machine."""
+    """Host memory needed on one machine."""
     faults: tuple[str, ...]
     """What does not fit, each with the smallest change that makes it fit."""
     needs: str
-    """Fewest memory settings, of none but checkpointed layers, with which it fits at its sequence-parallel size."""
+    """Fewest memory settings, in addition to checkpointed layers, with which the stage fits at its size."""
     least_size: int | None
-    """Smallest sequence-parallel size with which it fits with the recipe's memory settings; None: with none."""
+    """Smallest sequence-parallel size at which the stage fits with the recipe's memory settings; None: it never
+    fits."""
 
     @property
     def seconds(self) -> float:
@@ -63,13 +64,13 @@ def plan_stages(
     """Machines of the training, and every stage on them.
 
     Args:
-        config: Of the run; has a training.
-        shape: Of the model.
+        config: Settings of the run, with `train`.
+        shape: Sizes of the model.
         cluster: What there is.
         lengths: Source → lengths of its examples, of those that are known.
 
     Raises:
-        UserError: a layout that the model's heads do not allow.
+        UserError: A layout that the model's heads do not allow.
     """
     assert config.train is not None
     train = config.train
@@ -87,7 +88,7 @@ def source_lengths(config: RunConfig, known: dict[str, Lengths]) -> dict[str, Le
     """Source → lengths of its examples, where the run's own dataset or the settings tell them.
 
     Args:
-        config: Of the run.
+        config: Settings of the run.
         known: Kind of the run's dataset → lengths.
     """
     assert config.train is not None
@@ -181,7 +182,7 @@ def _plan_stage(
 
 
 def memory_limit(config: RunConfig, machines: Machines) -> float:
-    """Bytes of a worker's device that a stage may fill."""
+    """Bytes that a stage may fill on a worker's device."""
     assert config.train is not None
     told = config.train.worker_memory_gib
     device_bytes = machines.device.memory_bytes if told is None else told * GIB
@@ -207,7 +208,7 @@ def _faults(
 
 
 def _needs(plan: MemoryPlan, limit: float) -> str:
-    """Fewest settings with which it fits on so many GPUs a sequence."""
+    """Fewest memory settings with which the stage fits on that many GPUs per sequence."""
     # The loss is never whole: a chunk is as plain as it gets.
     plain = replace(plan, memory=TrainMemoryConfig())
 
@@ -224,7 +225,7 @@ def _needs(plan: MemoryPlan, limit: float) -> str:
 
 
 def _least_size(plan: MemoryPlan, limit: float) -> int | None:
-    """Fewest GPUs a sequence on which it fits with the recipe's settings."""
+    """Fewest GPUs per sequence with which the stage fits with the recipe's settings."""
     num_workers, num_sequences = plan.num_workers, plan.stage.sequences_per_step
     # A group of workers without a sequence is refused.
     sizes = [size for size in range(1, num_workers + 1) if num_workers % size == 0]

@@ -1,4 +1,4 @@
-"""Progress through Ray: agent actors send counts, one actor adds up and exports metrics, the driver shows.
+"""Progress through Ray: agent actors send counts, one actor adds them up and exports metrics, the driver shows them.
 
 All of it is best effort. An actor that dies is started anew, and the driver keeps what it had counted; a job
 neither waits for its progress nor fails with it.
@@ -87,7 +87,7 @@ def start_progress_actor(run_name: str, num_seeds: int, num_seeds_done_before: i
     Args:
         run_name: Tag `run` of the metrics, where what is beyond ASCII is escaped as in a URL.
         num_seeds: All seeds of the run.
-        num_seeds_done_before: Those that earlier starts have finished.
+        num_seeds_done_before: Seeds that earlier starts finished.
     """
     node = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
     # Retries: what is sent while the actor is being restarted waits for its next life.
@@ -124,9 +124,9 @@ class ProgressSender:
         Args:
             step: Name of the workflow's step.
             calls: Calls that were really made; 0 for a replayed one.
-            prompt_tokens: Of the calls made.
-            output_tokens: Of the calls made.
-            cached_tokens: Of the prompt tokens, those that the prefix cache served.
+            prompt_tokens: Prompt tokens of the calls made.
+            output_tokens: Output tokens of the calls made.
+            cached_tokens: Prompt tokens that the prefix cache served.
             replayed: Calls answered from the journal of an earlier start.
         """
         counts = StepCounts(calls, prompt_tokens, output_tokens, cached_tokens, replayed)
@@ -159,7 +159,7 @@ class ProgressSender:
 
 
 class Watcher:
-    """Asks the progress actor, and keeps what it had counted before it died and was started anew."""
+    """Reads the progress actor, and remembers what it had counted before it died and was restarted."""
 
     def __init__(self, progress_actor: Any) -> None:
         self._actor = progress_actor

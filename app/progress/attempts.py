@@ -1,4 +1,4 @@
-"""Attempts at a run's steps: who looks at the run's folder sees what goes on, how long it took, and how it ended.
+"""Attempts at a run's steps, recorded in the run's folder: what is running, how long it took, and how it ended.
 
 RUN/attempts/STARTED-STEP.json is one attempt. Its writer renews it while it works, so that one which was killed is told
 from one which is busy, and its time is known up to the last sign of life.
@@ -26,7 +26,7 @@ class Attempt:
     """One start of one step."""
 
     step: str
-    """For example `synthesize`, `train 256k`."""
+    """Name of the step, for example `synthesize` or `train 256k`."""
     started_sec: float
     """Since 1970, like the next."""
     seen_sec: float
@@ -42,7 +42,9 @@ class Attempt:
         return self.seen_sec - self.started_sec
 
     def is_alive(self, now_sec: float) -> bool:
-        """Whether it still works, as far as the folder tells: three missed signs of life mean that it was killed."""
+        """Whether the attempt is still running, according to the folder: after three missed signs of life it counts as
+        killed.
+        """
         return self.outcome == "running" and now_sec - self.seen_sec < 3 * self.interval_sec
 
 
@@ -100,7 +102,7 @@ def attempt(run: Folder, step: str, interval_sec: float, report: Report) -> Iter
 
 
 def _writable(line: str) -> str:
-    """Shortened, and without what UTF-8 has no bytes for, such as half of a file name that is none."""
+    """Text shortened, without characters that UTF-8 cannot encode, such as those of an undecodable file name."""
     return line[:MAX_LINE_CHARS].encode("utf-8", "replace").decode("utf-8")
 
 

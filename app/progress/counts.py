@@ -1,4 +1,4 @@
-"""Counts of a running synthesis, and what they mean over time: rates and the time that is left.
+"""Counts of a running synthesis, and what follows from them: rates and the time left.
 
 Agent actors count (`app.progress.actor.ProgressSender`), one actor adds up, the driver shows
 (`app.progress.view`). Nothing here knows of Ray or of a terminal.
@@ -24,7 +24,7 @@ class StepCounts:
     prompt_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
-    """Of the prompt tokens, those that the engine's prefix cache served."""
+    """Prompt tokens that the engine's prefix cache served."""
     replayed: int = 0
 
     def add(self, other: "StepCounts") -> None:
@@ -34,23 +34,23 @@ class StepCounts:
 
 @dataclass
 class Delta:
-    """What one agent actor has to tell since it last did."""
+    """Counts of one agent actor since its last report."""
 
     steps: dict[str, StepCounts] = field(default_factory=dict)
     outcomes: dict[str, str] = field(default_factory=dict)
-    """Finished seeds: id → reject reason, or nothing for an example."""
+    """Finished seeds: id → reject reason, or an empty string for an example."""
 
 
 @dataclass
 class Counters:
-    """What this start of the job has done."""
+    """Counts of this start of the job."""
 
     num_seeds: int
     num_seeds_done_before: int = 0
-    """Finished by earlier starts of the same job."""
+    """Seeds finished by earlier starts of the same job."""
     num_examples: int = 0
     rejects: dict[str, int] = field(default_factory=dict)
-    """Reason → seeds."""
+    """Number of rejected seeds by reason."""
     steps: dict[str, StepCounts] = field(default_factory=dict)
 
     @property
@@ -59,12 +59,12 @@ class Counters:
 
     @property
     def num_seeds_done(self) -> int:
-        """Of all starts; never over `num_seeds`, though a crash may have a seed made twice."""
+        """Seeds finished in all starts of the job; at most `num_seeds`, although a crash may repeat a seed."""
         return min(self.num_seeds, self.num_seeds_done_before + self.num_examples + self.num_rejects)
 
     @property
     def total(self) -> StepCounts:
-        """All steps together."""
+        """Counts of all steps together."""
         total = StepCounts()
         for counts in self.steps.values():
             total.add(counts)
@@ -117,7 +117,7 @@ class Reading:
     prompt_tokens_per_sec: float
     output_tokens_per_sec: float
     sec_left: float | None
-    """Nothing while no seed has been finished."""
+    """Time left; None until a seed has been finished."""
 
     def record(self) -> dict[str, Any]:
         """JSON values: one line of the progress file."""

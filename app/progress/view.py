@@ -1,4 +1,4 @@
-"""Shows a running synthesis: a live panel on a terminal, a line a minute in a log, the same as JSONL."""
+"""Shows a running synthesis: a live panel on a terminal, one line per minute in a log, and the same as JSONL."""
 
 import json
 import time
@@ -21,12 +21,12 @@ MAX_SHOWN_REASONS = 4
 
 
 class ProgressView:
-    """What a person sees of the counters.
+    """Displays the counters.
 
     Args:
-        folder: Where `progress-START.jsonl` is written; None writes none.
+        folder: Folder for `progress-START.jsonl`; None writes no file.
         log_interval_sec: Between two records of that file, and between two lines where there is no terminal.
-        console: Where to show; by default standard output.
+        console: Console to print to. By default, standard output.
         clock: Monotonic seconds.
     """
 

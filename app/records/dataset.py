@@ -1,4 +1,4 @@
-"""Records of the dataset: its seeds, its counts, and the statistics that card and report are drawn from."""
+"""Records of the dataset: its seeds, its counts, and the statistics on which the card and the report are based."""
 
 from app.records.record import Record
 

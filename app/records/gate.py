@@ -1,4 +1,4 @@
-"""What a gate measured behind a stage, held against the thresholds: RUN/gates/STAGE.json."""
+"""What a gate measured after a stage, compared with the thresholds: RUN/gates/STAGE.json."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What every record is: one JSON file that one job writes and others read, loaded by its type."""
+"""The base of all records: a JSON file that one job writes and others read, loaded by its type."""
 
 from typing import Any, Self
 
@@ -18,7 +18,7 @@ class Record(BaseModel):
         """The record in a file.
 
         Raises:
-            UserError: the file is damaged or of another shape; names the file.
+            UserError: The file is damaged or of another shape; names the file.
         """
         try:
             return cls.model_validate_json(folder.read_bytes(name))

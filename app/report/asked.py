@@ -1,4 +1,4 @@
-"""The page's first section: what the settings ask for."""
+"""The report's first section: what the settings request."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The plan's steps beside what was measured of them.
+"""Compares the plan's steps with what was measured.
 
 A bootstrap records each step by itself; a verb that was run alone records all that it did under its own name:
 `synthesize` also makes the corpus and the index where they were not there, `train` trains all stages, `evaluate` asks
@@ -13,11 +13,11 @@ from app.planning.steps import Plan, PlannedStep
 from app.progress.attempts import Attempt, seconds_by_step
 
 HEAD = "head"
-"""The plan's row for the machine that costs all the time."""
+"""The plan's row for the head machine, which costs money all the time."""
 DATA_STEPS = ("corpus", "index", "synthesize")
-"""Each verb of these makes what those before it have not."""
+"""Verbs of which each also runs the earlier ones if their results are missing."""
 LEAST_SHOWN_SEC = 1.0
-"""Of a step that no plan has, such as this report."""
+"""Steps that no plan has, such as this report, are shown if they took at least this long."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class ComparedStep:
     name: str
     planned: list[PlannedStep] = field(default_factory=list)
     measured_sec: float | None = None
-    """Of all attempts, those included that were killed."""
+    """Time of all attempts, including killed ones."""
     num_attempts: int = 0
     endpoint_money: float | None = None
     """What an endpoint's tokens cost at the plan's prices."""
@@ -42,7 +42,7 @@ class ComparedStep:
 
     @property
     def measured_money(self) -> float | None:
-        """For the measured time of the planned machines at the planned prices; None where steps of different machines
+        """Cost of the measured time on the planned machines at the planned prices. None if steps on different machines
         were measured together.
         """
         if self.endpoint_money is not None:
@@ -69,7 +69,7 @@ def compare_steps(
 
     Args:
         plan: None where there is none.
-        attempts: Of the run.
+        attempts: Attempts of the run.
         endpoint_money: What the synthesis cost, where an endpoint wrote it.
         has_own_documents: Whether the run made corpus and index itself.
     """

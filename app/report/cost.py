@@ -1,4 +1,4 @@
-"""The page's section of the bill: what the run took beside what the plan said. What nobody measured stays empty."""
+"""The report's section on costs: what the run took, compared with the plan. Cells without a measurement stay empty."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -32,7 +32,7 @@ def render_cost(config: RunConfig, facts: RunFacts, plan: Plan | str) -> Html:
 
     Args:
         config: The settings.
-        facts: Of the run.
+        facts: Facts of the run.
         plan: Made with the same settings, or why there is none.
     """
     known = plan if isinstance(plan, Plan) else None

@@ -1,4 +1,4 @@
-"""Pictures of the training: one value over the steps of all stages, a colour a stage."""
+"""Plots of the training: one value over the steps of all stages, with one colour per stage."""
 
 import math
 from collections.abc import Sequence
@@ -23,8 +23,8 @@ def draw_curve(
 
     Args:
         stages: In their order; those without steps are left out.
-        name: Of the value in a step's record; a null is a gap.
-        title: Of the picture.
+        name: Name of the value in a step's record; a null is a gap.
+        title: Title of the picture.
         y_label: With the unit.
         is_noisy: Whether a mean over some steps tells more than each of them.
     """
@@ -53,7 +53,7 @@ def draw_curve(
 
 
 def running_mean(values: Sequence[float], num_steps: int = MEAN_STEPS) -> list[float]:
-    """Of each value and those before it, at most `num_steps` of them; gaps are left out of it."""
+    """Mean of each value and the ones before it, over at most `num_steps` values; gaps are skipped."""
     means = []
     for end in range(1, len(values) + 1):
         known = [value for value in values[max(end - num_steps, 0) : end] if not math.isnan(value)]

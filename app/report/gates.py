@@ -1,4 +1,4 @@
-"""The page's section of the gates: what each stage reached before the next one was started."""
+"""The report's section on gates: the scores of each stage before the next one started."""
 
 from app.config import GateConfig
 from app.html import Content, Html, decimal_cell, element, missing, section, table
@@ -13,7 +13,7 @@ def render_gates(gate: GateConfig, facts: RunFacts) -> Html:
 
     Args:
         gate: The thresholds.
-        facts: Of the run.
+        facts: Facts of the run.
     """
     if not facts.gates:
         return section("gates", TITLE, missing("No stage has been questioned at its gate."))

@@ -1,4 +1,4 @@
-"""The page's section of the data: corpus, index, dataset, three examples to read, and what was left out."""
+"""The report's section on data: corpus, index, dataset, three examples to read, and the rejects."""
 
 from app.config import Config, RunConfig
 from app.dataset.excerpts import Excerpt

@@ -1,4 +1,4 @@
-"""The report: one HTML file with everything inside, that asks nobody for anything."""
+"""The report: one HTML file with everything inside, which loads nothing from the network."""
 
 import re
 
@@ -48,7 +48,7 @@ def write_report(config: RunConfig, run: Run) -> str:
 
     Args:
         config: The run's settings.
-        run: Its folder.
+        run: The run folder.
 
     Returns:
         Where the report is.
@@ -66,7 +66,7 @@ def render_page(config: RunConfig, facts: RunFacts, plan: Plan | str) -> str:
     Args:
         config: The run's settings.
         facts: What its folder holds.
-        plan: Of the same settings, or why there is none.
+        plan: Plan of the same settings, or the reason why there is none.
     """
     sections = [
         render_asked(config),

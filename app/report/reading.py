@@ -1,4 +1,4 @@
-"""What a run's folder holds, read for the report. Whatever is not there yet is None, or empty."""
+"""Reads a run's folder for the report. Anything that is not there yet is None or empty."""
 
 import time
 from collections.abc import Iterator
@@ -62,16 +62,16 @@ class RunFacts:
     written_sec: float
     """When it was read; since 1970."""
     has_own_documents: bool = True
-    """Otherwise corpus and index are another run's."""
+    """Whether the run has its own corpus and index, not another run's."""
     base_max_tokens: int | None = None
-    """Longest sequence that the model reads before it is extended."""
+    """Longest sequence that the model can read before it is extended."""
     corpus: CorpusRecord | None = None
-    """Its record when it is complete; the next likewise."""
+    """Record of the corpus, once it is complete."""
     index: IndexRecord | None = None
     statistics: DatasetStatistics | None = None
-    """Of the complete dataset."""
+    """Statistics of the dataset, once it is complete."""
     pictures: dict[str, bytes] = field(default_factory=dict)
-    """The dataset's, by file name."""
+    """Pictures of the dataset, by file name."""
     examples: list[Excerpt] = field(default_factory=list)
     reject_details: dict[tuple[str, str], str] = field(default_factory=dict)
     """Step and reason → what is said of one such reject."""
@@ -121,7 +121,7 @@ def read_facts(config: RunConfig, run: Run) -> RunFacts:
 
 
 def folder_bytes(folder: Folder) -> int:
-    """Of all files in it; one that is not there has none."""
+    """Total size of the files in a folder; 0 if there is no such folder."""
     selector = pafs.FileSelector(folder.path, recursive=True, allow_not_found=True)
     return sum(info.size for info in folder.filesystem.get_file_info(selector) if info.is_file)
 

@@ -1,4 +1,4 @@
-"""The page's last section: everything that the run can be repeated with."""
+"""The report's last section: everything needed to repeat the run."""
 
 import yaml
 

@@ -1,4 +1,4 @@
-"""The page's only script: a click on a column's head sorts its table, and paper shows what is folded away.
+"""The report's only script: a click on a column header sorts the table, and printing unfolds everything.
 
 A table without `tbody`s of several rows each is sorted by rows; one with several `tbody`s by those, each with its first
 row: rows that explain the one above stay with it. `tfoot` stays where it is. Numbers are read with their separators

@@ -1,4 +1,4 @@
-"""The page's looks: system fonts, light and dark, a phone's width, paper."""
+"""The report's style: system fonts, light and dark, narrow screens, print."""
 
 STYLE = """
 :root {

@@ -1,4 +1,4 @@
-"""The head of the page: what a busy person reads."""
+"""The summary at the top of the report."""
 
 from datetime import UTC, datetime
 
@@ -76,7 +76,7 @@ def _examples(facts: RunFacts) -> Content:
 
 
 def _scores(facts: RunFacts) -> list[tuple[str, Content]]:
-    """Of the last gate that measured each."""
+    """Needle and short-task scores, each from the last gate that measured it."""
     scores: dict[str, Content] = {}
     for stage, measured in facts.gates.items():
         if measured.niah and (found := measured.needles_found) is not None:

@@ -1,4 +1,4 @@
-"""The page's section of the training: a table of the stages, and how loss and throughput went."""
+"""The report's section on training: a table of the stages, and curves of loss and throughput."""
 
 import math
 from statistics import median

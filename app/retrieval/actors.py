@@ -1,4 +1,4 @@
-"""Retrievers as Ray actors, and the client that other actors ask them through."""
+"""Retrievers as Ray actors, and the client through which other actors query them."""
 
 import asyncio
 import zlib
@@ -68,7 +68,7 @@ class RetrieverPool:
         self._handles = list(handles)
 
     async def retrieve(self, query: Query, key: str) -> list[ContextDocument]:
-        """Ask the actor that `key` falls to; one that dies meanwhile is restarted by Ray and asked again."""
+        """Query the actor that `key` maps to. If it dies meanwhile, Ray restarts it and the query is repeated."""
         handle = self._handles[zlib.crc32(key.encode()) % len(self._handles)]
         documents: list[ContextDocument] = await handle.retrieve.remote(query)
         return documents
@@ -78,7 +78,7 @@ def start_retrievers(config: Config, run: Run) -> list[ActorHandle[Any]]:
     """Start `retrieval.num_retrievers` actors and wait until they answer. They live as long as the handles are kept.
 
     Raises:
-        UserError: a node can't load the model.
+        UserError: A node can't load the model.
     """
     retrieval = config.retrieval
     actor = ray.remote(RetrieverActor).options(

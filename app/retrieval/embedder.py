@@ -22,7 +22,7 @@ _E5_INSTRUCTION = (
 
 
 class Prefixes(NamedTuple):
-    """What is put before every query and every passage."""
+    """Texts that precede every query and every passage."""
 
     query: str
     passage: str
@@ -39,10 +39,10 @@ def resolve_prefixes(
     E5's are those of its model cards (arXiv 2212.03533, 2402.05672; with instructions: 2401.00368).
 
     Args:
-        model: Its name or folder; only the last part counts.
+        model: Name or folder of the model; only the last part counts.
         prompts: The model's own, by name.
         query_prefix: Overrides all others for queries, also when empty.
-        passage_prefix: The same for passages.
+        passage_prefix: Overrides all others for passages, also if empty.
     """
     name = model.rstrip("/").rpartition("/")[2]
     if _E5_NAME.search(name):
@@ -66,7 +66,7 @@ class TextEncoder(Protocol):
     def encode(
         self, inputs: list[str], *, prompt: str, batch_size: int, show_progress_bar: bool
     ) -> npt.NDArray[Any]:
-        """Vectors `[num_inputs, dim]` of the inputs, each behind the prompt."""
+        """Vectors `[num_inputs, dim]` of the inputs, each prefixed with the prompt."""
         ...
 
 
@@ -113,7 +113,7 @@ class Embedder:
             config: Model, dtype, embedding_tokens, batch_size.
             prefixes: From `resolve_prefixes`.
             revision: Commit that the index was made with.
-            device: `cuda` or `cpu`; left out: the GPU if there is one.
+            device: `cuda` or `cpu`. If omitted, the GPU if there is one.
 
         Raises:
             UserError: `retrieval.embedding_tokens` is more than the model reads.
@@ -193,6 +193,6 @@ def check_embedding_tokens(config: RetrievalConfig, max_tokens: int | None) -> N
     """Raise a UserError if `retrieval.embedding_tokens` is more than the model reads; None means unknown."""
     if max_tokens is not None and config.embedding_tokens > max_tokens:
         raise UserError(
-            f"retrieval.embedding_tokens: {config.embedding_tokens} is more than {config.model} reads; "
+            f"retrieval.embedding_tokens: {config.embedding_tokens} is more than {config.model} can read; "
             f"at most {max_tokens}"
         )

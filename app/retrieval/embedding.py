@@ -68,7 +68,7 @@ def embed_corpus(config: Config, run: Run, plans: Sequence[ShardPlan], report: R
     """Embed what is not embedded yet. The driver sees names and numbers only.
 
     Raises:
-        UserError: a node can't load the model.
+        UserError: A node can't load the model.
     """
     retrieval = config.retrieval
     done = set((run.index.folder / VECTORS_FOLDER).list_names(".npy"))
@@ -123,7 +123,7 @@ def report_progress(
     Args:
         sizes: Passages of each shard as it gets finished.
         num_all: Passages to be embedded in all.
-        num_before: Of these, done by an earlier start of the job.
+        num_before: How many of these an earlier start of the job has done.
         interval_sec: Least time between two lines.
         report: Takes the lines.
         now: The clock.

@@ -26,7 +26,7 @@ ToGpus = Callable[[Any], Any]
 
 
 class Hits(NamedTuple):
-    """What a search found, best first; places that stay empty hold row -1."""
+    """Results of a search, best first; empty places hold row -1."""
 
     scores: npt.NDArray[np.float32]
     """`[num_queries, num_results]` inner products."""
@@ -46,7 +46,7 @@ def create_index(config: RetrievalConfig, num_vectors: int, dim: int) -> Any:
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise UserError(
-            f"retrieval.index_factory: {factory!r} can't be made for vectors of {dim} ({reason}); "
+            f"retrieval.index_factory: {factory!r} can't be built for vectors of size {dim} ({reason}); "
             f"use a FAISS factory string such as `Flat` or `IVF4096,PQ64` (PQ must divide {dim})"
         ) from error
     needed = _num_training_vectors_needed(index)
@@ -97,8 +97,8 @@ def fill_index(
         index: From `create_index`.
         shards: All vectors.
         config: How many vectors to train on.
-        seed: Of the sample.
-        to_gpus: Copies a FAISS index to GPUs; left out: FAISS's own where it has GPUs.
+        seed: Seed of the sample.
+        to_gpus: Function that copies a FAISS index to GPUs. If omitted, FAISS's own, if FAISS has GPUs.
     """
     to_gpus = to_gpus or _gpus()
     inverted = _inverted_file(index)

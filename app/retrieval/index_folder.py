@@ -1,4 +1,4 @@
-"""The index folder of a run: what its vectors are made of, making its files, and opening them.
+"""The index folder of a run: its identity, and how its files are built and opened.
 
     index/settings.json        what its vectors are made of (`identity_of_vectors`)
     index/_vectors/            shards of vectors; gone when the index is complete
@@ -43,7 +43,7 @@ def make_index(config: RetrievalConfig, run: Run, shards: VectorShards, seed: in
     """Turn vectors into the index's files; at once if they are there and were made from the same settings.
 
     Raises:
-        UserError: the index factory does not fit.
+        UserError: The index factory does not fit.
     """
     folder, vectors = run.index.folder, run.index.folder / VECTORS_FOLDER
     retrieval = _claimed(run)
@@ -78,7 +78,7 @@ def measure_index(config: RetrievalConfig, run: Run, built: IndexFiles) -> Index
     """Measure the recall of an index at `retrieval.nprobe`.
 
     Raises:
-        UserError: it is below `retrieval.min_recall`.
+        UserError: It is below `retrieval.min_recall`.
     """
     folder = run.index.folder
     index = _open_index(_localize(folder, built), built, config.nprobe)

@@ -1,4 +1,4 @@
-"""From rows of the index back to documents and their text.
+"""Maps rows of the index back to documents and their text.
 
 Row numbers count all passages of the corpus, part after part. What a ranking needs of each row lies in small arrays
 beside the index, mapped into memory; text stays in the corpus' Parquet parts and is read a row group at a time.

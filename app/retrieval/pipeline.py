@@ -29,11 +29,11 @@ def build_index(config: Config, run: Run, report: Report) -> IndexRecord:
 
     Args:
         config: The run's settings.
-        run: Its corpus is complete.
+        run: The run, with a complete corpus.
         report: Takes lines for a person to read.
 
     Raises:
-        UserError: the model can't be had, the index there was made with other settings, its factory does not fit, or
+        UserError: The model can't be had, the index there was made with other settings, its factory does not fit, or
             its recall is too low.
     """
     retrieval = config.retrieval
@@ -70,8 +70,8 @@ def _reuse(config: Config, run: Run) -> IndexRecord:
     for name, was, now in differences(record.build.values(), wanted.values()):
         field = name if name == "seed" else f"retrieval.{name}"
         raise UserError(
-            f"{field}: {run.index.folder.uri} was made with {was!r}, now it is {now!r}, and its vectors are no "
-            f"longer kept; set it back, or give another run_dir"
+            f"{field}: {run.index.folder.uri} was made with {was!r}, but now it is {now!r}, and its vectors are no "
+            f"longer kept; change it back, or give another run_dir"
         )
     if "IVF" in retrieval.index_factory and record.nprobe != retrieval.nprobe:
         measure = _measure.options(label_selector=retrieval.node_labels)

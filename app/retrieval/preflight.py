@@ -1,4 +1,4 @@
-"""Checks that corpus and index can be made with these settings, before anything is started."""
+"""Checks before anything starts that corpus and index can be built with these settings."""
 
 from app.checks import check_held_cpus, check_local_gpus, check_local_labels, check_run_dir
 from app.config import Config, OpenAiConfig
@@ -16,7 +16,7 @@ def check_index(config: Config) -> None:
     """What the corpus and the index need.
 
     Raises:
-        UserError: they cannot be made with these settings.
+        UserError: They cannot be made with these settings.
     """
     check_index_inputs(config)
     check_local_gpus({"retrieval.gpus_per_embed_actor": config.retrieval.gpus_per_embed_actor})
@@ -75,21 +75,21 @@ def _check_embedder(config: Config) -> None:
     files = find_model("retrieval.model", retrieval.model, retrieval.revision)
     if files.max_tokens is not None and retrieval.embedding_tokens > files.max_tokens:
         raise UserError(
-            f"retrieval.embedding_tokens: {retrieval.embedding_tokens} is more than {retrieval.model} reads; "
+            f"retrieval.embedding_tokens: {retrieval.embedding_tokens} is more than {retrieval.model} can read; "
             f"at most {files.max_tokens}"
         )
     check_index_factory(retrieval.index_factory, files.dim)
 
 
 def check_index_factory(factory: str, dim: int | None) -> None:
-    """Whether FAISS makes an index of this description.
+    """Check that FAISS can build an index from this factory string.
 
     Args:
         factory: FAISS factory string.
         dim: Size of the vectors, if known.
 
     Raises:
-        UserError: it does not.
+        UserError: It does not.
     """
     import faiss
 
@@ -101,7 +101,7 @@ def check_index_factory(factory: str, dim: int | None) -> None:
         return
     vectors = f"vectors of {dim} numbers" if dim else "vectors of any usual size"
     raise UserError(
-        f"retrieval.index_factory: FAISS makes no {factory!r} for {vectors}; for example Flat, "
+        f"retrieval.index_factory: FAISS can't build {factory!r} for {vectors}; use for example Flat, "
         f"or IVF4096,PQ64 where 64 divides the size"
     )
 

@@ -1,4 +1,4 @@
-"""How much of what exact search finds the index finds too."""
+"""Recall of the index against exact search."""
 
 import io
 from dataclasses import dataclass

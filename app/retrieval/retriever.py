@@ -1,4 +1,4 @@
-"""Queries → ranked, deduplicated documents, enough of them to fill a context."""
+"""Queries → ranked, deduplicated documents, enough to fill a context."""
 
 import math
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ _GROWTH = 4
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What one seed asks for."""
+    """What to retrieve for one seed."""
 
     text: str
     num_tokens: int
     """Tokens that its documents are to fill together."""
     document_tokens: int
-    """Most tokens of any one document."""
+    """Most tokens to take from one document."""
 
 
 @dataclass(slots=True)
@@ -83,7 +83,7 @@ class Retriever:
         return self._read(matches)
 
     def _first_num_results(self, query: Query) -> int:
-        """Depends on the query alone: what else is in its batch must not change what it sees."""
+        """How many hits to fetch first. It depends only on the query, so that its batch does not change its result."""
         wanted = math.ceil(_FIRST_RESULTS_FACTOR * query.num_tokens / self._mean_passage_tokens)
         return min(max(wanted, _MIN_RESULTS), self._index.num_vectors)
 
@@ -138,7 +138,7 @@ def choose_run(
         num_tokens: Tokens of every row.
         first_row: The document's first row.
         end_row: The row after its last.
-        hits: Its rows that were found, best first.
+        hits: Rows of the index that were found, best first.
         max_tokens: Most tokens of the run; the best hit is taken in any case.
     """
     tokens = np.asarray(num_tokens[first_row:end_row], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Shards of vectors on disk: written by many, read one after the other."""
+"""Shards of vectors on disk: written by many processes, read one after another."""
 
 import io
 from collections import deque

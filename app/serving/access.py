@@ -1,4 +1,4 @@
-"""Who may ask: the API key that clients send, and when there must be one."""
+"""Access control: the API key that clients send, and when one is required."""
 
 import hashlib
 import hmac
@@ -10,7 +10,7 @@ from app.faults import UserError
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address; a name counts as one that others reach."""
+    """Whether only this machine can reach an address. A host name counts as reachable by others."""
     if host == "localhost":
         return True
     try:
@@ -23,7 +23,7 @@ def read_key(settings: ServeConfig) -> str | None:
     """The key that clients must send: of the file where one is named, else of the environment.
 
     Raises:
-        UserError: the file can't be read, or what it or the environment holds is no key.
+        UserError: The file can't be read, or what it or the environment holds is no key.
     """
     if settings.api_key_file is None:
         return _checked(read_secret(settings.api_key_env), f"serve.api_key_env: {settings.api_key_env}")
@@ -31,7 +31,7 @@ def read_key(settings: ServeConfig) -> str | None:
     try:
         text = Path(settings.api_key_file).expanduser().read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{field} can't be read ({error}); give a file with the key alone") from error
+        raise UserError(f"{field} can't be read ({error}); give a file that contains only the key") from error
     if not text.strip():
         raise UserError(f"{field} is empty; put the key into it")
     return _checked(text.strip(), field)
@@ -41,28 +41,30 @@ def require_key(settings: ServeConfig) -> str:
     """The key, where others than this machine reach the server.
 
     Raises:
-        UserError: there is none.
+        UserError: There is none.
     """
     key = read_key(settings)
     if key is None:
         raise UserError(
-            f"serve.host: {settings.host!r} lets others than this machine ask, and {settings.api_key_env} is not set "
-            f"in the environment; export a key, name serve.api_key_file, or listen on 127.0.0.1"
+            f"serve.host: {settings.host!r} accepts requests from other machines, but {settings.api_key_env} is not "
+            f"set in the environment; export a key, name serve.api_key_file, or listen on 127.0.0.1"
         )
     return key
 
 
 def digest_of(key: str) -> bytes:
-    """What the server keeps of the key: settings and memory dumps of Ray's processes show no more."""
+    """Digest of the key. The server keeps only this, so settings and memory dumps of Ray's processes don't reveal the
+    key.
+    """
     return hashlib.sha256(key.encode()).digest()
 
 
 def is_allowed(authorization: bytes | None, digest: bytes | None) -> bool:
-    """Whether a request's `Authorization` header holds the key, in a time that tells nothing of it.
+    """Whether a request's `Authorization` header holds the key, compared in constant time.
 
     Args:
-        authorization: As sent.
-        digest: Of the key; None: no key is asked for.
+        authorization: Value of the request's `Authorization` header.
+        digest: Digest of the key. None: no key is required.
     """
     if digest is None:
         return True
@@ -73,5 +75,7 @@ def is_allowed(authorization: bytes | None, digest: bytes | None) -> bool:
 
 def _checked(key: str | None, field: str) -> str | None:
     if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
-        raise UserError(f"{field} holds what no header can carry; give printable ASCII without blanks")
+        raise UserError(
+            f"{field} contains characters that no header can carry; give printable ASCII without blanks"
+        )
     return key

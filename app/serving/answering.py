@@ -1,4 +1,4 @@
-"""One request inside a replica: its JSON → the engine → its reply. Knows of engines only how they are called."""
+"""One request inside a replica: its JSON → the engine → its reply. It knows only how to call an engine."""
 
 import asyncio
 import logging
@@ -74,7 +74,7 @@ class CallAnswerer:
                 yield self._fault_of(error).event()
 
     def _fault_of(self, error: Exception) -> RequestError:
-        """What a client is told of an error. vLLM's are known by name: importing them takes seconds."""
+        """The error that a client gets. vLLM's errors are recognised by name, because importing them takes seconds."""
         names = {kind.__name__ for kind in type(error).__mro__}
         text = _shortened(str(error))
         if isinstance(error, RequestError):
@@ -100,7 +100,7 @@ async def in_bundles(pieces: AsyncIterator[str], pause_sec: float) -> AsyncGener
     """Pieces of a text joined: the first at once, then whatever has come in a pause.
 
     Args:
-        pieces: As they are made.
+        pieces: Pieces of the reply, as they are generated.
         pause_sec: Least time between two bundles, save before the last one.
     """
     waiting: asyncio.Queue[str] = asyncio.Queue()
@@ -129,7 +129,7 @@ async def in_bundles(pieces: AsyncIterator[str], pause_sec: float) -> AsyncGener
 
 
 def _whole_reply(result: Any) -> Reply:
-    """Of an engine's response object, or of its error object."""
+    """The reply for an engine's response object or error object."""
     error = getattr(result, "error", None)
     if error is None:
         return Reply(200, JSON, result.model_dump_json().encode())

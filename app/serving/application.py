@@ -1,4 +1,4 @@
-"""The Serve application: a deployment for each model, and the ingress before them.
+"""The Serve application: a deployment for each model, and the ingress in front of them.
 
 `build` is what a Serve config file imports (ray_jobs/kuberay/rayservice.yaml).
 """
@@ -31,7 +31,7 @@ def build(args: dict[str, Any]) -> Application:
         args: `config`, the recipe, and `overrides`, a mapping of dotted settings.
 
     Raises:
-        UserError: the settings cannot work, or there is no API key.
+        UserError: The settings cannot work, or there is no API key.
     """
     overrides = [
         text for name, value in args.get("overrides", {}).items() for text in (f"--{name}", str(value))
@@ -46,7 +46,7 @@ def build_application(config: RunConfig, key: str | None) -> Application:
 
     Args:
         config: With the section `serve`.
-        key: That clients must send; only its digest goes to Ray.
+        key: Key that clients must send; only its digest goes to Ray.
     """
     settings = serve_section(config)
     handles: dict[str, Application] = {}
@@ -77,7 +77,7 @@ def build_application(config: RunConfig, key: str | None) -> Application:
 
 
 def _replica_options(served: ServedModelConfig) -> dict[str, Any]:
-    """Of a model's deployment: how many replicas, where, and how much each takes at once."""
+    """Options of a model's deployment: how many replicas, where, and how many requests each takes at once."""
     if served.min_replicas == served.max_replicas:
         number: dict[str, Any] = {"num_replicas": served.min_replicas}
     else:

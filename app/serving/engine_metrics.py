@@ -1,4 +1,4 @@
-"""vLLM's own metrics as Ray exports them: on each node one endpoint, among all of Ray's own."""
+"""vLLM's own metrics, as Ray exports them among its own: one endpoint per node."""
 
 from collections.abc import Sequence
 

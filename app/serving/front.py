@@ -1,4 +1,4 @@
-"""The HTTP side of the server: OpenAI's routes, key, limits, errors, health and metrics. It knows nothing of Ray.
+"""The HTTP side of the server: OpenAI's routes, key, limits, errors, health and metrics. It does not know about Ray.
 
 GET  /v1/models, /v1/models/NAME
 POST /v1/chat/completions, /v1/completions
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 class Backend(Protocol):
-    """The models behind the front."""
+    """The models that the front serves."""
 
     def answer(
         self, model: str, call: str, body: bytes
@@ -43,7 +43,7 @@ class Backend(Protocol):
         """Messages of one answer; leaving the block early tells the replica to stop.
 
         Raises:
-            RequestError: the queue is full, or no replica of the model can be reached any more.
+            RequestError: The queue is full, or no replica of the model can be reached any more.
         """
         ...
 
@@ -71,7 +71,7 @@ class Front:
         Args:
             models: Name in requests → longest prompt and answer together, where that is known.
             backend: Answers for them.
-            limits: Of a request.
+            limits: Limits of a request.
             key_digest: SHA-256 of the key that clients must send; None: none.
         """
         self._models = models
@@ -176,7 +176,7 @@ class Front:
         return name
 
     async def send_answer(self, model: str, call: str, body: bytes, send: Send) -> None:
-        """Ask a replica and pass on what it says, as it says it; whatever goes wrong on the way becomes an error."""
+        """Ask a replica and pass its reply on unchanged. Anything that goes wrong on the way becomes an error reply."""
         head: Reply | None = None
         error: RequestError | None = None
         with self.traffic.request(model) as watch:
@@ -212,7 +212,9 @@ class Front:
     def _too_late(self) -> RequestError:
         if self._is_cut:
             return _stopping()
-        return RequestError(504, f"no whole answer within request_timeout_sec {self._limits.timeout_sec:g}")
+        return RequestError(
+            504, f"no complete answer within request_timeout_sec {self._limits.timeout_sec:g}"
+        )
 
     async def _refuse(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestError)

@@ -39,11 +39,11 @@ class Ingress:
         """Make the front.
 
         Args:
-            handles: Of each model's replicas, by its name in requests.
+            handles: Handles of each model's replicas, by its name in requests.
             lengths: Longest prompt and answer together of each.
             queues: `max_queued_requests` of each.
-            limits: Of one request.
-            key_digest: Of the key that clients must send; None: none.
+            limits: Limits of one request.
+            key_digest: Digest of the key that clients must send. None: no key is required.
         """
         self._front = Front(lengths, HandleBackend(handles, queues), limits, key_digest)
 
@@ -70,7 +70,7 @@ class Ingress:
 
 
 class HandleBackend:
-    """Models behind Serve's handles."""
+    """Models that are called through Serve's handles."""
 
     def __init__(self, handles: dict[str, DeploymentHandle], queues: Mapping[str, int]) -> None:
         self._handles = {name: handle.options(stream=True) for name, handle in handles.items()}

@@ -1,4 +1,4 @@
-"""What a served model takes of the memory there is: weights, KV cache, and how many long requests that is room for.
+"""Memory of a served model: weights, KV cache, and how many long requests there is room for.
 
 KV cache per token = 2 L Hkv d bytes (keys and values of every layer), over tensor and pipeline parallel devices; key
 heads that are fewer than the tensor parallel devices are repeated. Beside it a GPU holds the weights and what one step
@@ -16,19 +16,19 @@ from app.quantities import DTYPE_BYTES, GIB
 
 FP8_BYTES = 1
 BATCHED_TOKENS = 8192
-"""vLLM computes at most so many tokens of prompts at once, unless `engine_args.max_num_batched_tokens` says another."""
+"""Most prompt tokens that vLLM computes at once, unless `engine_args.max_num_batched_tokens` sets another limit."""
 CPU_PROCESS_GIB = 1.5
-"""Of an engine on a CPU beside weights and cache: SmolLM2-135M with a cache of 3 GiB took 4.8 GB."""
+"""Memory of an engine on a CPU besides weights and cache: SmolLM2-135M with a cache of 3 GiB took 4.8 GB."""
 MAX_TENSOR_PARALLEL = 64
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Of one device: a GPU, or the host of an engine on a CPU."""
+    """Memory of one device: a GPU, or the host of an engine on a CPU."""
 
     device_bytes: float
     source: str
-    """How it is known."""
+    """Where the number comes from."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class ModelMemory:
     served: ServedModelConfig
     shape: ModelShape
     weight_dtype: str
-    """Of the computation, as vLLM calls it."""
+    """Dtype of the computation, under vLLM's name."""
     tokens: int
     """Longest request, answer included."""
 
@@ -48,7 +48,7 @@ class ModelMemory:
 
     @property
     def weights_bytes(self) -> int:
-        """Of all devices together."""
+        """Weights on all devices together."""
         return self.shape.num_parameters * DTYPE_BYTES[self.weight_dtype]
 
     @property
@@ -57,7 +57,7 @@ class ModelMemory:
 
     @property
     def kv_bytes_per_token(self) -> int:
-        """Of all devices together, without repeated heads."""
+        """KV cache of one token on all devices together, without repeated heads."""
         return kv_bytes_per_token(self.shape, self.kv_number_bytes)
 
     @property

@@ -1,4 +1,6 @@
-"""Weights, KV cache and how many requests fit, before a model is loaded: what `--plan` prints, the check refuses."""
+"""Size of weights and KV cache and how many requests fit, before a model is loaded: printed by `--plan`, used by
+checks.
+"""
 
 from typing import Any
 
@@ -18,7 +20,7 @@ def describe_plan(config: RunConfig) -> str:
     """What each model takes of the memory there is, as lines for a person.
 
     Raises:
-        UserError: there is no such model.
+        UserError: There is no such model.
     """
     serve = serve_section(config)
     blocks = [_describe(config, name, served) for name, served in serve.models.items()]
@@ -33,7 +35,7 @@ def check_plan(config: RunConfig, may_be_to_come: bool = False) -> None:
         may_be_to_come: Count with stages that have no export yet, too.
 
     Raises:
-        UserError: the first model that does not; with the smallest change that would make it fit.
+        UserError: The first model that does not; with the smallest change that would make it fit.
     """
     host_bytes = 0.0
     for name, served in serve_section(config).models.items():
@@ -69,7 +71,7 @@ def model_memory(config: RunConfig, name: str, files: ModelFiles) -> ModelMemory
 
 
 def device_memory(name: str, served: ServedModelConfig) -> Memory | None:
-    """Of one device of a model; None for a cluster's that no setting tells."""
+    """Memory of one device of a model; None on a cluster, unless a setting gives it."""
     if served.device_memory_gib is not None:
         return Memory(served.device_memory_gib * GIB, f"serve.models.{name}.device_memory_gib")
     if ray_address() is not None:

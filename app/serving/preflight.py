@@ -1,4 +1,4 @@
-"""Checks that models can be served with these settings, before Ray starts: models, lengths, memory, key, address.
+"""Checks before Ray starts that models can be served with these settings: models, lengths, memory, key, address.
 
 Every fault is a UserError of one line: the field, the value, and what would be right.
 """
@@ -22,7 +22,7 @@ def check_serving(config: RunConfig, may_be_to_come: bool = False) -> None:
         may_be_to_come: Stages that have no export yet are trained before.
 
     Raises:
-        UserError: they cannot be served with these settings.
+        UserError: They cannot be served with these settings.
     """
     serve = serve_section(config)
     check_models(config, may_be_to_come)
@@ -46,7 +46,7 @@ def check_models(config: RunConfig, may_be_to_come: bool = False) -> None:
         may_be_to_come: Stages that have no export yet are trained before.
 
     Raises:
-        UserError: a model is not there, is asked for more than it reads, or does not fit.
+        UserError: A model is not there, is asked for more than it reads, or does not fit.
     """
     for name in serve_section(config).models:
         _check_length(config, name, served_files(config, name, may_be_to_come))
@@ -82,7 +82,7 @@ def _check_address(serve: ServeConfig) -> None:
         )[0]
     except OSError as error:
         raise UserError(
-            f"serve.host: {serve.host!r} is no address of this machine ({error}); for example 127.0.0.1 or 0.0.0.0"
+            f"serve.host: {serve.host!r} is not an address of this machine ({error}); for example 127.0.0.1 or 0.0.0.0"
         ) from error
     with socket.socket(family, kind, protocol) as probe:
         # As servers do: a port that only waits for its last connections to fade is free.
@@ -91,6 +91,6 @@ def _check_address(serve: ServeConfig) -> None:
             probe.bind(address)
         except OSError as error:
             raise UserError(
-                f"serve.port: {serve.port} can't be listened on at {serve.host} ({error.strerror}); give a free one "
+                f"serve.port: {serve.port} can't be opened on {serve.host} ({error.strerror}); give a free port "
                 f"with --port"
             ) from error

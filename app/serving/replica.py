@@ -1,4 +1,4 @@
-"""A replica of one model: `ray.serve.llm`'s server with its vLLM engine, asked with the bytes that a client sent.
+"""A replica of one model: `ray.serve.llm`'s server with its vLLM engine, called with the bytes that a client sent.
 
 Heavy imports wait for the constructor: the driver and the front need neither Ray's LLM library nor vLLM.
 """
@@ -33,7 +33,7 @@ class ModelReplica:
 
         Args:
             name: In requests.
-            served: Its settings.
+            served: Settings of the model.
             source: Model or folder, as `app.models.places.resolve_model` takes it.
             max_model_tokens: Longest prompt and answer together; None: as vLLM reads the checkpoint.
         """
@@ -79,10 +79,10 @@ class FilesAreThere:
         self.ctx = SimpleNamespace(**(ctx_kwargs or {}), custom_data={}, run_init_node=False)
 
     async def run_callback(self, method_name: str) -> None:
-        """Nothing is to be done before or after."""
+        """Do nothing before or after."""
 
     def run_callback_sync(self, method_name: str) -> None:
-        """The same."""
+        """Do nothing before or after, synchronously."""
 
 
 def llm_settings(

@@ -1,4 +1,4 @@
-"""What goes between a model's replica and the front: answers, and errors in OpenAI's shape."""
+"""What a replica sends to the front: replies, and errors in OpenAI's format."""
 
 import json
 from dataclasses import dataclass
@@ -44,13 +44,13 @@ class RequestError(Exception):
         self.retry_after_sec = retry_after_sec
 
     def body(self) -> bytes:
-        """As OpenAI's API has it (platform.openai.com/docs/guides/error-codes)."""
+        """The error body in OpenAI's format (platform.openai.com/docs/guides/error-codes)."""
         return json.dumps(
             error_shape(self.status, self.message, self.code, self.param), ensure_ascii=False
         ).encode()
 
     def event(self) -> bytes:
-        """The same inside a stream that has begun, where no status can tell it any more."""
+        """The error as an event in a stream that has begun, where it is too late for a status code."""
         return b"data: " + self.body() + b"\n\n"
 
 

@@ -1,4 +1,4 @@
-"""What one request may take: bytes, time, and which of our models it asks for."""
+"""Limits of one request (bytes, time), and the model that it asks for."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ MAX_SHOWN_CHARS = 200
 
 @dataclass(frozen=True)
 class Limits:
-    """Of one request."""
+    """Limits of one request."""
 
     max_body_bytes: int
     timeout_sec: float
@@ -47,7 +47,7 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
     """The body of a JSON request; one that is too large is not read to its end.
 
     Raises:
-        RequestError: it is something else, or larger.
+        RequestError: It is something else, or larger.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != JSON:
@@ -69,7 +69,7 @@ def model_in(body: bytes, models: Mapping[str, int | None]) -> str:
     """Name of the model that a request's JSON asks for; the only one there is where it names none.
 
     Raises:
-        RequestError: the body is no JSON object with a name in it.
+        RequestError: The body is no JSON object with a name in it.
     """
     try:
         request = json.loads(body)

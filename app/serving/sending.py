@@ -23,8 +23,8 @@ async def send_error(error: RequestError, head: Reply | None, send: Send) -> Non
 
     Args:
         error: What went wrong.
-        head: Of the answer, where it has begun.
-        send: ASGI's.
+        head: Head of the answer, if it has begun.
+        send: ASGI's send function.
     """
     if head is None:
         response = error_response(error)

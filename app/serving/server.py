@@ -1,4 +1,4 @@
-"""The server as a job: starts Serve with the models, waits until all answer, and drains when it is told to stop."""
+"""The server as a job: starts Serve with the models, waits until all are ready, and drains when it is told to stop."""
 
 import contextlib
 import logging
@@ -35,7 +35,7 @@ def serve(config: RunConfig, report: Report) -> None:
 
     Raises:
         UserError: Serve runs on this cluster already, or others reach a Ray without token authentication.
-        RuntimeError: a model could not be loaded.
+        RuntimeError: A model could not be loaded.
     """
     server = Server(config, report)
     with _set_on_signals() as stopping:
@@ -57,8 +57,8 @@ def serving(config: RunConfig, report: Report) -> Iterator[str]:
         The base URL, with /v1.
 
     Raises:
-        UserError: as in `serve`.
-        RuntimeError: the same.
+        UserError: As in `serve`.
+        RuntimeError: The same.
     """
     server = Server(config, report)
     try:
@@ -133,13 +133,13 @@ class Server:
         self._call("drain")
         counts = self._counts()
         limit = self._settings.drain_timeout_sec
-        self._report(f"stopping: {counts['in_flight']} requests under way have {limit:g} seconds to end")
+        self._report(f"stopping: {counts['in_flight']} requests in flight have {limit:g} seconds to finish")
         deadline = time.monotonic() + limit
         while counts["in_flight"] and time.monotonic() < deadline:
             time.sleep(DRAIN_POLL_SEC)
             counts = self._counts()
         if counts["in_flight"]:
-            self._report(f"{counts['in_flight']} requests did not end in time and get an error")
+            self._report(f"{counts['in_flight']} requests did not finish in time and get an error")
             self._call("cut")
             # Their errors must reach the clients before the processes between go.
             time.sleep(POLL_SEC)
@@ -155,14 +155,14 @@ class Server:
         running = ray_serve.status()
         if running.applications or running.proxies:
             raise UserError(
-                "serve: Ray Serve runs on this cluster already, at an address of its own; end it with `serve "
+                "serve: Ray Serve already runs on this cluster, at another address; end it with `serve "
                 "shutdown`, or give RAY_ADDRESS of another cluster"
             )
         host = self._settings.host
         if not is_loopback(host) and not _has_token_authentication():
             raise UserError(
-                f"serve.host: {host!r} lets others than this machine in, and this Ray takes jobs from whoever reaches "
-                f"it; start it with RAY_AUTH_MODE=token, or listen on 127.0.0.1"
+                f"serve.host: {host!r} accepts requests from other machines, and this Ray accepts jobs from anyone who "
+                f"reaches it; start it with RAY_AUTH_MODE=token, or listen on 127.0.0.1"
             )
 
     def _counts(self) -> dict[str, int]:

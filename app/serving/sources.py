@@ -1,4 +1,4 @@
-"""Where a served model's files are: as the settings say, or the export of one of the run's stages."""
+"""Where a served model's files are: where the settings say, or in the export of one of the run's stages."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ def serve_section(config: RunConfig) -> ServeConfig:
     """The settings of serving.
 
     Raises:
-        UserError: there are none.
+        UserError: There are none.
     """
     if config.serve is None:
         raise UserError(
@@ -24,10 +24,10 @@ def serve_section(config: RunConfig) -> ServeConfig:
 
 
 def served_source(config: RunConfig, name: str) -> str:
-    """Model or folder behind a name of `serve.models`, as `app.models.places.resolve_model` takes it.
+    """Model or folder of a name in `serve.models`, in the form that `app.models.places.resolve_model` takes.
 
     Raises:
-        UserError: it is the export of a stage that has none, or whose folder can't be read.
+        UserError: It is a stage without an export, or its folder can't be read.
     """
     model = serve_section(config).models[name].model
     if not model.startswith(STAGE_PREFIX):
@@ -47,7 +47,7 @@ def served_source(config: RunConfig, name: str) -> str:
         stages = [] if config.train is None else [each.name for each in config.train.stages]
         if stages and stage not in stages:
             raise UserError(
-                f"{field}: {model!r} is no stage of this recipe; give one of "
+                f"{field}: {model!r} is not a stage of this recipe; give one of "
                 f"{', '.join(STAGE_PREFIX + known for known in stages)}"
             )
         raise UserError(
@@ -64,7 +64,7 @@ def stage_of(config: RunConfig, name: str) -> StageConfig | None:
 
 
 def stage_to_come(config: RunConfig, name: str) -> StageConfig | None:
-    """The same, as long as it has no export."""
+    """The stage that a name in `serve.models` refers to, if that stage has no export yet; otherwise None."""
     stage = stage_of(config, name)
     return None if stage is None or Run(config.run_dir).stage(stage.name).is_complete() else stage
 
@@ -79,7 +79,7 @@ def served_files(config: RunConfig, name: str, may_be_to_come: bool = False) -> 
             from, with its length.
 
     Raises:
-        UserError: there is no such model.
+        UserError: There is no such model.
     """
     served = serve_section(config).models[name]
     if may_be_to_come and (stage := stage_to_come(config, name)) is not None:

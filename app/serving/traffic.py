@@ -1,4 +1,4 @@
-"""Counts of what is asked and answered, in Prometheus' text format."""
+"""Counts of requests and replies, in Prometheus' text format."""
 
 import time
 from collections.abc import Iterator
@@ -51,11 +51,11 @@ class Traffic:
         self.num_in_flight = 0
         self.num_queued = 0
         self.num_failed = 0
-        """Of those that ended, with a status of 500 or above."""
+        """Ended requests with a status of 500 or above."""
 
     @contextmanager
     def arrival(self) -> Iterator[None]:
-        """A request whose body is still coming, inside the block: of which model is not known."""
+        """Count a request while its body is still arriving; its model is not known yet."""
         self.num_in_flight += 1
         try:
             yield

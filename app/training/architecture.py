@@ -1,4 +1,4 @@
-"""Which models our attention and our loss compute as transformers does; all others are refused, by name."""
+"""Refuses models for which our attention and loss would not compute the same as transformers."""
 
 import copy
 from typing import Any
@@ -38,14 +38,14 @@ def check_architecture(config: Any, max_seq_tokens: int) -> None:
         max_seq_tokens: Longest sequence it is trained on.
 
     Raises:
-        UserError: names what is in the way.
+        UserError: Names what is in the way.
     """
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
 
     if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
         raise UserError(
-            f"train.model: {config.model_type} is no causal language model; give a model such as Llama, Qwen, Mistral "
-            f"or Gemma"
+            f"train.model: {config.model_type} is not a causal language model; give a model such as Llama, Qwen, "
+            f"Mistral or Gemma"
         )
     for field, what in REFUSED_FIELDS.items():
         if getattr(config, field, None):

@@ -1,4 +1,4 @@
-"""The batch of a step: a function of the settings and the step's number alone, however many workers share it."""
+"""The batch of a step. It depends only on the settings and the step's number, not on the number of workers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -69,7 +69,7 @@ def load_shard(sequences: Sequences, index: int | None, parallel: SequenceParall
     """This rank's part of a sequence, and nothing else of it, from storage.
 
     Args:
-        sequences: Where it is.
+        sequences: The sequences that hold it.
         index: Which one; nothing gives a sequence without anything to learn.
         parallel: The ranks that share it.
     """

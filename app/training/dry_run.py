@@ -1,4 +1,4 @@
-"""One step of a stage with its largest batch: how much memory it takes and how long, before days are spent."""
+"""Runs one step of a stage with its largest batch, to measure memory and time before days are spent."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""What ends a stage: its export, checked against the trained weights, its card, and the record of what was made."""
+"""Finishes a stage: its export, checked against the trained weights, its card, and its record."""
 
 from app.models.places import resolve_model
 from app.records.training import ExportRecord, SourceFacts, StageDataRecord, StageFacts, StageRecord
@@ -25,7 +25,7 @@ def finish_stage(trainer: StageTrainer, history: list[StageRecord]) -> StageReco
         The stage's record, on the leader.
 
     Raises:
-        RuntimeError: the export is not the trained model.
+        RuntimeError: The export is not the trained model.
     """
     task, workers = trainer.task, trainer.workers
     train, folder = task.train, task.folder / EXPORT_DIR

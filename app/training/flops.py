@@ -1,4 +1,4 @@
-"""What a training step costs in floating-point operations, and how much of a device's peak it gets.
+"""FLOPs of a training step, and the share of a device's peak that it reaches.
 
 MFU, not HFU: only what the model needs is counted. Layers computed again for activation checkpointing cost time, up to
 a third of the operations, and count nothing (Chowdhery et al., PaLM, arXiv 2204.02311, appendix B).
@@ -18,7 +18,7 @@ def flops_of_sequence(shape: ModelShape, boundaries: Sequence[int]) -> float:
     document's square: 2 * 6 / 2 operations per pair of tokens, for each number of each query head in each layer.
 
     Args:
-        shape: Of the model.
+        shape: Sizes of the model.
         boundaries: Starts of the documents and the end, `[0, ..., tokens]`; padding counts where it is a document.
     """
     num_tokens = boundaries[-1] - boundaries[0]
@@ -27,11 +27,11 @@ def flops_of_sequence(shape: ModelShape, boundaries: Sequence[int]) -> float:
 
 
 def flops_of_pairs(shape: ModelShape, num_tokens: float, num_pairs: float) -> float:
-    """The same, of documents that are known by their sums alone.
+    """FLOPs of documents of which only the sums of their lengths are known.
 
     Args:
-        shape: Of the model.
-        num_tokens: Of all documents.
+        shape: Sizes of the model.
+        num_tokens: Tokens of all documents.
         num_pairs: Sum of their squared lengths.
     """
     multiplied = shape.num_parameters - shape.num_embedding_parameters
@@ -43,9 +43,9 @@ def mfu(flops: float, step_sec: float, num_devices: int, peak_flops: float | Non
     """Share of the devices' peak that went into what the model needs.
 
     Args:
-        flops: Of the whole step, on all devices.
+        flops: FLOPs of the whole step, on all devices.
         step_sec: Time that it took.
-        num_devices: That worked on it.
-        peak_flops: Of one device, a second; None gives None.
+        num_devices: Devices that worked on it.
+        peak_flops: Peak FLOPs per second of one device; None gives None.
     """
     return None if peak_flops is None else flops / (step_sec * num_devices * peak_flops)

@@ -37,8 +37,8 @@ def identity_of_tokens(
     Args:
         train: The settings.
         source: Its name.
-        tokenizer_fingerprint: Of the trained model's.
-        dataset_fingerprint: Of the run's dataset, where that is the source.
+        tokenizer_fingerprint: Fingerprint of the trained model's tokenizer.
+        dataset_fingerprint: Fingerprint of the run's dataset, if that is the source.
     """
     settings = identity(train.sources[source])
     return {
@@ -53,7 +53,7 @@ def identity_of_stage_data(config: RunConfig, index: int, tokens: Mapping[str, s
 
     Args:
         config: The run's settings, with `train`.
-        index: Of the stage.
+        index: Index of the stage.
         tokens: Source → fingerprint of its tokens; of the stage's mix at least.
     """
     assert config.train is not None
@@ -76,7 +76,7 @@ def identity_of_stage(
 
     Args:
         config: The run's settings, with `train`.
-        index: Of the stage.
+        index: Index of the stage.
         tokens: Source → fingerprint of its tokens; of all stages' mixes.
         ropes: Stage → the RoPE parameters that it trains with, of all stages up to this one.
     """

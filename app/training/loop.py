@@ -1,4 +1,4 @@
-"""The training of one stage by one of its workers, from the weights before it to its export.
+"""Trains one stage in one of its workers, from the previous weights to the export.
 
 Plain torch.distributed: Ray starts it (`app.training.stages`), and so may torchrun.
 """
@@ -41,18 +41,18 @@ class NonFiniteError(RuntimeError):
 
 @dataclass(frozen=True)
 class StageTask:
-    """All that a worker must know to train a stage."""
+    """Everything that a worker needs to know to train a stage."""
 
     train: TrainConfig
     index: int
-    """Of the stage, counted from 0."""
+    """Index of the stage, counted from 0."""
     model: str
     """Model before the first stage."""
     revision: str | None
     folder: Folder
-    """The stage's own: data, checkpoints, metrics, export."""
+    """Folder of the stage: data, checkpoints, metrics, export."""
     previous: Folder | None
-    """The folder of the stage before, whose weights this one starts from."""
+    """Folder of the previous stage, whose weights this one starts from."""
     run_name: str
     log_interval_sec: float
 
@@ -90,7 +90,7 @@ class StageTrainer:
         """Train from the newest checkpoint, or the weights before, to the stage's last step.
 
         Raises:
-            NonFiniteError: the loss or the gradients are no numbers; the batch's ids are in `failures/`.
+            NonFiniteError: The loss or the gradients are no numbers; the batch's ids are in `failures/`.
         """
         self._resume()
         stage, every = self.stage, self.task.train.steps_per_checkpoint
@@ -219,7 +219,7 @@ class StageTrainer:
                 self.task.train.model_dump(),
             )
             if newest is not None:
-                self._report(f"stage {self.stage.name}: goes on after step {self.step}")
+                self._report(f"stage {self.stage.name}: resuming after step {self.step}")
 
     def _tell(self, metrics: StepMetrics) -> None:
         self._log.add(metrics)
@@ -235,7 +235,7 @@ class StageTrainer:
 
 
 def start_trainer(task: StageTask, device: torch.device, report: Report) -> StageTrainer | None:
-    """Join the other workers and build this one's part; nothing if it is one too many."""
+    """Join the other workers and build this one's part; None if this worker is not needed."""
     stage = task.stage
     num_heads = int(config_of_stage(task).num_attention_heads)
     layout = layout_of(
@@ -312,7 +312,7 @@ def build_optimizer(model: LanguageModel, train: TrainConfig) -> torch.optim.Opt
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """Most memory that this process has held: of its GPU, or of the host where there is none."""
+    """Peak memory of this process: of its GPU, or of the host if it has none."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,4 +1,4 @@
-"""Next-token loss out of the last hidden states, without the logits of more than a chunk of tokens.
+"""Next-token loss from the last hidden states, with the logits of only one chunk of tokens in memory at a time.
 
 The gradients are computed in the forward pass, chunk by chunk, while the chunk's logits are there; the weight's are
 added up in float32. After Liger-Kernel's fused linear cross entropy (arXiv 2410.10989). torch's own
@@ -21,7 +21,7 @@ def summed_loss(
 
     Args:
         hidden: Last hidden states `[tokens, hidden_size]`.
-        weight: Of the output layer, `[vocabulary, hidden_size]`.
+        weight: Weight of the output layer, `[vocabulary, hidden_size]`.
         labels: The token that follows each, or `IGNORED`, `[tokens]`.
         chunk_tokens: Tokens whose logits are there at once.
         scale: Usually one over a number of tokens; in here it meets the gradient before that is rounded.

@@ -1,4 +1,4 @@
-"""What a training step has to tell: a line for people, a JSON line that stays, and the time that is left."""
+"""Metrics of a training step: a line for people, a JSON line for the record, and the time left."""
 
 import json
 import math
@@ -27,7 +27,7 @@ class StepMetrics:
 
     stage: str
     step: int
-    """How many of the stage are made, this one included."""
+    """Steps of the stage done so far, this one included."""
     num_steps: int
     loss: float
     """Mean over the tokens that the step learned."""
@@ -37,7 +37,7 @@ class StepMetrics:
     tokens_seen: int
     tokens_per_sec_per_device: float
     mfu: float | None
-    """Nothing where the device's peak is not known."""
+    """None if the device's peak is unknown."""
     peak_memory_bytes: int
     """Largest of all workers."""
     step_sec: float
@@ -62,7 +62,7 @@ class StepMetrics:
         return "  ".join(parts)
 
     def record(self) -> dict[str, Any]:
-        """JSON values; a number that is none, such as the loss of a run that diverged, is null."""
+        """JSON values; a number that is not finite, such as the loss of a diverged run, is null."""
         values = asdict(self) | {"time": self.time.isoformat(timespec="seconds")}
         return {
             name: None if isinstance(value, float) and not math.isfinite(value) else value
@@ -83,8 +83,8 @@ class MetricsLog:
     """A stage's metrics as JSON lines, each step once. One process writes.
 
     Args:
-        folder: The stage's.
-        name: Of the file.
+        folder: Folder of the stage.
+        name: Name of the file.
     """
 
     def __init__(self, folder: Folder, name: str = METRICS_FILE) -> None:
@@ -97,7 +97,7 @@ class MetricsLog:
         """Take over what the starts before this one have written, but for steps that will be made again.
 
         Args:
-            num_steps_done: Steps that the checkpoint, from which the stage goes on, has behind it.
+            num_steps_done: Steps done before the checkpoint that the stage resumes from.
         """
         found = read_records(self._folder, self._name)
         self._lines = [json.dumps(record) for record in found if record["step"] <= num_steps_done]
@@ -109,7 +109,7 @@ class MetricsLog:
         self._is_written = False
 
     def write(self) -> None:
-        """Put all of it on storage, whole: object stores cannot append."""
+        """Write the whole file to storage, because object stores cannot append."""
         if self._is_written:
             return
         self._folder.write_bytes(self._name, "".join(f"{line}\n" for line in self._lines).encode())
@@ -133,14 +133,14 @@ def read_records(folder: Folder, name: str = METRICS_FILE) -> list[dict[str, Any
 
 @dataclass(frozen=True)
 class StepTime:
-    """How long a step took, and how long the rest of the stage will."""
+    """How long a step took, and how long the rest of the stage will take."""
 
     step_sec: float
     sec_left: float
 
 
 class StepClock:
-    """Times steps, and says when to write.
+    """Times steps, and decides when to write a line.
 
     Args:
         log_interval_sec: Between two answers of `is_time_to_log`.
@@ -162,7 +162,7 @@ class StepClock:
         """The step is over.
 
         Args:
-            num_steps_left: Of the stage, behind this one.
+            num_steps_left: Steps of the stage after this one.
         """
         now = self._clock()
         self._ends.append(now)

@@ -1,4 +1,4 @@
-"""The model that is trained: a decoder of transformers with our attention and our loss, sharded by FSDP2."""
+"""The model that is trained: a transformers decoder with our attention and our loss, sharded by FSDP2."""
 
 from typing import Any, cast
 
@@ -29,7 +29,7 @@ class LanguageModel(nn.Module):
 
     @property
     def config(self) -> Any:
-        """Its configuration, of transformers."""
+        """Configuration of the model, from transformers."""
         return self.decoder.config
 
     @property
@@ -122,9 +122,9 @@ def shard_model(model: LanguageModel, mesh: DeviceMesh, dtype: torch.dtype, offl
     """Shard parameters, gradients and optimizer state over all ranks of a mesh, in place.
 
     Args:
-        model: Its parameters are the float32 master weights.
+        model: The model; its parameters are the float32 master weights.
         mesh: One dimension, all ranks that train.
-        dtype: Of the computation; gradients are reduced in float32.
+        dtype: Dtype of the computation; gradients are reduced in float32.
         offload: Keep the shards in the host's memory.
     """
     policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)

@@ -1,4 +1,4 @@
-"""Checks that a training's settings can work, before a worker starts: model, RoPE, layout, workers, memory, sources.
+"""Checks the training settings before a worker starts: model, RoPE, layout, workers, memory, sources.
 
 Every fault is a UserError of one line: the field, the value, and what would be right.
 """
@@ -27,7 +27,7 @@ def check_training(config: RunConfig, is_dataset_to_come: bool = False) -> None:
         is_dataset_to_come: The run's own dataset is made before.
 
     Raises:
-        UserError: they cannot be trained with these settings.
+        UserError: They cannot be trained with these settings.
     """
     check_training_values(config)
     train = _train_of(config)
@@ -45,18 +45,18 @@ def check_training(config: RunConfig, is_dataset_to_come: bool = False) -> None:
 
 
 def check_training_values(config: RunConfig) -> None:
-    """What needs no files: the part that is also right for a job that runs elsewhere.
+    """Checks that need no files, which also hold for a job that runs elsewhere.
 
     Raises:
-        UserError: a value that no machine can work with.
+        UserError: A value that no machine can work with.
     """
     train = _train_of(config)
     _ = config.trained_model
     memory = train.memory
     if memory.offload_checkpoints and not memory.checkpoint_activations:
         raise UserError(
-            "train.memory.offload_checkpoints: true moves nothing while train.memory.checkpoint_activations is "
-            "false; set that true, or this false"
+            "train.memory.offload_checkpoints: true has no effect while train.memory.checkpoint_activations is "
+            "false; set that to true, or this to false"
         )
     for index, stage in enumerate(train.stages):
         _check_steps(f"train.stages.{index}", stage)
@@ -73,7 +73,7 @@ def _check_steps(field: str, stage: StageConfig) -> None:
     if stage.warmup_steps >= stage.total_steps:
         raise UserError(
             f"{field}.warmup_steps: {stage.warmup_steps} leaves none of the {stage.total_steps} steps of stage "
-            f"{stage.name} with its whole learning rate; at most {stage.total_steps - 1}"
+            f"{stage.name} with the full learning rate; at most {stage.total_steps - 1}"
         )
 
 

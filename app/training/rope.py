@@ -1,4 +1,4 @@
-"""Which RoPE a stage trains with: the paper's rule, a base, or a whole block of transformers' `rope_parameters`."""
+"""The RoPE that a stage trains with: the paper's rule, a base, or a whole block of transformers' `rope_parameters`."""
 
 import copy
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def rope_parameters_of(config: Any, stages: Sequence[StageConfig], index: int) -
         index: Whose.
 
     Raises:
-        UserError: the model has no RoPE with a base, or the block is of a type whose angles are not fixed.
+        UserError: The model has no RoPE with a base, or the block is of a type whose angles are not fixed.
     """
     parameters, length = _of_model(config), int(config.max_position_embeddings)
     for stage in stages[: index + 1]:

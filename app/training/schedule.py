@@ -1,4 +1,4 @@
-"""The learning rate of a step: a function of the stage's settings and the step's number alone."""
+"""The learning rate of a step. It depends only on the stage's settings and the step's number."""
 
 import math
 

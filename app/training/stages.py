@@ -1,4 +1,4 @@
-"""The chain of stages: each one Ray Train run that starts from the weights of the one before."""
+"""The chain of stages: each is a Ray Train run that starts from the weights of the previous one."""
 
 import contextlib
 import os
@@ -38,7 +38,7 @@ POLL_SEC = 0.5
 
 @dataclass(frozen=True)
 class _Assignment:
-    """What every worker gets."""
+    """Arguments of every worker."""
 
     task: StageTask
     history: list[StageRecord]
@@ -51,8 +51,8 @@ def train(config: RunConfig, run: Run, report: Report) -> None:
     """Train all stages that are not complete yet, one after the other.
 
     Raises:
-        UserError: the run was made with other settings, or the data cannot fill a stage.
-        RuntimeError: a stage stopped, with the reason.
+        UserError: The run was made with other settings, or the data cannot fill a stage.
+        RuntimeError: A stage stopped, with the reason.
     """
     assert config.train is not None
     prepare_training(config, run, report)
@@ -66,7 +66,7 @@ def prepare_training(config: RunConfig, run: Run, report: Report) -> None:
     """Tokenize what the stages are made of, and see that each may go on and that it is enough for all of them.
 
     Raises:
-        UserError: the run was made with other settings, or the data cannot fill a stage.
+        UserError: The run was made with other settings, or the data cannot fill a stage.
     """
     prepare_tokens(config, run, report)
     check_stages(config, run)
@@ -81,7 +81,7 @@ def check_stages(config: RunConfig, run: Run) -> None:
         run: Its sources' tokens are complete.
 
     Raises:
-        UserError: names the stage and what differs.
+        UserError: Names the stage and what differs.
     """
     assert config.train is not None
     for index, stage in enumerate(config.train.stages):
@@ -93,13 +93,13 @@ def train_stage(config: RunConfig, run: Run, index: int, report: Report) -> None
 
     Args:
         config: The run's settings.
-        run: Its training is prepared, and the stages before this one are complete.
-        index: Of the stage.
+        run: The run. Its training data is prepared, and the previous stages are complete.
+        index: Index of the stage.
         report: Takes lines for the person who watches.
 
     Raises:
-        UserError: the stage was made with other settings.
-        RuntimeError: it stopped, with the reason.
+        UserError: The stage was made with other settings.
+        RuntimeError: It stopped, with the reason.
     """
     assert config.train is not None
     stages = config.train.stages
@@ -204,7 +204,7 @@ def _num_workers(train_config: TrainConfig) -> int | tuple[int, int]:
 
 
 def _work(settings: dict[str, Any]) -> None:
-    """What each worker does."""
+    """Main function of each worker."""
     assignment: _Assignment = settings["assignment"]
     task, lines = assignment.task, assignment.lines
 

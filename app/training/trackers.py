@@ -1,4 +1,4 @@
-"""Where metrics also go when asked: TensorBoard's event files, Weights & Biases."""
+"""Optional trackers for metrics: TensorBoard event files, Weights & Biases."""
 
 import importlib.util
 import os
@@ -27,7 +27,7 @@ class Tracker(Protocol):
     def log(self, metrics: StepMetrics) -> None: ...
 
     def close(self) -> None:
-        """Put on storage what is not there yet."""
+        """Write what is not on storage yet."""
         ...
 
 
@@ -35,7 +35,7 @@ def check_trackers(names: Sequence[str]) -> None:
     """Look whether the trackers' packages are installed; none is imported.
 
     Raises:
-        UserError: one is not.
+        UserError: One is not.
     """
     for name in names:
         package = PACKAGES[name]
@@ -52,13 +52,13 @@ def open_trackers(
     """Trackers of a stage that begins or goes on.
 
     Args:
-        names: As in `train.trackers`.
-        folder: The stage's.
+        names: Names as in `train.trackers`.
+        folder: Folder of the stage.
         run_name: What a person sees.
-        settings: To be kept beside the metrics; recipes hold no secret.
+        settings: Settings to store with the metrics; recipes contain no secrets.
 
     Raises:
-        UserError: a package is missing, or wandb does not start.
+        UserError: A package is missing, or wandb does not start.
     """
     check_trackers(names)
     openers: dict[str, Callable[[], Tracker]] = {
@@ -121,7 +121,7 @@ class WandbTracker:
     Args:
         folder: The stage's; remembers the id of the wandb run.
         run_name: What a person sees.
-        settings: To be kept beside the metrics.
+        settings: Settings to store with the metrics.
 
     Raises:
         UserError: wandb does not start.

@@ -1,4 +1,4 @@
-"""Two-hop chains between invented names, wired in one way and in another.
+"""Two-hop chains between invented names, in an original and a rewired variant.
 
 Somebody lives in a town, the town lies in a province: the province of the person stands nowhere by itself. Both
 wirings name the same people, towns and provinces just as often, so that nothing but following the chain tells
@@ -40,14 +40,14 @@ _PROVINCE_ENDS = ("ania", "esia", "land", "mark", "oria", "shire", "via")
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """One question, the sentences of both wirings and the answers that they give."""
+    """One question, the sentences of both wirings, and the answer that each gives."""
 
     question: str
     statements: list[str]
-    """As wired at first, in the order in which they stand in the text."""
+    """Sentences of the original wiring, in the order of the text."""
     answer: str
     rewired_statements: list[str]
-    """The same sentences in the same places, one hop of each chain wired to another end."""
+    """Sentences of the rewired variant, in the same places: one hop of each chain leads to another end."""
     rewired_answer: str
 
 

@@ -1,4 +1,4 @@
-"""Facts that most models know, and other answers that could stand in their place."""
+"""Facts that most models know, and plausible answers to replace them."""
 
 import json
 import random
@@ -77,7 +77,7 @@ def facts_not_in(text: str) -> list[Fact]:
 
 
 def normalize(text: str) -> str:
-    """Words in small letters without accents, one blank before, between and behind them."""
+    """Words in lower case without accents, with one blank before, between and after them."""
     plain = unicodedata.normalize("NFKD", text).casefold()
     without_accents = "".join(char for char in plain if not unicodedata.combining(char))
     return f" {_NO_WORD.sub(' ', without_accents).strip()} "

@@ -1,4 +1,4 @@
-"""Reasoning or recall: questions whose answer the context changes, and the same questions without a context.
+"""Recall: questions whose answer the context changes, and the same questions without a context.
 
 The probe that arXiv 2412.18860 asks for. A question is asked three times: with a text that says what is true,
 with the same text where a fact is changed or a chain wired otherwise, and closed-book. Who answers out of memory is
@@ -49,9 +49,9 @@ class RecallMaker:
     (`remembered_answers`). References are what is right in the variant; any one of them is enough.
 
     Args:
-        config: Its `recall` and `template`.
-        tokenizer: The model's.
-        seed: Of all that is drawn.
+        config: Settings of the evaluation; `recall` and `template` are used.
+        tokenizer: Tokenizer of the model.
+        seed: Seed of all random draws.
     """
 
     def __init__(self, config: EvaluateConfig, tokenizer: Tokenizer, seed: int) -> None:
@@ -197,12 +197,12 @@ class RecallMaker:
         return sorted(rng.random() for _ in range(num_statements))
 
     def _rng(self, kind: str, index: int) -> random.Random:
-        """The same at every length, so that lengths are compared by the same questions."""
+        """Random generator of one question, the same at every length, so that lengths can be compared."""
         return random.Random(f"{self._seed} {kind} {index}")
 
     @property
     def _line_end(self) -> str:
-        """Between question and answer prefix, where no template is."""
+        """Line break between question and answer prefix, if there is no template."""
         return "\n" if self._config.template == "base" else ""
 
     @cached_property
@@ -210,12 +210,12 @@ class RecallMaker:
         """Those that the haystack does not speak of, in the order in which they are asked.
 
         Raises:
-            UserError: it speaks of all of them.
+            UserError: It speaks of all of them.
         """
         facts = facts_not_in(self._text)
         if not facts:
             raise UserError(
-                "evaluate.recall.haystack: states every fact of the bundled table by itself; give another text"
+                "evaluate.recall.haystack: states every fact of the bundled table; give another text"
             )
         random.Random(f"{self._seed} facts").shuffle(facts)
         return facts

@@ -1,4 +1,4 @@
-"""Speeches and a novel: of the bundled sample what does not list the facts that are asked about."""
+"""Speeches and a novel: the part of the bundled sample that does not state the facts in question."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""What the answers of the recall suite follow: the context, the memory, or neither."""
+"""Scores of the recall suite: whether answers follow the context, the memory, or neither."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -37,14 +37,15 @@ class RecallScore:
     """Answers that give the true one instead."""
     changed_neither: Mean | None
     both_followed: Mean | None
-    """Questions that are answered as the context says in both variants: what guessing and sticking cannot reach."""
+    """Share of questions answered as the context says in both variants; guessing or sticking to one answer fails."""
     closed_book: Mean | None
-    """Right without a context: what the model knows; of the invented chains no model knows any."""
+    """Share of correct answers without a context: what the model knows. No model knows an invented chain."""
     num_known: int
-    """Questions that the model answers rightly without a context."""
+    """Questions that the model answers correctly without a context."""
     known_followed: Mean | None
-    """Of those: answers as the changed context says."""
+    """Share of the known questions whose answer follows the changed context."""
     known_remembered: Mean | None
+    """Share of the known questions whose answer follows the memory instead."""
 
 
 _SHARES = {field.name for field in fields(RecallScore) if "Mean" in str(field.type)}
@@ -54,7 +55,7 @@ def followed(facts: dict[str, Any], reply: str) -> Followed:
     """What a reply follows: of both answers the one that it names first, as whole words, counts.
 
     Args:
-        facts: Of the sample.
+        facts: Facts of the sample.
         reply: Without the answer prefix.
     """
     text = normalize(reply)
@@ -74,7 +75,7 @@ def score_recall(
         records: All of one model's, each sample once.
         failures_count_as_wrong: A request that failed for good counts as an answer that follows neither; otherwise the
             shares that it belongs to are None.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
     """
     verdicts: dict[tuple[Kind, int], dict[int, _Verdicts]] = {}
     closed: dict[str, Followed | None] = {}

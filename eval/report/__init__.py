@@ -1,1 +1,1 @@
-"""The report of one evaluation: tables, pictures, a section of the run's page. It knows results alone."""
+"""The report of one evaluation: tables, plots, a section of the run's report. It depends on results only."""

@@ -1,4 +1,4 @@
-"""What a report is made of: one result a model and suite. All scores are percent, as they are published.
+"""The contents of a report: one result per model and suite. All scores are in percent, as is usual in publications.
 
 A score that is None is a gap: it was not measured in full, and no table or picture gives it as a number.
 """
@@ -12,50 +12,50 @@ Score = float | None
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What became of the samples behind a result."""
+    """How many samples of a result were answered, failed, or are missing."""
 
     num_samples: int
-    """Asked for by the settings."""
+    """Samples that the settings request."""
     num_failed: int = 0
-    """Without an answer, for a reason that is recorded."""
+    """Samples that failed, each with a recorded reason."""
     num_missing: int = 0
-    """Not asked yet."""
+    """Samples that have not been sent yet."""
     failures_count_as_wrong: bool = False
-    """Otherwise what they belong to has no score."""
+    """Whether failed samples count as wrong. Otherwise their task has no score."""
 
 
 @dataclass(frozen=True, slots=True)
 class NiahResult:
-    """Needle in a haystack, one model."""
+    """Needle-in-a-haystack result of one model."""
 
     model: str
     lengths_tokens: list[int]
-    """Ascending."""
+    """Lengths in ascending order."""
     depths_percent: list[float]
-    """Ascending: as asked for."""
+    """Requested depths, in ascending order."""
     scores: list[list[Score]]
     """`[depths][lengths]`."""
     placed_percent: list[list[Score]]
-    """`[depths][lengths]`: where needles really stood, on average."""
+    """`[depths][lengths]`: mean actual position of the needles."""
     counts: Counts
     num_copies: dict[int, int] = field(default_factory=dict)
-    """Of the haystack's text by length, where one was not enough."""
+    """Copies of the haystack's text by length, for lengths where one copy was too short."""
     prefill_share: float | None = None
-    """Of the prompt tokens, computed by the server rather than found in its prefix cache."""
+    """Share of the prompt tokens that the server computed rather than found in its prefix cache."""
 
     def mean(self, length_tokens: int) -> Score:
-        """Over all depths of a length."""
+        """Mean over all depths at a length."""
         column = self.lengths_tokens.index(length_tokens)
         return mean_score([row[column] for row in self.scores])
 
 
 @dataclass(frozen=True, slots=True)
 class RulerResult:
-    """RULER, one model."""
+    """RULER result of one model."""
 
     model: str
     lengths_tokens: list[int]
-    """Ascending."""
+    """Lengths in ascending order."""
     scores: dict[str, dict[int, Score]]
     """Task → length → score."""
     means: dict[int, Score]
@@ -64,17 +64,17 @@ class RulerResult:
     intervals: dict[int, tuple[float, float]] = field(default_factory=dict)
     """Length → confidence interval of the mean."""
     weighted_means: dict[str, Score] = field(default_factory=dict)
-    """What they are called → mean over the lengths."""
+    """Weighted means over the lengths, by name."""
     effective_length_tokens: int | None = None
     """The longest length above the threshold; None: there is none, or it can't be told."""
     num_copies: dict[int, int] = field(default_factory=dict)
-    """Of the haystack's text by length, where one was not enough."""
+    """Copies of the haystack's text by length, for lengths where one copy was too short."""
     remarks: list[str] = field(default_factory=list)
-    """Sentences of the suite's own, e.g. why scores are not comparable."""
+    """Remarks of the suite, e.g. why scores are not comparable."""
 
 
 class PublishedRow(Protocol):
-    """RULER means that somebody has published."""
+    """Published RULER means of a model."""
 
     @property
     def model(self) -> str: ...

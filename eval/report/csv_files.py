@@ -1,4 +1,4 @@
-"""The report's numbers for programs."""
+"""The report's numbers as CSV."""
 
 from eval.csv_rows import render_csv
 from eval.report.contents import NiahResult, RecallResult, RulerResult, ShortResult

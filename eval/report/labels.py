@@ -1,4 +1,4 @@
-"""How scores and differences are written, the same in tables and pictures."""
+"""Text form of scores and differences, the same in tables and plots."""
 
 from app.quantities import length_labels
 from eval.report.contents import Counts, Score

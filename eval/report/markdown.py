@@ -1,4 +1,4 @@
-"""`report.md`: the tables as aligned Markdown, which a terminal and a repository's page show alike."""
+"""`report.md`: the tables as aligned Markdown, readable in a terminal and on a repository's page."""
 
 from app import markdown
 from app.markdown import escaped

@@ -1,4 +1,4 @@
-"""The needle test's picture: lengths × depths, a panel a model."""
+"""Heatmap of the needle test: lengths × depths, one panel per model."""
 
 from typing import TYPE_CHECKING
 

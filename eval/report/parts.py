@@ -1,4 +1,4 @@
-"""The report's parts in their order: what each suite shows, whatever shows it."""
+"""The report's parts in order: what each suite shows in any format."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""RULER's picture: the mean by length of each model, beside what others have published."""
+"""RULER plot: each model's mean by length, next to published results."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -37,7 +37,7 @@ def draw_ruler(
         results: At least one.
         base: One of them, drawn in grey beside others.
         published: Thin dashed lines, of those that reach furthest; the tables have all.
-        threshold: Of the effective length.
+        threshold: Threshold of the effective length.
     """
     lengths = ruler_lengths(results)
     shown = _chosen(marked_rows(published, lengths), lengths)
@@ -130,7 +130,7 @@ def _draw_model(axes: "Axes", result: RulerResult, lengths: list[int], colour: s
 
 
 def _write_letters(axes: "Axes", ends: list[tuple[float, int, str]]) -> None:
-    """Write each published line's letter behind its end, moved apart where they would lie on one another."""
+    """Write each published line's letter after its end, moved apart where letters would overlap."""
     low, high = axes.get_ylim()
     for place in {place for _, place, _ in ends}:
         here = sorted((mean, letter) for mean, at, letter in ends if at == place)
@@ -149,7 +149,7 @@ def _write_letters(axes: "Axes", ends: list[tuple[float, int, str]]) -> None:
 
 
 def _apart(heights: list[float], least: float) -> list[float]:
-    """Ascending heights, moved as little as it takes for none to be nearer to the next than this."""
+    """The heights, in ascending order, moved as little as needed to keep this distance between neighbours."""
     for _ in range(100):
         near = [(i, least - (b - a)) for i, (a, b) in enumerate(pairwise(heights)) if b - a < 0.999 * least]
         for index, missing in near:

@@ -1,4 +1,4 @@
-"""RULER's tables: means by length beside published ones, tasks by length, differences to the base."""
+"""RULER tables: means by length next to published ones, tasks by length, differences to the base."""
 
 from collections.abc import Callable, Sequence
 
@@ -35,7 +35,7 @@ def ruler_means_table(
     Args:
         results: At least one.
         base: One of them.
-        published: To be shown where they have one of the lengths.
+        published: Published rows, shown if they have one of the lengths.
         has_intervals: With rows of confidence intervals.
     """
     lengths = ruler_lengths(results)

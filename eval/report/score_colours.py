@@ -1,4 +1,4 @@
-"""The colours of scores, 0 to 100, the same in pictures and on a terminal."""
+"""Colours of scores from 0 to 100, the same in plots and on a terminal."""
 
 from typing import TYPE_CHECKING
 

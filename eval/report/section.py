@@ -1,4 +1,4 @@
-"""`section.html`: the report as a section of the run's page, whose looks it has, with all its pictures inside."""
+"""`section.html`: the report as a section of the run's report, in its style, with all plots embedded."""
 
 from app.html import Html, details, element, items, joined, picture, pictures, table
 from eval.report.parts import Part

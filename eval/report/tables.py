@@ -1,4 +1,4 @@
-"""The report's tables as text cells; `markdown`, `section` and `terminal` give them their looks."""
+"""The report's tables as text cells, which `markdown`, `section` and `terminal` format."""
 
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar

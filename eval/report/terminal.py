@@ -1,4 +1,4 @@
-"""What a terminal shows at the end: grids, means and differences, within 80 columns."""
+"""The summary on the terminal: grids, means and differences, within 80 columns."""
 
 from collections.abc import Iterator
 

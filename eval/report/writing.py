@@ -1,4 +1,4 @@
-"""The files of a report: tables, pictures, `report.md`, and a section for the run's page."""
+"""Writes the files of a report: tables, plots, `report.md`, and a section for the run's report."""
 
 from app.storage import Folder
 from eval.report.contents import ReportContents

@@ -1,4 +1,4 @@
-"""cwe: a numbered list of words in which ten stand more often than the others."""
+"""cwe: a numbered list of words in which ten occur more often than the others."""
 
 from functools import cached_property
 
@@ -116,7 +116,7 @@ class CommonWordLists:
 
     @cached_property
     def _tokens_of_digits(self) -> list[float]:
-        """Of numbers with so many digits, with blank and dot, in the mean."""
+        """Mean tokens of a list number, blank and dot included, by its number of digits."""
         means = []
         for num_digits in range(1, _MAX_DIGITS + 1):
             first = 10 ** (num_digits - 1)

@@ -16,26 +16,28 @@ class Needles:
     values: Literal["numbers", "uuids"] = "numbers"
     num_keys: int = 1
     num_values: int = 1
-    """Of each key."""
+    """Values of each key."""
     num_queries: int = 1
-    """Keys that are asked for."""
+    """Number of keys that the question asks for."""
 
 
 @dataclass(frozen=True, slots=True)
 class VariableTracking:
-    """A variable's value is handed on; asked for are all that have it. A small example stands in front."""
+    """A value is passed from variable to variable; the question asks for all that hold it. A small example comes
+    first.
+    """
 
     num_hops: int = 4
     num_name_letters: int = 5
     num_example_letters: int = 3
     example_tokens: int = 500
-    """The example's haystack fills it to so many."""
+    """Length of the example, filled up with haystack."""
     min_lines: int = 5
 
 
 @dataclass(frozen=True, slots=True)
 class WordCounts:
-    """How often the words of a numbered list stand there."""
+    """How often the words of a numbered list occur in it."""
 
     num_common_repeats: int
     num_other_repeats: int
@@ -46,13 +48,13 @@ class WordCounts:
 
 @dataclass(frozen=True, slots=True)
 class CommonWords:
-    """Words that stand in a list more often than the others. A small example stands in front."""
+    """Words that occur more often in a list than the others. A small example comes first."""
 
     num_common: int = 10
     counts: WordCounts = WordCounts(30, 3, 40, 10, 3)
     short_counts: WordCounts = WordCounts(6, 1, 20, 3, 1)
     short_below_tokens: int = 4096
-    """Lengths under it have the short counts."""
+    """Lengths below this use the short counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class FrequentWords:
     alpha: float = 2.0
     num_letters: int = 6
     num_asked: int = 3
-    """Ranks behind the dots."""
+    """Number of words that the question asks for: the most frequent ones after the dots."""
     tokens_per_word: int = 50
     """The vocabulary is the length, without the answer's tokens, divided by it."""
     dots: str = "..."

@@ -1,4 +1,4 @@
-"""What all families of tasks share: the frame around a prompt, its randomness, and what comes out."""
+"""What all families of tasks share: the frame around a prompt, its randomness, and its result."""
 
 import random
 from dataclasses import dataclass, field
@@ -53,7 +53,7 @@ class TaskFrame:
         return tokenize(self.frame.tokenizer, text)
 
     def around(self, **values: object) -> tuple[str, str, str]:
-        """What stands in front of the context, behind it, and at the beginning of the reply."""
+        """The text before the context, after it, and at the start of the reply."""
         head, _, tail = self.task.template.partition("{context}")
         prefix = self.task.answer_prefix
         return head.format(**values), tail.format(**values), prefix.format(**values)
@@ -87,11 +87,11 @@ class Family(Protocol):
         """A prompt filled up to its limit.
 
         Args:
-            dice: The sample's.
-            index: Of the sample among those of its task and length.
-            limit_tokens: Of the prompt.
-            length_tokens: Of prompt and answer, as asked for.
+            dice: Random generator of the sample.
+            index: Index of the sample among those of its task and length.
+            limit_tokens: Largest length of the prompt.
+            length_tokens: Requested length of prompt and answer together.
 
         Raises:
-            UserError: the length is too short for the task.
+            UserError: The length is too short for the task.
         """

@@ -1,4 +1,4 @@
-"""The texts and words that tasks are made of: from a folder of the user's, or from the cache."""
+"""The texts and words that tasks are made of, from the user's folder or from the cache."""
 
 import hashlib
 import json
@@ -63,7 +63,7 @@ class Ingredients:
             folder = Path(config.data).expanduser()
             if not folder.is_dir():
                 raise UserError(
-                    f"ruler.data: {config.data!r} is no folder; give one with {SQUAD}, {HOTPOTQA}, ..."
+                    f"ruler.data: {config.data!r} is not a folder; give one with {SQUAD}, {HOTPOTQA}, ..."
                 )
             self._folders.insert(0, folder)
 
@@ -71,7 +71,7 @@ class Ingredients:
         """Make sure that all is there that the tasks are made of.
 
         Raises:
-            UserError: it is not.
+            UserError: It is not.
         """
         for task in tasks:
             for name in self._files_of(TASKS[task]):
@@ -110,7 +110,7 @@ class Ingredients:
 
     @cached_property
     def dictionary(self) -> list[str]:
-        """For longer lists: 370,101 words."""
+        """Words for longer lists: 370,101 of them."""
         return list(self._json(DICTIONARY).values())
 
     @cached_property

@@ -34,11 +34,11 @@ class RulerMaker:
 
     Args:
         config: Which tasks and lengths, how many samples, and the template.
-        tokenizer: The model's.
+        tokenizer: Tokenizer of the model.
         seed: Decides all that is drawn.
 
     Raises:
-        UserError: what a task is made of is missing.
+        UserError: What a task is made of is missing.
     """
 
     def __init__(self, config: EvaluateConfig, tokenizer: Tokenizer, seed: int) -> None:
@@ -83,7 +83,7 @@ class RulerMaker:
         """See `SampleMaker`.
 
         Raises:
-            UserError: the length is too short for the task.
+            UserError: The length is too short for the task.
         """
         task = TASKS[slot.task]
         limit_tokens = slot.length_tokens - task.max_output_tokens

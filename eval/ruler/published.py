@@ -1,4 +1,4 @@
-"""Scores that others have published, to be shown beside one's own: means of the 13 tasks, in percent."""
+"""Published scores to show next to one's own: means of the 13 tasks, in percent."""
 
 from dataclasses import dataclass
 

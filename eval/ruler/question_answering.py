@@ -1,4 +1,4 @@
-"""qa_1 and qa_2: a question of a data set, and documents of it of which one or two hold the answer."""
+"""qa_1 and qa_2: a question from a dataset, and documents of which one or two contain the answer."""
 
 import random
 from collections.abc import Iterator
@@ -75,7 +75,7 @@ class DocumentQuestions:
 
     @cached_property
     def _title_tokens(self) -> list[int]:
-        """Of a number with so many digits, 0 to 7, between two documents."""
+        """Tokens of a document number between two documents, by its number of digits, 0 to 7."""
         around = len(self._frame.tokenize(".")) + len(self._frame.tokenize("The"))
         titles = [self._title(10**num_digits // 10) for num_digits in range(8)]
         return [len(self._frame.tokenize(f".{title}The")) - around for title in titles]

@@ -1,4 +1,4 @@
-"""What a model's records are worth: by task and length, their means, and the length that it really reads."""
+"""Scores of a model's records by task and length, their means, and the model's effective length."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,13 +22,13 @@ class TaskScore:
     num_expected: int
     num_answered: int
     num_failed: int
-    """Asked in vain."""
+    """Requests that failed."""
     score: Mean | None
-    """In percent; None: not all samples count, so that there is none."""
+    """Mean score in percent; None if samples are missing, or failed and do not count as wrong."""
 
     @property
     def num_missing(self) -> int:
-        """Not asked yet."""
+        """Samples that have not been sent yet."""
         return self.num_expected - self.num_answered - self.num_failed
 
 
@@ -38,11 +38,11 @@ class RulerScores:
 
     tasks: list[str]
     lengths_tokens: list[int]
-    """Ascending."""
+    """Lengths in ascending order."""
     cells: dict[tuple[str, int], TaskScore]
-    """By task and length: all of them."""
+    """Scores by task and length, without gaps."""
     means: dict[int, Mean | None]
-    """By length: plain mean of the tasks, in percent; None where one of them has no score."""
+    """Unweighted mean of the tasks by length, in percent; None if a task has no score."""
 
     @property
     def is_comparable(self) -> bool:
@@ -51,7 +51,7 @@ class RulerScores:
 
     @property
     def mean(self) -> float | None:
-        """Of the lengths' means."""
+        """Mean of the means of the lengths."""
         return self._weighted([1] * len(self.lengths_tokens))
 
     @property
@@ -85,10 +85,10 @@ def score_ruler(
     """Score all records of a model.
 
     Args:
-        records: Of samples that are expected, one of each at most.
+        records: Records of expected samples, at most one of each.
         num_expected: Task and length → samples that there are.
         failures_count_as_wrong: A request that failed for good is a wrong answer; else its task has no score.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
     """
     by_cell: dict[tuple[str, int], list[Record]] = defaultdict(list)
     for record in records:
@@ -113,14 +113,14 @@ def score_ruler(
 
 
 def record_score(record: Record) -> float:
-    """Of one sample, in [0, 1]; one without a reply has 0."""
+    """Score of one sample, in [0, 1]; 0 without a reply."""
     if record.reply is None:
         return 0.0
     return _METRICS[TASKS[record.task].metric](record.reply.text, record.references)
 
 
 def weighted_mean(values: Sequence[float], weights: Sequence[int]) -> float:
-    """Of as many values as weights."""
+    """Weighted mean of the values, with one weight each."""
     return sum(value * weight for value, weight in zip(values, weights, strict=True)) / sum(weights)
 
 
@@ -132,7 +132,7 @@ def effective_length(means: Mapping[int, float]) -> int | None:
 def _percents(
     task: str, records: Sequence[Record], num_expected: int, failures_count_as_wrong: bool
 ) -> list[float]:
-    """Of each sample; none where one is missing, or failed and does not count."""
+    """Score of each sample in percent; empty if a sample is missing, or failed and does not count as wrong."""
     assert len(records) <= num_expected, f"{task}: {len(records)} records of {num_expected} samples"
     num_failed = sum(record.reply is None for record in records)
     if len(records) < num_expected or (num_failed and not failures_count_as_wrong):

@@ -1,4 +1,4 @@
-"""vt: a value is assigned to a variable and handed on from variable to variable, between lines of noise."""
+"""vt: a value is assigned to a variable and passed from variable to variable, between lines of noise."""
 
 import random
 import string
@@ -89,7 +89,7 @@ class VariableChains:
 
 
 def chain_lines(names: list[str], value: str) -> list[str]:
-    """Assignments that hand a value on; all but the first end in a blank, as the reference's do."""
+    """Assignments that pass a value on. All but the first end in a blank, as in the reference."""
     return [
         f"VAR {names[0]} = {value}",
         *(f"VAR {name} = VAR {before} " for before, name in pairwise(names)),

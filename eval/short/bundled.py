@@ -1,4 +1,4 @@
-"""The bundled tasks, for where no data set can be reached: what lm-eval's task files in data/ refer to.
+"""The bundled tasks, which need no download: the functions that lm-eval's task files in data/ refer to.
 
 All are answered in writing, so that any endpoint will do; none compares log probabilities.
 """

@@ -1,4 +1,4 @@
-"""How lm-eval reaches the endpoint."""
+"""The lm-eval model that calls the endpoint."""
 
 from typing import Any
 
@@ -19,8 +19,8 @@ def endpoint_model(
 
     Args:
         config: How to ask.
-        model: Its name at the endpoint.
-        tokenizer: The model's.
+        model: Name of the model at the endpoint.
+        tokenizer: Tokenizer of the model.
         url: With /v1.
         key: Sent as the bearer token; None: the endpoint asks for none.
     """

@@ -1,4 +1,4 @@
-"""Instructions whose following a program can tell, in the manner of IFEval (arXiv 2311.07911)."""
+"""Instructions that a program can verify, in the manner of IFEval (arXiv 2311.07911)."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""Scores of short tasks, and what they gained or lost against the first model."""
+"""Scores of short tasks, and their differences to the first model."""
 
 import math
 from collections.abc import Sequence
@@ -18,25 +18,25 @@ class TaskScore:
     task: str
     metric: str
     filter: str
-    """Of the replies, where lm-eval scores them in several ways."""
+    """Name of the filter applied to the replies, if lm-eval scores them in several ways."""
     score: float
     stderr: float | None
-    """None: lm-eval knows none for the metric, or there is one question only."""
+    """None if lm-eval has none for the metric, or if there is only one question."""
     num_samples: int
     group: str | None = None
-    """That it is part of, and that has a score of its own."""
+    """Group that the task belongs to, if the group has its own score."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShortScores:
-    """Of one model, in the order of the tasks."""
+    """Scores of one model, in the order of the tasks."""
 
     model: str
     scores: list[TaskScore]
 
     @property
     def headlines(self) -> list[TaskScore]:
-        """One score a task, by the metric that it names first; of groups with a score of their own only that."""
+        """One score per task, by its first metric; a group with its own score replaces its tasks."""
         firsts: dict[str, TaskScore] = {}
         for score in self.scores:
             if score.group is None:
@@ -56,16 +56,16 @@ class ComparedScore:
     stderr: float | None
     num_samples: int
     difference_points: float | None
-    """A hundred times the difference to the first model's score; None: it has none."""
+    """A hundred times the difference to the first model's score; None if that model has no score."""
     difference_stderr_points: float | None
-    """As if both had been asked different questions: for the same ones rather too wide."""
+    """Standard error for independent questions; for the same questions it is rather too large."""
 
 
 def read_scores(results: dict[str, Any]) -> list[TaskScore]:
     """The scores in what `lm_eval.simple_evaluate` returns, groups ahead of their tasks.
 
     Args:
-        results: Its `results`: by task and group the metrics, `NAME,FILTER` and `NAME_stderr,FILTER`.
+        results: The `results` of lm-eval: by task and group the metrics, `NAME,FILTER` and `NAME_stderr,FILTER`.
     """
     scores = []
     groups = results.get("group_subtasks", {})

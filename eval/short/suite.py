@@ -1,4 +1,4 @@
-"""Short tasks, asked by lm-eval of the same endpoint as the long ones: what a stage cost."""
+"""Short tasks, run by lm-eval on the same endpoint as the long ones: they show what a stage cost."""
 
 import json
 import logging
@@ -35,7 +35,7 @@ def run_short(
     folder: Folder,
     report: Callable[[str], None],
 ) -> ShortScores:
-    """Ask one model what it has not answered yet.
+    """Run the tasks that one model has no scores for yet.
 
     Each task or group gets a file `NAME.json` in the folder once all of it is answered and scored, and the replies in
     `NAME-samples.jsonl`; with the same settings it is not asked again. Until then lm-eval keeps the answers by
@@ -43,16 +43,16 @@ def run_short(
     of its own: don't call it from one.
 
     Args:
-        config: Its `short`, and how to ask.
-        model: Its name at the endpoint.
-        tokenizer: The model's.
+        config: Settings of the evaluation, `short` among them.
+        model: Name of the model at the endpoint.
+        tokenizer: Tokenizer of the model.
         url: With /v1.
-        key: Of the endpoint; None: it asks for none.
-        folder: Of this model and suite.
+        key: Key of the endpoint. None: it requires no key.
+        folder: Folder of this model and suite.
         report: Gets a line for each task.
 
     Raises:
-        UserError: a task is not known, or its data or the endpoint's kind of answers are not to be had, or the
+        UserError: A task is not known, or its data or the endpoint's kind of answers are not to be had, or the
             endpoint refuses a question or does not answer any more.
     """
     asking = _Asking(config, model, tokenizer, url, key, folder)
@@ -92,7 +92,7 @@ class _Asking:
         return [TaskScore(**score) for score in written["scores"]] if is_same else None
 
     def ask(self, manager: Any, name: str) -> list[TaskScore]:
-        """Ask one task or group, and write its scores down."""
+        """Run one task or group and save its scores."""
         import aiohttp
         import requests
         from lm_eval import simple_evaluate
@@ -169,14 +169,14 @@ def _reason(error: Exception, name: str, url: str) -> str:
     if isinstance(status, int) and 400 <= status < 500 and status not in _PASSING_STATUS:
         return f"evaluate.short.tasks: {url} refuses a question of {name} ({reason}); see its words in the log above"
     return (
-        f"evaluate.url: {url} does not answer any more ({reason}); what is answered is kept, and the same command goes "
-        f"on from there"
+        f"evaluate.url: {url} no longer answers ({reason}); finished answers are kept, and the same command "
+        f"resumes from there"
     )
 
 
 @contextmanager
 def _calm_logs() -> Iterator[None]:
-    """Of lm-eval's log lines only those of failed requests, and errors."""
+    """Let lm-eval log only failed requests and errors."""
     levels = {"lm_eval": logging.ERROR, "lm_eval.models.api_models": logging.WARNING}
     before = {name: logging.getLogger(name).level for name in levels}
     for name, level in levels.items():

@@ -1,4 +1,6 @@
-"""lm-eval's tasks by name: known, with data within reach, and such that the endpoint can answer."""
+"""Checks of lm-eval's tasks by name: that they exist, that their data is available, and that the endpoint can run
+them.
+"""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -34,8 +36,8 @@ def check_tasks(
     Args:
         manager: Knows them.
         names: Tasks and groups.
-        api: Of the endpoint.
-        num_samples: Of each task at most; None: all.
+        api: API of the endpoint.
+        num_samples: Most samples per task. None: all.
 
     Returns:
         How many questions each has.
@@ -49,8 +51,8 @@ def check_tasks(
 def _check_task(manager: Any, name: str, api: str, num_samples: int | None) -> int:
     if name not in manager.task_index:
         raise UserError(
-            f"evaluate.short.tasks: lm-eval has no task {name!r}; `lm-eval ls tasks` lists them, and left empty the "
-            f"bundled set is asked"
+            f"evaluate.short.tasks: lm-eval has no task {name!r}; `lm-eval ls tasks` lists them, and an empty list "
+            f"runs the bundled set"
         )
     if name in _NEEDS_SENTENCE_SPLITTER:
         _check_sentence_splitter(name)
@@ -59,13 +61,13 @@ def _check_task(manager: Any, name: str, api: str, num_samples: int | None) -> i
         tasks = manager.load([name])["tasks"]
     except ImportError as error:
         raise UserError(
-            f"evaluate.short.tasks: {name} needs a package that is not there ({_line(error)}); install it, or leave "
-            f"the task out"
+            f"evaluate.short.tasks: {name} needs a package that is not installed ({_line(error)}); install it, or "
+            f"leave the task out"
         ) from error
     except Exception as error:
         raise UserError(
-            f"evaluate.short.tasks: the data of {name} can't be had ({_line(error)}); ask where the Hugging Face hub "
-            f"is reached or HF_HOME holds the data, or leave short.tasks empty for the bundled set"
+            f"evaluate.short.tasks: the data of {name} can't be loaded ({_line(error)}); run it where the Hugging Face "
+            f"hub is reachable or HF_HOME holds the data, or leave short.tasks empty for the bundled set"
         ) from error
     for task in tasks.values():
         if api == "chat" and task.OUTPUT_TYPE != _WRITTEN:

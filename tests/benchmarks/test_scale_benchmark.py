@@ -59,6 +59,7 @@ def test_small_memory_tells_nothing():
     assert found.at(1600) == pytest.approx(1_600_000)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_every_part_measures_what_the_figures_need(tmp_path):
     slopes = {}

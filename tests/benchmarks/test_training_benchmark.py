@@ -42,10 +42,12 @@ def run(*arguments):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_gpu_part_imports_where_ray_and_pydantic_are_missing():
     run("-c", WITHOUT)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(TIMEOUT_SEC + 10)
 @pytest.mark.parametrize("side", ["project", "plain"])
 def test_the_gpu_part_runs_on_a_cpu_with_tiny_models(tmp_path, side):

@@ -18,12 +18,12 @@ def test_a_loop_whose_stages_are_all_to_come_passes(tmp_path):
     [
         (["--evaluate", "null"], "evaluate: is missing"),
         (["--train.dry_run", "true"], "train.dry_run: true trains nothing"),
-        (["--evaluate.url", "http://h/v1"], "evaluate.url: http://h/v1 is not asked by a bootstrap"),
+        (["--evaluate.url", "http://h/v1"], "evaluate.url: http://h/v1 is not used by a bootstrap"),
         (["--evaluate.models", "{other: {}}"], "evaluate.models: other is not in serve.models"),
-        (["--evaluate.models", "{base: {}}"], "serve.models: has none for the last stage"),
+        (["--evaluate.models", "{base: {}}"], "serve.models: has no entry for the last stage"),
         (
             ["--serve.models", "{base: {model: 'bundled:smollm2-135m-instruct'}, 40k: {model: 'stage:40k'}}"],
-            "serve.models: has none for stage 10k, and bootstrap.gate asks it",
+            "serve.models: has no entry for stage 10k, which bootstrap.gate evaluates",
         ),
         (
             [
@@ -38,13 +38,13 @@ def test_a_loop_whose_stages_are_all_to_come_passes(tmp_path):
         ),
         (
             ["--evaluate.niah.lengths_tokens", "[10240, 20480, 40960, 40961]"],
-            "evaluate.niah.lengths_tokens: 40961 is more than any of the models reads; at most 40960",
+            "evaluate.niah.lengths_tokens: 40961 is more than any of the models can read; at most 40960",
         ),
         (
             ["--serve.models.20k.max_model_tokens", "20481"],
             "serve.models.20k.max_model_tokens: 20481 is more than",
         ),
-        (["--evaluate.ruler.tasks", "[niah]"], "evaluate.ruler.tasks: there is no niah"),
+        (["--evaluate.ruler.tasks", "[niah]"], "evaluate.ruler.tasks: no task is called niah"),
         (["--train.stages.0.warmup_steps", "1"], "train.stages.0.warmup_steps: 1 leaves none"),
         (["--corpus.sources.0.path", "/no/such"], "corpus.sources.0.path: "),
         (

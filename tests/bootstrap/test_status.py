@@ -57,7 +57,7 @@ def test_what_is_complete_killed_and_stopped(run):
     run.stage("10k").complete(stage_record("10k", **facts))
     gate_record(66.7, before=None, length_tokens=10240).write(run.gates, "10k.json")
     write_attempt(run, "train 20k", 600, line="20k step 3/9")
-    write_attempt(run, "evaluate", 50, "failed", "serve.port: 8000 can't be listened on")
+    write_attempt(run, "evaluate", 50, "failed", "serve.port: 8000 can't be opened")
     assert status(run) == {
         "corpus": "complete: 206 documents, 1,100,000 tokens, 4,715 passages",
         "index": "complete: 4,715 vectors, recall@10 0.99",
@@ -66,7 +66,7 @@ def test_what_is_complete_killed_and_stopped(run):
         "gate 10k": "complete: needles 66.7 % at 10,240 tokens",
         "train 20k": "killed 10m 00s ago, goes on when the same command is given: 20k step 3/9",
         "train 40k": "not begun",
-        "evaluation": "stopped: serve.port: 8000 can't be listened on",
+        "evaluation": "stopped: serve.port: 8000 can't be opened",
         "report": "not begun",
     }
 

@@ -37,6 +37,7 @@ awkward |= st.sampled_from(["\u2029", "。", ". A", "x" * 50])
 any_text = st.lists(st.text(max_size=40) | awkward, max_size=30).map("".join)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(text=any_text, max_tokens=st.integers(8, 60))
 def test_any_text_is_tiled_within_the_limit(tokenizer, text, max_tokens):
@@ -55,6 +56,7 @@ def test_passages_that_turn_out_too_long_by_themselves_are_cut_shorter(prefixing
     assert_tiles("watch " * 200, prefixing_tokenizer, 8)
 
 
+@pytest.mark.slow
 def test_long_texts_are_tiled_across_windows(tokenizer):
     sentence = "The ship sailed north before the wind. "
     assert_tiles(sentence * 4_000, tokenizer, 64)

@@ -64,5 +64,5 @@ def test_malformed_rows_are_judged_as_before():
 
 
 def test_no_row_at_all():
-    with pytest.raises(UserError, match=r"^corpus\.sources: the files hold no row at all"):
+    with pytest.raises(UserError, match=r"^corpus\.sources: the files contain no rows"):
         check_malformed([UnitRecord(shard_documents=[0])], [], 0.05, "r")

@@ -29,6 +29,7 @@ def card(dataset):
     return dataset.read_bytes("README.md").decode()
 
 
+@pytest.mark.slow
 def test_load_dataset_opens_exactly_the_examples(dataset, tmp_path):
     script = (
         "import sys, json, datasets\n"

@@ -78,7 +78,7 @@ def test_good_settings_pass(config):
         (["--dataset.tokenizer", "/not/there"], "dataset.tokenizer: '/not/there' does not exist; give a folder"),
         (["--generator.max_model_tokens", "8193"], "generator.max_model_tokens: 8193 is more than"),
         (["--retrieval.embedding_tokens", "513"], "retrieval.embedding_tokens: 513 is more than"),
-        (["--retrieval.index_factory", "Flt"], "retrieval.index_factory: FAISS makes no 'Flt' for vectors of 384"),
+        (["--retrieval.index_factory", "Flt"], "retrieval.index_factory: FAISS can't build 'Flt' for vectors of 384"),
         (["--ray.num_cpus", "1"], "ray.num_cpus: 1 is too few for the actors"),
         (["--dataset.publish.repo", "me/x", "--dataset.publish.token_env", "NO_SUCH"], "dataset.publish.token_env: NO_SUCH"),
     ],
@@ -150,7 +150,7 @@ def test_a_ray_of_our_own_needs_the_cpus_and_gpus_that_actors_hold(config, monke
     assert re.match(r"ray\.num_cpus: \d+ \(this machine's\) is too few", fault(check_index, many))
     wants_gpu = config("--pipeline.gpus_per_actor", "1")
     assert fault(check_synthesis, wants_gpu).startswith(
-        "pipeline.gpus_per_actor: 1 is asked for, and this machine"
+        "pipeline.gpus_per_actor: 1 is requested, but this machine"
     )
     check_index(wants_gpu)
     embeds = config("--retrieval.gpus_per_embed_actor", "0.5")
@@ -164,7 +164,7 @@ def test_a_ray_of_our_own_has_no_labelled_nodes(config, monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     retrieves = config("--retrieval.node_labels", "{pool: a}")
     assert fault(check_index, retrieves).startswith(
-        "retrieval.node_labels: {'pool': 'a'} is asked for, and a Ray"
+        "retrieval.node_labels: {'pool': 'a'} is requested, but the local Ray"
     )
     generates = config("--pipeline.node_labels", "{pool: a}")
     assert fault(check_synthesis, generates).startswith("pipeline.node_labels: {'pool': 'a'} is asked for")
@@ -330,5 +330,5 @@ def test_index_factories_that_faiss_makes(factory, dim):
 
 
 def test_an_index_factory_must_fit_the_vectors():
-    with pytest.raises(UserError, match="FAISS makes no 'PQ64' for vectors of 100 numbers"):
+    with pytest.raises(UserError, match="FAISS can't build 'PQ64' for vectors of 100 numbers"):
         check_index_factory("PQ64", 100)

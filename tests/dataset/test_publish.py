@@ -85,5 +85,5 @@ def test_a_missing_token_names_the_setting(dataset, token):
 
 
 def test_a_bad_name_names_the_setting(dataset):
-    with pytest.raises(UserError, match=r"dataset\.publish\.repo: 'a/b/c' is no name on the Hub"):
+    with pytest.raises(UserError, match=r"dataset\.publish\.repo: 'a/b/c' is not a valid name on the Hub"):
         publish_dataset(dataset, PublishConfig(repo="a/b/c"), "token")

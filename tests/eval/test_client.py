@@ -103,7 +103,7 @@ def test_an_endpoint_that_stays_away_ends_the_evaluation():
     [
         (Answer(status=401), "evaluate.api_key_env: .* refuses the key in LONGSTRAP_API_KEY"),
         (Answer(status=404), "does not serve 'm'"),
-        (Answer(num_prompt_tokens=21), "read 21 tokens where 20 were sent"),
+        (Answer(num_prompt_tokens=21), "read 21 tokens although 20 were sent"),
     ],
 )
 def test_what_no_sample_can_get_past_stops_everything(answer, fault):

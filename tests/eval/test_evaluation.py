@@ -107,7 +107,7 @@ def test_an_evaluation_that_stops_goes_on_with_what_is_missing(tmp_path):
 
     with (
         both(dies) as endpoint,
-        pytest.raises(UserError, match=r"does not answer any more .* goes on from there"),
+        pytest.raises(UserError, match=r"no longer answers .* resumes from there"),
     ):
         evaluate(config, endpoint)
     with both(knows) as endpoint:
@@ -181,20 +181,20 @@ def test_endpoints_with_chats_only_get_the_question_without_our_template(tmp_pat
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        ({"url": None}, "evaluate.url: is left out, and the recipe has no `serve`"),
+        ({"url": None}, "evaluate.url: is missing, and the recipe has no `serve`"),
         ({"models": {}}, "evaluate.models: is empty"),
-        ({"models": {"base": EvaluatedModelConfig()}}, r"evaluate.models.base.tokenizer: is left out"),
+        ({"models": {"base": EvaluatedModelConfig()}}, r"evaluate.models.base.tokenizer: is missing"),
         (
             {"models": {"base": EvaluatedModelConfig(tokenizer="./no")}},
             "evaluate.models.base.tokenizer: './no'",
         ),
         (
             {"ruler": RulerConfig(tasks=["vt", "no"])},
-            "evaluate.ruler.tasks: there is no no; known: niah_single_1",
+            "evaluate.ruler.tasks: no task is called no; known: niah_single_1",
         ),
         (
             {"niah": NiahConfig(lengths_tokens=[4096, 16384])},
-            "evaluate.niah.lengths_tokens: 16384 is more than any of the models reads; at most 8192",
+            "evaluate.niah.lengths_tokens: 16384 is more than any of the models can read; at most 8192",
         ),
     ],
 )

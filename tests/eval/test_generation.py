@@ -63,7 +63,7 @@ def test_samples_come_back_in_the_order_of_their_slots(tmp_path):
 def test_samples_are_made_once(tmp_path, monkeypatch):
     cache, lines = Folder(str(tmp_path)), []
     prepare(Counting(), cache, 1, lines.append)
-    assert lines[0] == "making 20 samples"
+    assert lines[0] == "generating 20 samples"
     monkeypatch.setattr(Counting, "make", lambda self, slot: pytest.fail("made again"))
     assert len(read(prepare(Counting(), cache, 1, lines.append))) == 20
 

@@ -52,13 +52,13 @@ def test_needles_without_placeholders_have_fixed_answers():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"needles": ["The sky is blue."]}, "question .* asks for what no needle has"),
+        ({"needles": ["The sky is blue."]}, "question .* asks for something that no needle contains"),
         (
             {"needles": ["The sky is blue."], "question": "What?", "answer_prefix": ""},
-            "references '{value}' is what no needle has",
+            "references '{value}' is not in any needle",
         ),
         ({"introduction": "About {key}."}, "introduction has {key}"),
-        ({"question": "What of {kye}?"}, "question has {kye}, .* known are {key}, {keys}, {value}"),
+        ({"question": "What of {kye}?"}, "question has {kye}, .* known: {key}, {keys}, {value}"),
         ({"needles": ["{keys} is {value}."]}, "needles has {keys}"),
         ({"needles": ["{key} is {value}.", "{key}: {value}"], "num_needles": 1}, "num_needles 1 is below"),
         (
@@ -73,7 +73,7 @@ def test_needles_without_placeholders_have_fixed_answers():
         ),
         (
             {"needles": ["Of {key}.", "{key} is {value}."], "question": "And {key}?"},
-            "references '{value}' is what no needle has",
+            "references '{value}' is not in any needle",
         ),
         ({"references": []}, "is empty"),
         ({"depths_percent": [101.0]}, "less than or equal to 100"),

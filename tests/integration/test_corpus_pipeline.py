@@ -59,6 +59,13 @@ def local_ray(num_cpus):
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="module")
+def two_workers():
+    """A Ray of two CPUs for all tests; the first one, which needs another before it, stands on top."""
+    with local_ray(2):
+        yield
+
+
 def config_of(run_dir, *paths, evaluation=(), **corpus):
     return Config(
         run_dir=str(run_dir),
@@ -112,11 +119,12 @@ def contents(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_the_corpus_is_the_same_for_any_number_of_workers(tmp_path):
+def test_the_corpus_is_the_same_for_any_number_of_workers(tmp_path, request):
     write_inputs(tmp_path / "in")
     lines = []
     records = []
-    for num_cpus in (1, 2):
+
+    def build(num_cpus):
         config = config_of(
             tmp_path / f"run{num_cpus}",
             SAMPLE,
@@ -125,9 +133,13 @@ def test_the_corpus_is_the_same_for_any_number_of_workers(tmp_path):
             documents_per_shard=50,
             evaluation=[tmp_path / "evaluation.jsonl"],
         )
-        with local_ray(num_cpus):
-            records.append(build_corpus(config, Run(config.run_dir), lines.append))
-            assert build_corpus(config, Run(config.run_dir), lines.append) == records[-1]
+        records.append(build_corpus(config, Run(config.run_dir), lines.append))
+        assert build_corpus(config, Run(config.run_dir), lines.append) == records[-1]
+
+    with local_ray(1):
+        build(1)
+    request.getfixturevalue("two_workers")
+    build(2)
     assert contents(tmp_path / "run1") == contents(tmp_path / "run2")
     assert records[0] == records[1]
     record = records[0]
@@ -169,7 +181,7 @@ with local_ray(1):
 """
 
 
-def test_a_killed_job_goes_on_without_reading_its_units_again(tmp_path):
+def test_a_killed_job_goes_on_without_reading_its_units_again(tmp_path, two_workers):
     import psutil  # Comes with Ray, once that is imported.
 
     source = tmp_path / "table.parquet"
@@ -209,45 +221,38 @@ def test_a_killed_job_goes_on_without_reading_its_units_again(tmp_path):
 
     config = config_of(tmp_path / "run", source, documents_per_shard=5)
     lines = []
-    with local_ray(2):
-        record = build_corpus(config, Run(config.run_dir), lines.append)
-    assert f"corpus: going on, {num_done} of 40 units are read" in lines
+    record = build_corpus(config, Run(config.run_dir), lines.append)
+    assert f"corpus: resuming, {num_done} of 40 units are read" in lines
     assert record.num_documents == 200
     titles = pq.read_table(tmp_path / "run" / "corpus" / "documents")["title"].to_pylist()
     assert titles == [""] * 10 + ["marked"] * 5 + [""] * 185
 
 
-def test_a_broken_evaluation_file_is_told_before_anything_is_read(tmp_path):
+def test_a_broken_evaluation_file_is_told_before_anything_is_read(tmp_path, two_workers):
     write_parquet(tmp_path / "table.parquet", 20, 5)
     (tmp_path / "broken.json").write_text("{")
     config = config_of(tmp_path / "run", tmp_path / "table.parquet", evaluation=[tmp_path / "broken.json"])
-    with (
-        local_ray(1),
-        pytest.raises(UserError, match=r"^corpus\.decontamination: .*broken\.json can't be read") as raised,
-    ):
+    with pytest.raises(UserError, match=r"^corpus\.decontamination: .*broken\.json can't be read") as raised:
         build_corpus(config, Run(config.run_dir), print)
     assert "\n" not in str(raised.value)
     assert not list((tmp_path / "run" / "corpus" / "_scan").glob("unit-*"))
 
 
-def test_too_many_malformed_rows_stop_the_job_until_they_are_allowed_or_mended(tmp_path):
+def test_too_many_malformed_rows_stop_the_job_until_they_are_allowed_or_mended(tmp_path, two_workers):
     source = tmp_path / "rows.jsonl"
     rows = [json.dumps({"text": text[:2000]}) for text in sample_texts(6)]
     source.write_text("\n".join([*rows, "{", "{", '{"text": 5}', ""]))
     strict, lax = (config_of(tmp_path / "run", source, max_reject_share=share) for share in (0.2, 0.4))
     other = config_of(tmp_path / "other", source)
     lines = []
-    with local_ray(1):
-        with pytest.raises(
-            UserError, match=r"^corpus\.max_reject_share: 3 of 9 rows are malformed"
-        ) as raised:
-            build_corpus(strict, Run(strict.run_dir), lines.append)
-        allowed = build_corpus(lax, Run(lax.run_dir), lines.append)
-        assert "corpus: going on, 1 of 1 units are read" in lines
-        with pytest.raises(UserError, match="3 of 9 rows"):
-            build_corpus(other, Run(other.run_dir), lines.append)
-        source.write_text("\n".join(rows))
-        mended = build_corpus(other, Run(other.run_dir), lines.append)
+    with pytest.raises(UserError, match=r"^corpus\.max_reject_share: 3 of 9 rows are malformed") as raised:
+        build_corpus(strict, Run(strict.run_dir), lines.append)
+    allowed = build_corpus(lax, Run(lax.run_dir), lines.append)
+    assert "corpus: resuming, 1 of 1 units are read" in lines
+    with pytest.raises(UserError, match="3 of 9 rows"):
+        build_corpus(other, Run(other.run_dir), lines.append)
+    source.write_text("\n".join(rows))
+    mended = build_corpus(other, Run(other.run_dir), lines.append)
     message = str(raised.value)
     assert "33.3%: bad JSON 2, wrong type 1" in message
     assert f"{tmp_path}/run/corpus/rejects" in message

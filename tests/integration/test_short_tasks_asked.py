@@ -113,7 +113,7 @@ def test_a_run_that_broke_off_asks_only_what_is_missing(tokenizer, tmp_path):
         return knows(body) if len(endpoint.asked) <= 5 else Answer(status=503)
 
     with CompletionsDouble(away) as endpoint:
-        with pytest.raises(UserError, match=r"^evaluate\.url: http.* does not answer any more"):
+        with pytest.raises(UserError, match=r"^evaluate\.url: http.* no longer answers"):
             run(endpoint, tokenizer, tmp_path, num_concurrent_requests=1)
         assert (tmp_path / "m" / "longstrap_instructions.json").exists()
         assert not (tmp_path / "m" / "longstrap_arithmetic.json").exists()

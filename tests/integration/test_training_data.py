@@ -108,7 +108,14 @@ def write_chats(path, num_rows):
     path.write_text("\n".join([*rows, "{", "{}"]))
 
 
-def test_the_data_is_exact_and_the_same_for_any_number_of_workers(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def two_workers():
+    """A Ray of two CPUs for all tests; the first one, which needs another before it, stands on top."""
+    with local_ray(2):
+        yield
+
+
+def test_the_data_is_exact_and_the_same_for_any_number_of_workers(tmp_path, monkeypatch, request):
     monkeypatch.setattr(sources, "PART_BYTES", 100_000)
     monkeypatch.setattr(stage_shards, "SHARD_TOKENS", 5 * SEQ_TOKENS)
     write_chats(tmp_path / "short.jsonl", 150)
@@ -117,19 +124,24 @@ def test_the_data_is_exact_and_the_same_for_any_number_of_workers(tmp_path, monk
         stage_of("joined", {"long_input": 1.0}, documents="separator", loss="response", num_steps=3),
     ]
     lines = []
-    for num_cpus in (1, 2):
-        run_dir = tmp_path / f"run{num_cpus}"
+
+    def prepare(run_dir):
         rows = write_dataset(run_dir, 100)
         config = config_of(run_dir, stages, short=tmp_path / "short.jsonl")
         run = Run(str(run_dir))
         check_sources(config)
-        with local_ray(num_cpus):
-            prepare_tokens(config, run, lines.append)
-            stores = [prepare_stage(config, run, stage, lines.append) for stage in stages]
-            before = {path: path.stat().st_mtime_ns for path in (run_dir / "train").rglob("*")}
-            prepare_tokens(config, run, lines.append)
-            assert prepare_stage(config, run, stages[0], lines.append).num_sequences == 16
-            assert {path: path.stat().st_mtime_ns for path in (run_dir / "train").rglob("*")} == before
+        prepare_tokens(config, run, lines.append)
+        stores = [prepare_stage(config, run, stage, lines.append) for stage in stages]
+        before = {path: path.stat().st_mtime_ns for path in (run_dir / "train").rglob("*")}
+        prepare_tokens(config, run, lines.append)
+        assert prepare_stage(config, run, stages[0], lines.append).num_sequences == 16
+        assert {path: path.stat().st_mtime_ns for path in (run_dir / "train").rglob("*")} == before
+        return rows, stores
+
+    with local_ray(1):
+        prepare(tmp_path / "run1")
+    request.getfixturevalue("two_workers")
+    rows, stores = prepare(tmp_path / "run2")
     # The plan of a source's parts names its files, which are here in two folders.
     made = [contents(tmp_path / name / "train") for name in ("run1", "run2")]
     for name in ("long_input", "long_output"):
@@ -197,7 +209,7 @@ with local_ray(1):
 """
 
 
-def test_a_killed_job_goes_on_without_tokenizing_its_parts_again(tmp_path, monkeypatch):
+def test_a_killed_job_goes_on_without_tokenizing_its_parts_again(tmp_path, monkeypatch, two_workers):
     import psutil  # Comes with Ray.
 
     run_dir = tmp_path / "run"
@@ -207,7 +219,7 @@ def test_a_killed_job_goes_on_without_tokenizing_its_parts_again(tmp_path, monke
     job = subprocess.Popen(
         [sys.executable, "-c", KILLED_JOB, str(run_dir)],
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT}/tests/integration", "TMPDIR": folder},
+        env=os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": folder},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -234,10 +246,9 @@ def test_a_killed_job_goes_on_without_tokenizing_its_parts_again(tmp_path, monke
     monkeypatch.setattr(sources, "PART_BYTES", 1)
     stage = stage_of("s", {"long_input": 1.0, "long_output": 1.0})
     config, lines = config_of(run_dir, [stage]), []
-    with local_ray(2):
-        prepare_tokens(config, Run(str(run_dir)), lines.append)
-        store = prepare_stage(config, Run(str(run_dir)), stage, lines.append)
-    assert f"tokens of long_input: going on, {len(done)} are done" in lines
+    prepare_tokens(config, Run(str(run_dir)), lines.append)
+    store = prepare_stage(config, Run(str(run_dir)), stage, lines.append)
+    assert f"tokens of long_input: resuming, {len(done)} are done" in lines
     assert len(done) < len(list(parts.glob("part-*.parquet")))
     assert {path: path.stat().st_mtime_ns for path in done} == done
     assert store.num_sequences == 16
@@ -249,60 +260,54 @@ def test_a_killed_job_goes_on_without_tokenizing_its_parts_again(tmp_path, monke
     (data / "_complete.json").unlink()
     for path in data.glob("sequences-*.parquet"):
         path.unlink()
-    with local_ray(1):
-        prepare_stage(config, Run(str(run_dir)), stage, lines.append)
+    prepare_stage(config, Run(str(run_dir)), stage, lines.append)
     assert contents(data) == whole
 
 
-def test_faults_stop_the_job_in_one_line_until_they_are_mended(tmp_path):
+def test_faults_stop_the_job_in_one_line_until_they_are_mended(tmp_path, two_workers):
     path = tmp_path / "short.jsonl"
     path.write_text("\n".join(['{"text": "A tale of the sea."}', "{", "{}", '{"messages": 3}']))
     stage = stage_of("s", {"short": 1.0}, loss="all", num_steps=1, batch_tokens=SEQ_TOKENS)
     config, lines = config_of(tmp_path / "run", [stage], short=path), []
     run = Run(config.run_dir)
-    with local_ray(1):
-        with pytest.raises(
-            UserError,
-            match=r"^train\.sources\.short: 3 of 4 rows can't be trained on \(bad JSON 1, wrong type 2\); mend them .*"
-            r"_tokens/short/rejects, the first is .*short\.jsonl:2: bad JSON",
-        ) as raised:
-            prepare_tokens(config, run, lines.append)
-        assert "\n" not in str(raised.value)
-        path.write_text("\n".join(['{"text": "A tale of the sea."}'] * 100))
+    with pytest.raises(
+        UserError,
+        match=r"^train\.sources\.short: 3 of 4 rows can't be trained on \(bad JSON 1, wrong type 2\); fix them .*"
+        r"_tokens/short/rejects, the first is .*short\.jsonl:2: bad JSON",
+    ) as raised:
         prepare_tokens(config, run, lines.append)
-        assert any("has changed since the job was interrupted" in line for line in lines)
-        unfilled = r"^train\.stages\.0\.mix\.short: stage s needs 2,048 tokens .* there are 700 at"
-        with pytest.raises(UserError, match=unfilled):
-            check_mixes(config, run)
-        assert not run.stage("s").folder.exists()
-        with pytest.raises(UserError, match=unfilled):
-            prepare_stage(config, run, stage, lines.append)
-        # The remedies that the refusals name are taken: what is half made gives way, what is whole does not.
-        more = [stage.model_copy(update={"max_epochs": epochs}) for epochs in (3.0, 4.0)]
-        changed = [
-            config.model_copy(update={"train": config.train.model_copy(update={"stages": [stage]})})
-            for stage in more
-        ]
-        assert prepare_stage(changed[0], run, more[0], lines.append).num_sequences == 1
-        with pytest.raises(
-            UserError,
-            match=r"^train\.stages\.s\.max_epochs: .*/train/s/data was made with 3\.0, now it is 4\.0",
-        ):
-            prepare_stage(changed[1], run, more[1], lines.append)
-        other = config_of(run.folder.uri, [stage], short=tmp_path)
-        with pytest.raises(
-            UserError,
-            match=r"^train\.sources\.short\.path: .*_tokens/short was made .*give the source another name$",
-        ):
-            prepare_tokens(other, run, lines.append)
-        unmade = config_of(tmp_path / "unmade", [stage_of("s", {"long_input": 1.0})])
-        with pytest.raises(
-            UserError, match=r"^train\.sources\.long_input: .*/unmade/dataset is not there; fin"
-        ):
-            prepare_tokens(unmade, Run(unmade.run_dir), lines.append)
-        (tmp_path / "none.jsonl").write_text("")
-        empty = config_of(tmp_path / "empty", [stage_of("s", {"none": 1.0})], none=tmp_path / "none.jsonl")
-        with pytest.raises(
-            UserError, match=r"^train\.sources\.none: holds no row; leave it out of all mixes"
-        ):
-            prepare_tokens(empty, Run(empty.run_dir), lines.append)
+    assert "\n" not in str(raised.value)
+    path.write_text("\n".join(['{"text": "A tale of the sea."}'] * 100))
+    prepare_tokens(config, run, lines.append)
+    assert any("has changed since the job was interrupted" in line for line in lines)
+    unfilled = r"^train\.stages\.0\.mix\.short: stage s needs 2,048 tokens .* there are 700 at"
+    with pytest.raises(UserError, match=unfilled):
+        check_mixes(config, run)
+    assert not run.stage("s").folder.exists()
+    with pytest.raises(UserError, match=unfilled):
+        prepare_stage(config, run, stage, lines.append)
+    # The remedies that the refusals name are taken: what is half made gives way, what is whole does not.
+    more = [stage.model_copy(update={"max_epochs": epochs}) for epochs in (3.0, 4.0)]
+    changed = [
+        config.model_copy(update={"train": config.train.model_copy(update={"stages": [stage]})})
+        for stage in more
+    ]
+    assert prepare_stage(changed[0], run, more[0], lines.append).num_sequences == 1
+    with pytest.raises(
+        UserError,
+        match=r"^train\.stages\.s\.max_epochs: .*/train/s/data was made with 3\.0, now it is 4\.0",
+    ):
+        prepare_stage(changed[1], run, more[1], lines.append)
+    other = config_of(run.folder.uri, [stage], short=tmp_path)
+    with pytest.raises(
+        UserError,
+        match=r"^train\.sources\.short\.path: .*_tokens/short was made .*give the source another name$",
+    ):
+        prepare_tokens(other, run, lines.append)
+    unmade = config_of(tmp_path / "unmade", [stage_of("s", {"long_input": 1.0})])
+    with pytest.raises(UserError, match=r"^train\.sources\.long_input: .*/unmade/dataset is not there; fin"):
+        prepare_tokens(unmade, Run(unmade.run_dir), lines.append)
+    (tmp_path / "none.jsonl").write_text("")
+    empty = config_of(tmp_path / "empty", [stage_of("s", {"none": 1.0})], none=tmp_path / "none.jsonl")
+    with pytest.raises(UserError, match=r"^train\.sources\.none: holds no row; leave it out of all mixes"):
+        prepare_tokens(empty, Run(empty.run_dir), lines.append)

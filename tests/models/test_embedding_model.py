@@ -94,13 +94,13 @@ def test_a_hub_that_fails_is_not_a_file_that_is_missing(tmp_path, monkeypatch):
         describe_model("some/model")
     hub.fault = ConnectionError("no route")
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    with pytest.raises(UserError, match=r"^retrieval.model: .* at revision 'main' can't be had"):
+    with pytest.raises(UserError, match=r"^retrieval.model: .* at revision 'main' can't be loaded"):
         describe_model("some/model")
     # Offline by wish, the cache is all there is.
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     assert (describe_model("some/model").revision, describe_model("some/model").dim) == ("0123", 48)
     (folder / "config.json").unlink()
-    with pytest.raises(UserError, match=r"^retrieval.model: .* at revision 'main' can't be had"):
+    with pytest.raises(UserError, match=r"^retrieval.model: .* at revision 'main' can't be loaded"):
         describe_model("some/model")
 
 

@@ -89,7 +89,7 @@ def test_what_does_not_fit_is_told_and_a_corpus_that_is_nowhere_is_asked_for():
     assert any("set train." in fault for fault in small.faults)
     unknown = ["--plan.num_corpus_tokens", "null", "--corpus.sources.0.path", "/nowhere/*.parquet"]
     with pytest.raises(
-        UserError, match=r"^plan.num_corpus_tokens: is left out, and the documents can't be read"
+        UserError, match=r"^plan.num_corpus_tokens: is missing, and the documents can't be read"
     ):
         make_plan(load_config("llama3_8b_1m", unknown))
 

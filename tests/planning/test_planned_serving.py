@@ -54,7 +54,7 @@ def test_a_replica_of_more_gpus_than_a_generating_machine_has_is_on_a_training_o
 
 def test_an_unknown_stage_is_refused():
     config = recipe("--serve.models.long.model", "stage:2m")
-    with pytest.raises(UserError, match=r"serve.models.long.model: 'stage:2m' is no stage of this recipe"):
+    with pytest.raises(UserError, match=r"serve.models.long.model: 'stage:2m' is not a stage of this recipe"):
         plan_served(config, known_shape(LLAMA_8B), Cluster(config.plan))
 
 

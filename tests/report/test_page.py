@@ -118,7 +118,7 @@ def test_a_run_that_has_hardly_begun_has_a_report(tmp_path):
         "No step is trained yet.",
         "No stage has been questioned at its gate.",
         "No evaluation has been made yet.",
-        "There is no plan beside it: plan.num_corpus_tokens: is left out",
+        "There is no plan beside it: plan.num_corpus_tokens: is missing",
         "No start of a step is recorded",
         "The run has no config.json",
     ):

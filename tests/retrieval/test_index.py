@@ -228,8 +228,8 @@ def test_any_of_equal_neighbours_is_right():
             r"'IVF4096,PQ8' needs at least 4,096 .* 813 passages; use `Flat`, or `IVF16,Flat`",
         ),
         ("PQ8", 200, r"'PQ8' needs at least 256 vectors to train, the corpus has 200 passages; use `Flat`$"),
-        ("IVF64,PQ7", 9999, r"'IVF64,PQ7' can't be made for vectors of 16"),
-        ("Flatt", 9999, r"'Flatt' can't be made .* use a FAISS factory string such as `Flat`"),
+        ("IVF64,PQ7", 9999, r"'IVF64,PQ7' can't be built for vectors of size 16"),
+        ("Flatt", 9999, r"'Flatt' can't be built .* use a FAISS factory string such as `Flat`"),
     ],
 )
 def test_a_factory_that_does_not_fit_is_refused(settings, factory, num_vectors, message):

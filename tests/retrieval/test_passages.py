@@ -93,6 +93,7 @@ def copy(arguments):
     return str(copy_once(Folder(uri), NAMES, "v1", cache))
 
 
+@pytest.mark.slow
 def test_files_are_copied_once_by_many(tmp_path):
     folder = Folder(str(tmp_path / "index"))
     for name in (*NAMES, "not asked for"):

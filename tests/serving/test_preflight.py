@@ -52,7 +52,7 @@ def test_no_section(tmp_path):
         ({"model": "/no/such/folder"}, r"serve\.models\.m\.model: '/no/such/folder' does not exist; "),
         ({"model": "bundled:other"}, r"serve\.models\.m\.model: 'bundled:other' is not bundled; "),
         ({"max_model_tokens": 129}, r"serve\.models\.m\.max_model_tokens: 129 is more than .*; at most 128,"),
-        ({"gpus_per_replica": 1}, r"serve\.models\.m\.gpus_per_replica: .* ask for 1 GPUs, .* has 0; give 0"),
+        ({"gpus_per_replica": 1}, r"serve\.models\.m\.gpus_per_replica: .* need 1 GPUs, .* has 0; give 0"),
         ({"cpus_per_replica": 5}, r"ray\.num_cpus: 4 is too few .*; at least 5"),
         ({"min_replicas": 5, "max_replicas": 5}, r"ray\.num_cpus: 4 is too few .*; at least 5"),
     ],
@@ -74,13 +74,13 @@ def test_a_port_in_use(tmp_path, served):
         other.listen()
         number = other.getsockname()[1]
         text = fault(recipe(tmp_path, {"m": served}, port=number))
-    assert re.match(rf"serve\.port: {number} can't be listened on at 127\.0\.0\.1 \(.*in use\); ", text)
+    assert re.match(rf"serve\.port: {number} can't be opened on 127\.0\.0\.1 \(.*in use\); ", text)
 
 
 def test_an_address_of_another_machine(tmp_path, served, port, monkeypatch):
     monkeypatch.setenv("LONGSTRAP_API_KEY", "key")
     text = fault(recipe(tmp_path, {"m": served}, host="192.0.2.1", port=port))
-    assert text.startswith(f"serve.port: {port} can't be listened on at 192.0.2.1")
+    assert text.startswith(f"serve.port: {port} can't be opened on 192.0.2.1")
     assert fault(recipe(tmp_path, {"m": served}, host="no.such.invalid", port=port)).startswith(
         "serve.host: "
     )
@@ -121,7 +121,7 @@ def test_stages_are_served_once_they_are_exported(tmp_path, port):
     check_serving(config)
     assert served_source(config, "m") == f"{tmp_path}/run/train/10k/export"
     other = load_config(str(file), ["--serve.models.m.model", "stage:20k"])
-    assert "is no stage of this recipe; give one of stage:10k" in fault(other)
+    assert "is not a stage of this recipe; give one of stage:10k" in fault(other)
 
 
 def test_a_plan_needs_neither_the_machine_nor_the_key(tmp_path, served, monkeypatch):

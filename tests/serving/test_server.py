@@ -100,7 +100,7 @@ def test_its_url_is_one_that_can_be_asked(started, host, url):
 def test_a_serve_of_others_is_left_alone(started):
     serve = FakeServe(is_running_before=True)
     one, _ = started(serve)
-    with pytest.raises(UserError, match=r"^serve: Ray Serve runs on this cluster already"):
+    with pytest.raises(UserError, match=r"^serve: Ray Serve already runs on this cluster"):
         one.start(threading.Event())
     one.shutdown()
     assert serve.calls == []
@@ -153,7 +153,7 @@ def test_it_waits_for_requests_under_way(started):
     one.drain()
     one.shutdown()
     assert serve.calls[1:] == ["drain", "shutdown"]
-    assert lines[1].startswith("stopping: 2 requests under way have 60 seconds")
+    assert lines[1].startswith("stopping: 2 requests in flight have 60 seconds")
 
 
 def test_it_does_not_wait_for_ever(started):
@@ -162,7 +162,7 @@ def test_it_does_not_wait_for_ever(started):
     one.start(threading.Event())
     one.drain()
     assert serve.calls[1:] == ["drain", "cut"]
-    assert "2 requests did not end in time and get an error" in lines
+    assert "2 requests did not finish in time and get an error" in lines
 
 
 def test_what_becomes_of_replicas_is_told(started, monkeypatch):

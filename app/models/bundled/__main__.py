@@ -1,4 +1,4 @@
-"""Prepare bundled models, all when none is named, or RULER's texts and words, `ruler`.
+"""Prepares the named bundled models, or all of them; `ruler` prepares RULER's texts and words.
 
 python -m app.models.bundled [NAME ...] [--cache-dir DIR]
 """

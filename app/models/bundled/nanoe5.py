@@ -21,12 +21,7 @@ _BLOCK_WEIGHTS, _BLOCK_BYTES = 32, 18
 
 @dataclass(frozen=True)
 class E5File:
-    """What the file says about architecture and tokenizer, and where its tensors lie.
-
-    Attributes:
-        replacements: Code point → code points it is normalized to, possibly none.
-        directory: Name of a tensor → type, offset in bytes, length in bytes.
-    """
+    """What the file says about architecture and tokenizer, and where its tensors lie."""
 
     path: Path
     hidden_size: int
@@ -43,7 +38,9 @@ class E5File:
     pad_id: int
     unk_id: int
     replacements: dict[int, tuple[int, ...]]
+    """Code points that each code point is normalized to, possibly none."""
     directory: dict[str, tuple[int, int, int]]
+    """Type, offset in bytes and length in bytes of each tensor, by name."""
 
     def tensor(self, name: str, *shape: int) -> "np.ndarray[Any, np.dtype[np.float32]]":
         """Tensor `name` in `shape`, in float32, which holds dequantized Q4_0 values exactly."""

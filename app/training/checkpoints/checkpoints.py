@@ -1,4 +1,4 @@
-"""Checkpoints of a stage: sharded, written while the training goes on, loadable at any number of processes."""
+"""Checkpoints of a stage: sharded, written while training continues, loadable with any number of processes."""
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -64,13 +64,13 @@ class Checkpoints:
         Args:
             step: Optimizer steps done.
             model: Sharded.
-            optimizer: Has done a step: before its first one it has no state.
+            optimizer: The optimizer, after at least one step; before that it has no state.
             progress: Whatever else `load` is to give back.
             wait: Return when it is whole.
 
         Raises:
-            RuntimeError: this one (`wait`) or the one before could not be written, here or by any other worker.
-            OSError: on the leader, when it is the storage that fails it.
+            RuntimeError: This one (`wait`) or the one before could not be written, here or by any other worker.
+            OSError: On the leader, when it is the storage that fails it.
         """
         assert optimizer.state, "a save before the first step would count that step twice"
         self.finish()
@@ -86,21 +86,21 @@ class Checkpoints:
             self.finish()
 
     def finish(self) -> None:
-        """Wait for the save under way.
+        """Wait for the save in progress.
 
         Raises:
-            RuntimeError: it could not be written, here or by any other worker.
-            OSError: on the leader, when it is the storage that fails it.
+            RuntimeError: It could not be written, here or by any other worker.
+            OSError: On the leader, when it is the storage that fails it.
         """
         under_way, self._under_way = self._under_way, None
         if under_way is not None:
             under_way.result()
 
     def newest(self, folder: Folder | None = None) -> int | None:
-        """Step of the newest whole checkpoint, the same on all processes; nothing if there is none.
+        """Step of the newest complete checkpoint, the same on all processes; None if there is no complete checkpoint.
 
         Args:
-            folder: Of another stage's checkpoints; left out: this one's.
+            folder: Checkpoints of another stage. If omitted, this stage's.
         """
         self.finish()
         return ask_leader(self._group, lambda: newest_checkpoint(folder or self._folder))
@@ -109,8 +109,8 @@ class Checkpoints:
         """Load weights and the optimizer's state in place, and return what `save` was given as progress.
 
         Raises:
-            UserError: there is no whole checkpoint of this step.
-            RuntimeError: it can't be read, or is of another model.
+            UserError: There is no complete checkpoint of this step.
+            RuntimeError: It can't be read, or is of another model.
         """
         record = self._record(self._folder, step)
         state = _state(model, optimizer)
@@ -123,8 +123,8 @@ class Checkpoints:
         """Load the weights of another stage's checkpoint, in place.
 
         Raises:
-            UserError: there is no whole checkpoint of this step.
-            RuntimeError: it can't be read, or is of another model.
+            UserError: There is no complete checkpoint of this step.
+            RuntimeError: It can't be read, or is of another model.
         """
         self._record(folder, step)
         state = {"model": distinct_weights(model)}
@@ -152,7 +152,7 @@ class Checkpoints:
         def record() -> CheckpointRecord:
             found = read_record(folder, step)
             if found is None:
-                raise UserError(f"{step_folder(folder, step).uri} is no whole checkpoint")
+                raise UserError(f"{step_folder(folder, step).uri} is not a complete checkpoint")
             return found
 
         self.finish()

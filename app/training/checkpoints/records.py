@@ -1,4 +1,4 @@
-"""Which checkpoints a folder holds and which of them are whole; old ones go.
+"""Lists a folder's checkpoints, tells which are complete, and removes old ones.
 
 FOLDER/step-00000123/                 shards and their index, as torch's distributed checkpoints have them
 FOLDER/step-00000123/_complete.json   written last: step, progress, number of processes, every file's size
@@ -17,7 +17,7 @@ _STEP_FOLDER = re.compile(r"step-(\d{8,})")
 
 
 def step_folder(folder: Folder, step: int) -> Folder:
-    """Where the checkpoint of a step is, or will be."""
+    """Folder of the checkpoint of a step."""
     return folder / f"step-{step:08d}"
 
 
@@ -31,7 +31,7 @@ def complete_checkpoint(folder: Folder, step: int, progress: dict[str, int], num
 
 
 def read_record(folder: Folder, step: int) -> CheckpointRecord | None:
-    """What was recorded of a checkpoint; nothing if a part of it is missing or cut off, or it never was completed."""
+    """Record of a checkpoint; None if a part of it is missing or truncated, or if it was never completed."""
     place = step_folder(folder, step)
     if not place.exists(COMPLETE_FILE):
         return None
@@ -46,7 +46,7 @@ def read_record(folder: Folder, step: int) -> CheckpointRecord | None:
 
 
 def newest_checkpoint(folder: Folder) -> int | None:
-    """Step of the newest whole checkpoint; nothing if there is none."""
+    """Step of the newest complete checkpoint; None if there is none."""
     return next((step for step in _steps(folder) if read_record(folder, step) is not None), None)
 
 

@@ -1,4 +1,4 @@
-"""Where torch's distributed checkpoints write and read: this machine's disks, s3:// and gs://."""
+"""Storage of torch's distributed checkpoints: local disks, s3:// and gs://."""
 
 import io
 import os

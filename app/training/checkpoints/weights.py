@@ -1,4 +1,4 @@
-"""The weights of a sharded model by name, each once: as shards for checkpoints, whole for an export."""
+"""The weights of a sharded model by name, each once: as shards for checkpoints, complete for an export."""
 
 from collections.abc import Iterator
 

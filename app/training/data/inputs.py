@@ -1,4 +1,4 @@
-"""What a stage's sequences are made of: its sources' tokens, its losses, its plan."""
+"""The inputs of a stage's sequences: the tokens of its sources, its losses, its plan."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -55,13 +55,13 @@ class StageInputs:
 
     @property
     def losses(self) -> dict[str, Loss]:
-        """What is learned of each source."""
+        """Which tokens of each source count in the loss."""
         assert self.config.train is not None
         return losses_of(self.config.train, self.index)
 
     @property
     def identity(self) -> dict[str, Any]:
-        """All that decides what the sequences are."""
+        """All settings that decide the sequences."""
         return identity_of_stage_data(
             self.config, self.index, fingerprints_of_tokens(self.run, self.stage.mix)
         )
@@ -81,7 +81,7 @@ class StageInputs:
         """Token to stand between documents; None where they are kept apart.
 
         Raises:
-            UserError: the tokenizer has none.
+            UserError: The tokenizer has none.
         """
         if self.stage.documents == "mask":
             return None
@@ -89,8 +89,8 @@ class StageInputs:
         separator_id = Tokenizer(model, revision).separator_id
         if separator_id is None:
             raise UserError(
-                f"{self.section}.documents: stage {self.stage.name} wants a separator, and the tokenizer of "
-                f"{model!r} knows no token that begins or ends a text; set documents to mask"
+                f"{self.section}.documents: stage {self.stage.name} needs a separator, but the tokenizer of "
+                f"{model!r} has no token that begins or ends a text;  set documents to mask"
             )
         return separator_id
 
@@ -98,7 +98,7 @@ class StageInputs:
         """Which examples go into which sequence.
 
         Raises:
-            UserError: a source has too few tokens for its share.
+            UserError: A source has too few tokens for its share.
         """
         lengths = {
             name: SourceLengths(
@@ -113,7 +113,7 @@ class StageInputs:
         return plan_stage(self.stage, lengths, self.config.seed, f"{self.section}.mix")
 
     def shard_inputs(self, plan: PackingPlan) -> ShardInputs:
-        """What the tasks that write the shards need."""
+        """Inputs of the tasks that write the shards."""
         return ShardInputs(
             tokens=tuple(self.shards[name] for name in plan.sources),
             target_bits=tuple(TARGET_BITS[self.losses[name]] for name in plan.sources),

@@ -1,4 +1,4 @@
-"""Which examples go into which sequence of a stage: the mix drawn in its shares, packed to the stage's length.
+"""Assigns examples to the sequences of a stage: draws the mix by its shares and packs it to the stage's length.
 
 A function of the settings and the examples' lengths alone. Nothing is read but numbers: a plan of a million examples
 takes seconds.
@@ -31,9 +31,9 @@ class PackingPlan:
 
     sources: tuple[str, ...]
     unit_source: np.ndarray
-    """Which of `sources`, `[num_units]`."""
+    """Index into `sources` of each unit, `[num_units]`."""
     unit_example: np.ndarray
-    """Which of the source's examples, `[num_units]`."""
+    """Index of the example within its source, `[num_units]`."""
     unit_start: np.ndarray
     """First token, counted from the example's own, `[num_units]`."""
     unit_length: np.ndarray
@@ -68,18 +68,18 @@ def plan_stage(
 ) -> PackingPlan:
     """Draw and pack a stage's sequences.
 
-    The source that is farthest behind its share of the tokens drawn so far draws next, so that the shares hold over
+    The source that lags most behind its share of the tokens drawn so far draws next, so that the shares hold over
     every stretch of the stage. Sequences are closed in about the order they were opened; a seeded shuffle within that
     reach takes away what the packing put side by side.
 
     Args:
         stage: Length, mix, number of sequences, epochs.
         sources: One for each name in the mix.
-        seed: The run's.
+        seed: Seed of the run.
         field: Name of the stage's mix in the settings, for errors.
 
     Raises:
-        UserError: a source has too few tokens for its share.
+        UserError: A source has too few tokens for its share.
     """
     total_share = sum(stage.mix.values())
     # By name: a mapping's order is not part of the settings.
@@ -197,7 +197,7 @@ class _Packer:
         )
 
     def plan(self, random: np.random.PCG64) -> PackingPlan:
-        """What was drawn, with the sequences in their final order."""
+        """The drawn units, with the sequences in their final order."""
         sequence, source, example, start, length = (np.array(column, np.int64) for column in self._units)
         uniform = (random.random_raw(self._num_sequences) >> np.uint64(11)) * 2.0**-53
         keys = np.arange(self._num_sequences) + NUM_OPEN * uniform

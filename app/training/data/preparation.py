@@ -1,4 +1,4 @@
-"""Examples → tokens → packed sequences on a Ray cluster: one task a part of a source, one a shard of a stage.
+"""Examples → tokens → packed sequences on a Ray cluster: one task per part of a source, one per shard of a stage.
 
 RUN/train/_tokens/SOURCE   a source's tokens, made once for all stages
 RUN/train/STAGE/data       a stage's sequences
@@ -41,11 +41,11 @@ def prepare_tokens(config: RunConfig, run: Run, report: Report) -> None:
 
     Args:
         config: The run's settings, with `train`.
-        run: Where the tokens go.
+        run: The run that the tokens are written to.
         report: Takes lines for the person who watches.
 
     Raises:
-        UserError: the run's dataset is not complete, a source has no row, most of its rows are malformed, or the
+        UserError: The run's dataset is not complete, a source has no row, most of its rows are malformed, or the
             folder was made with other settings.
     """
     assert config.train is not None
@@ -72,12 +72,12 @@ def prepare_stage(config: RunConfig, run: Run, stage: StageConfig, report: Repor
 
     Args:
         config: The run's settings.
-        run: Where the tokens are and the sequences go.
+        run: The run with the tokens; the sequences are written to it.
         stage: One of `config.train.stages`.
         report: Takes lines for the person who watches.
 
     Raises:
-        UserError: a source has too few tokens for its share, or the folder was made with other settings.
+        UserError: A source has too few tokens for its share, or the folder was made with other settings.
     """
     artefact = data_of(run, stage)
     inputs = StageInputs(config, run, stage)
@@ -103,10 +103,10 @@ def check_mixes(config: RunConfig, run: Run) -> None:
 
     Args:
         config: The run's settings.
-        run: Where the tokens are, complete.
+        run: The run with the complete tokens.
 
     Raises:
-        UserError: a source has too few tokens for its share in a stage.
+        UserError: A source has too few tokens for its share in a stage.
     """
     assert config.train is not None
     for stage in config.train.stages:
@@ -124,7 +124,7 @@ def _claim(artefact: Artefact[R], settings: dict[str, Any], report: Report, what
     folder = artefact.folder
     is_half_made = not artefact.is_complete() and (made_with := read_identity(folder)) is not None
     if is_half_made and made_with != settings:
-        report(f"{what}: half made with other settings; beginning anew")
+        report(f"{what}: partly made with other settings; starting over")
         folder.delete()
     artefact.claim(settings)
 
@@ -136,9 +136,9 @@ def _begin_or_go_on(
     folder = artefact.folder
     if folder.exists(_PLAN_FILE):
         if folder.read_json(_PLAN_FILE) == {"fingerprint": fingerprint}:
-            report(f"{what}: going on, {len(folder.list_names(INDEX)):,} are done")
+            report(f"{what}: resuming, {len(folder.list_names(INDEX)):,} are done")
             return
-        report(f"{what}: what it is made of has changed since the job was interrupted; beginning anew")
+        report(f"{what}: the inputs have changed since the job was interrupted; starting over")
         folder.delete()
         artefact.claim(settings)
     folder.write_json(_PLAN_FILE, {"fingerprint": fingerprint})
@@ -176,7 +176,7 @@ def _tokenize(
     if share > MOST_REJECTED_SHARE:
         first = next(done[index].first_reject for index in sorted(done) if done[index].first_reject)
         raise UserError(
-            f"train.sources.{name}: {words} ({tally(record.num_rejects)}); mend them or give others; all are in "
+            f"train.sources.{name}: {words} ({tally(record.num_rejects)}); fix them or give others; all are in "
             f"{(folder / REJECTS_DIR).uri}, the first is {first}"
         )
     return record

@@ -47,14 +47,14 @@ class StoredSequence:
     starts: list[int]
     """First token of every document that attention keeps apart; padding is one, and the last."""
     num_tokens: int
-    """Without padding."""
+    """Number of tokens without padding."""
     example_ids: list[str]
 
 
 def lay_out_sequence(
     documents: Sequence[StoredDocument], seq_tokens: int, separator_id: int | None
 ) -> StoredSequence:
-    """Put documents one behind the other and fill up with padding.
+    """Put documents one after another and fill up with padding.
 
     Args:
         documents: Fit together, separators included.
@@ -74,7 +74,7 @@ def lay_out_sequence(
             tokens[at] = separator_id
             at += 1
         stop = at + len(document.tokens)
-        assert stop <= seq_tokens, f"{document.example_id} ends behind token {seq_tokens} of a sequence"
+        assert stop <= seq_tokens, f"{document.example_id} ends after token {seq_tokens} of a sequence"
         tokens[at:stop] = document.tokens
         is_target[at + 1 : stop] = document.is_target[1:]
         at = stop

@@ -1,4 +1,4 @@
-"""Whether the training's sources can be trained on, before anything is started."""
+"""Checks before anything starts that the training sources can be used."""
 
 import re
 
@@ -22,7 +22,7 @@ def check_sources(config: RunConfig, is_dataset_to_come: bool = False) -> None:
         is_dataset_to_come: The run's own dataset is made before the training; what is known of it is checked.
 
     Raises:
-        UserError: one line with the field, the value and what would be right.
+        UserError: One line with the field, the value and what would be right.
     """
     if config.train is None:
         raise UserError("train: is missing, and there is nothing to train without it; set train.stages")
@@ -66,7 +66,7 @@ def require_dataset(name: str, dataset: Artefact[DatasetRecord]) -> None:
     """A source that stands for the run's own dataset needs it whole.
 
     Raises:
-        UserError: it is not.
+        UserError: It is not.
     """
     if not dataset.is_complete():
         what = "is not complete" if dataset.folder.exists() else "is not there"
@@ -85,8 +85,8 @@ def _check_tokenizer(
     field = "train.model" if config.train.model else "generator.model"
     if _fingerprint_of(field, trained) != _fingerprint_of("dataset.tokenizer", Tokenizer(model, revision)):
         raise UserError(
-            f"{field}: {trained.model!r} has another tokenizer or chat template than {model!r}, in whose tokens "
-            f"{dataset.folder.uri} is measured; train a model with that tokenizer, or make the dataset anew with "
+            f"{field}: {trained.model!r} has another tokenizer or chat template than {model!r}, whose tokens measure "
+            f"{dataset.folder.uri}; train a model with that tokenizer, or make the dataset anew with "
             f"dataset.tokenizer {trained.model} in another run_dir"
         )
 

@@ -1,4 +1,4 @@
-"""Files of a training source → chats and texts, streamed: a few rows of a large file are in memory, never all."""
+"""Files of a training source → chats and texts, streamed: only a few rows of a large file are in memory."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class SourceRow:
     """A chat or a plain text."""
 
     example_id: str
-    """Its own if it has one, else `file:line`."""
+    """The row's own id if it has one, else `file:line`."""
     messages: list[Message] | None
     text: str
     """Empty where there are messages."""

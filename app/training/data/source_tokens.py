@@ -1,4 +1,6 @@
-"""One part of a source: its rows read, tokenized and written, or rejected with a reason. Safe to repeat."""
+"""Processes one part of a source: reads its rows, tokenizes and writes them, or rejects them with a reason.
+Repeatable.
+"""
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -21,7 +23,7 @@ _REJECT_GROUP_ROWS = 16_384
 
 @dataclass
 class PartRecord:
-    """What became of a part's rows."""
+    """Result of processing a part's rows."""
 
     num_examples: int = 0
     num_tokens: int = 0
@@ -34,7 +36,7 @@ class PartRecord:
     lost_bytes: int = 0
     """Of these, as they are stored."""
     first_reject: str = ""
-    """One of them, to show."""
+    """One of the rejects, to show."""
     digest: str = ""
     """Hash of the ids and tokens."""
 
@@ -104,5 +106,5 @@ def _add_reject(rejects: ShardWriter, reject: Reject) -> None:
 
 @lru_cache(maxsize=2)
 def _loaded(tokenizer: Tokenizer) -> Tokenizer:
-    """The same tokenizer for all parts of a process: it loads once."""
+    """Load the tokenizer once per process, for all its parts."""
     return tokenizer

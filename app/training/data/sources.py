@@ -1,4 +1,4 @@
-"""Which files the training sources mean, and the parts in which they are read."""
+"""Resolves the training sources to files, and splits these into parts for reading."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ def list_training_files(config: RunConfig, name: str) -> list[SourceFile]:
     """Files of one source of the training, sorted by path.
 
     Raises:
-        UserError: there are none that can be read; names the field.
+        UserError: There are none that can be read; names the field.
     """
     assert config.train is not None
     run, path = Run(config.run_dir), config.train.sources[name].path
@@ -38,10 +38,10 @@ def plan_parts(files: Sequence[SourceFile], section: str) -> list[WorkUnit]:
     """Parts of a source: what one task reads, the same whatever the number of tasks.
 
     Args:
-        files: The source's.
-        section: Its place in the settings, for errors.
+        files: Files of the source.
+        section: Dotted name of the source's settings, for errors.
 
     Raises:
-        UserError: a Parquet file has neither chats nor texts.
+        UserError: A Parquet file has neither chats nor texts.
     """
     return plan_units(files, max_parquet_bytes=PART_BYTES, columns_of=lambda _: row_columns(section))

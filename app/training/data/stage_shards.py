@@ -1,4 +1,4 @@
-"""A stage's plan → its shards, each by itself: the units of some sequences fetched from the sources' tokens."""
+"""A stage's plan → its shards, each independent: fetches the units of some sequences from the sources' tokens."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -34,7 +34,7 @@ class PlannedShard:
     """Sequence `i` of the shard is made of units `first_units[i]` to `first_units[i + 1]`."""
     source: np.ndarray
     part: np.ndarray
-    """Which part of the source's tokens."""
+    """Number of the part of the source's tokens."""
     row: np.ndarray
     """Row in the part's index."""
     start: np.ndarray
@@ -44,12 +44,12 @@ class PlannedShard:
 
 @dataclass(frozen=True)
 class ShardInputs:
-    """What all shards of a stage share. Picklable."""
+    """Inputs that all shards of a stage share. Picklable."""
 
     tokens: tuple[TokenShards, ...]
-    """Of each source, in the plan's order."""
+    """Token shards of each source, in the plan's order."""
     target_bits: tuple[int, ...]
-    """Which bit says what is learned, for each source."""
+    """For each source, the bit that marks the tokens in the loss."""
     seq_tokens: int
     separator_id: int | None
 

@@ -11,7 +11,7 @@ from app.config import StageConfig
 
 @dataclass(frozen=True)
 class SourceLengths:
-    """What is to be known of a source's examples; all arrays are `[num_examples]`."""
+    """Facts about a source's examples; all arrays are `[num_examples]`."""
 
     num_tokens: np.ndarray
     num_targets: np.ndarray

@@ -1,6 +1,6 @@
 """A source's tokens on shared storage: for each part of its files one flat file of tokens, one of bits, one index.
 
-PART.tokens    int32, all examples of the part one behind the other
+PART.tokens    int32, all examples of the part, one after another
 PART.bits      uint8, what is learned of each token (`app.training.data.tokenization.TARGET_BITS`)
 PART.parquet   INDEX_SCHEMA, a row an example; written last, so that a part without it is half made
 """
@@ -91,9 +91,9 @@ class SourceIndex:
     part: np.ndarray
     """Number of the part that an example is in."""
     row: np.ndarray
-    """Its row in the part's index."""
+    """Row of the example in the part's index."""
     start: np.ndarray
-    """Its first token in the part's file."""
+    """Position of the first token in the part's file."""
     num_tokens: np.ndarray
     num_targets: np.ndarray
     first_token: np.ndarray
@@ -113,7 +113,7 @@ class TokenShards:
 
     @property
     def is_local(self) -> bool:
-        """Whether a read costs next to nothing."""
+        """Whether reads are almost free."""
         return isinstance(self._folder.filesystem, pafs.LocalFileSystem)
 
     def read_index(self, loss: Loss) -> SourceIndex:

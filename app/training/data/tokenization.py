@@ -1,4 +1,4 @@
-"""One training row → token ids, and which of them are learned: by all tokens, and by the assistant's alone.
+"""One training row → token ids, and which of them count in the loss: all, and the assistant's only.
 
 Both ways of learning are kept side by side as bits, so that a stage may choose without tokenizing again.
 """
@@ -62,7 +62,7 @@ def tokenize_chat(tokenizer: Tokenizer, messages: Sequence[Message]) -> TokenRow
     speak, up to the token that ends the turn.
 
     Raises:
-        UntrainableRowError: the template refuses the chat, or a message would end its turn by itself.
+        UntrainableRowError: The template refuses the chat, or a message would end its turn by itself.
     """
     for message in messages:
         for token in tokenizer.control_tokens:
@@ -116,7 +116,7 @@ def _response_spans(
             raise UntrainableRowError(
                 "the chat template rewrites earlier turns", f"message {index + 1} of {len(messages)}"
             )
-        # Space behind the ending token is the template's, not the model's.
+        # Space after the ending token belongs to the template, not to the model.
         kept = turn_end.rstrip()
         ends = kept.endswith(tuple(tokenizer.control_tokens)) if tokenizer.control_tokens else False
         yield len(prompt), len(kept) if ends else len(turn_end)

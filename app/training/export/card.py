@@ -16,27 +16,24 @@ _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 @dataclass(frozen=True)
 class CardFacts:
-    """All that a card tells.
-
-    Attributes:
-        name: Of the model.
-        base_model: Hub name or path of what was extended.
-        base_revision: Its revision, where one was given.
-        base_max_tokens: Its length.
-        dtype: Of the exported weights.
-        stages: In order, up to the exported one.
-        sources: Of the stages' rows.
-        versions: Package → version.
-    """
+    """All that a card tells."""
 
     name: str
+    """Name of the model."""
     base_model: str
+    """Hub name or path of the model that was extended."""
     base_revision: str | None
+    """Revision of the base model, if one was given."""
     base_max_tokens: int
+    """Context length of the base model."""
     dtype: str
+    """Dtype of the exported weights."""
     stages: Sequence[StageFacts]
+    """Stages in order, up to the exported one."""
     sources: Sequence[SourceFacts]
+    """Sources of the stages' rows."""
     versions: Mapping[str, str]
+    """Versions of the packages, by name."""
 
 
 def render_card(facts: CardFacts) -> str:

@@ -1,4 +1,4 @@
-"""A trained model → a folder that transformers and vLLM load with no further setting, and the proof that it is so.
+"""A trained model → a folder that transformers and vLLM load with no further setting, and the check that they do.
 
 RUN/train/STAGE/export/   model*.safetensors, config.json, generation_config.json, tokenizer, README.md (`export_card`)
 """
@@ -57,13 +57,13 @@ def export_model(
         workers: All that train.
         config: transformers' configuration with the stage's RoPE (`rope.with_rope`).
         source: Local folder or hub name that tokenizer and generation settings are taken from.
-        dtype: Of the exported weights.
-        folder: Where to.
-        revision: Of the source, on the hub.
+        dtype: Dtype of the exported weights.
+        folder: Folder to write to.
+        revision: Revision of the source, on the hub.
         max_file_bytes: Weights beyond this go into a second file.
 
     Raises:
-        RuntimeError: the tokenizer that was written differs from the source's.
+        RuntimeError: The tokenizer that was written differs from the source's.
     """
     weights = dict(whole_weights(model, workers, dtype))
     architecture = type(model.decoder).__name__
@@ -95,14 +95,14 @@ def verify_export(model: LanguageModel, workers: Workers, folder: Folder, tolera
     Args:
         model: The trained model, sharded.
         workers: All that train.
-        folder: Of `export_model`.
+        folder: Folder of `export_model`.
         tolerance: `difference_of_logits` that is let pass. Rounding to bfloat16 makes it about 0.01.
 
     Returns:
         That difference.
 
     Raises:
-        RuntimeError: a weight differs from the trained one rounded to the export's type, RoPE or the logits do.
+        RuntimeError: A weight differs from the trained one rounded to the export's type, RoPE or the logits do.
     """
     loaded: Any = run_on_leader(workers.host_group, lambda: _load(folder))
     probe = Probe.of(model.config.vocab_size)
@@ -138,7 +138,7 @@ def _load(folder: Folder) -> Any:
     """The export by plain transformers, with no setting of ours.
 
     Raises:
-        RuntimeError: it lacks weights, or has some that the model does not know.
+        RuntimeError: It lacks weights, or has some that the model does not know.
     """
     from transformers import AutoModelForCausalLM
 
@@ -151,7 +151,7 @@ def _load(folder: Folder) -> Any:
 
 
 def _same_angles(trained: nn.Module, loaded: nn.Module) -> bool:
-    """Whether RoPE turns by the same angles: a base that is a little off hides in the rounding of bfloat16 logits."""
+    """Whether RoPE has the same angles: rounding of bfloat16 logits can hide a base that is slightly off."""
     own, others = (
         {name: buffer.float().cpu() for name, buffer in decoder.named_buffers() if name.endswith("inv_freq")}
         for decoder in (trained, loaded)

@@ -1,4 +1,4 @@
-"""The files of an exported model, as transformers, vLLM and older tools look for them."""
+"""The files of an exported model, as transformers, vLLM and older tools expect them."""
 
 import copy
 import json

@@ -1,4 +1,6 @@
-"""The same logits twice: by the trained, sharded model with its own attention, and by plain transformers."""
+"""Computes the same logits twice: with the trained, sharded model and its own attention, and with plain
+transformers.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,12 +22,10 @@ class Probe:
     """One short document of random tokens (`batches.Sequences`).
 
     At positions far apart, real models in bfloat16 miss their own float32 logits by half.
-
-    Attributes:
-        tokens: `[tokens]`.
     """
 
     tokens: np.ndarray
+    """Token ids, `[tokens]`."""
 
     @staticmethod
     def of(vocab_size: int) -> "Probe":
@@ -77,7 +77,7 @@ def logits_of_trained(model: LanguageModel, workers: Workers, probe: Probe) -> T
 
 
 def difference_of_logits(found: Tensor, expected: Tensor) -> float:
-    """How far nine of ten positions' logits `[tokens, vocabulary]` are off at most, as a share of their norm.
+    """90th percentile over positions of the error of the logits `[tokens, vocabulary]`, as a share of their norm.
 
     Rounding alone turns single positions of a real model upside down: transformers' own logits in bfloat16 miss their
     float32 ones by 0.007 at most positions and by more than their norm at one of a hundred. What is computed wrongly is

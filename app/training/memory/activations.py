@@ -1,4 +1,4 @@
-"""What makes long sequences fit: activation checkpointing, its offload to the host, MLPs in tiles.
+"""Makes long sequences fit: activation checkpointing, its offload to the host, tiled MLPs.
 
 Each replaces a module's forward function and changes no result. Meant to be put on before FSDP, whose hooks then
 surround it: parameters that a recomputation reads are those of the pass that it belongs to.
@@ -22,13 +22,13 @@ def save_activation_memory(
     """Prepare decoder layers, in place.
 
     Args:
-        layers: Of a transformers decoder.
+        layers: Layers of a transformers decoder.
         checkpoint_layers: Keep each layer's input only, and compute the rest again in the backward pass.
         offload: Keep those inputs in the host's memory.
         mlp_tile_tokens: Tokens that an MLP works on at once; None: all.
 
     Raises:
-        UserError: the layers' MLPs are not where transformers' decoders have them.
+        UserError: The layers' MLPs are not where transformers' decoders have them.
     """
     offloader = Offloader() if offload else None
     for layer in layers:

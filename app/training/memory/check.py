@@ -1,4 +1,4 @@
-"""Whether a stage fits the memory of its workers, as far as a setting or this machine tells it."""
+"""Checks whether a stage fits the memory of its workers, if a setting or this machine gives that memory."""
 
 from app.config import StageConfig, TrainConfig, ray_address
 from app.faults import UserError
@@ -15,10 +15,10 @@ def check_memory(train: TrainConfig, field: str, stage: StageConfig, shape: Mode
         train: The training.
         field: The stage's place in the settings.
         stage: One of its stages.
-        shape: Of the model.
+        shape: Sizes of the model.
 
     Raises:
-        UserError: it does not fit; names the parts and the smallest change that would make it fit.
+        UserError: It does not fit; names the parts and the smallest change that would make it fit.
     """
     memory = _worker_memory(train)
     if memory is None:
@@ -46,7 +46,7 @@ def check_memory(train: TrainConfig, field: str, stage: StageConfig, shape: Mode
 
 
 def _check_host_memory(train: TrainConfig, field: str, stage: StageConfig, plan: MemoryPlan) -> None:
-    """What is offloaded must fit the host, where the host is known."""
+    """Check that offloaded data fits the host's memory, if it is known."""
     needed = plan.estimate().host_bytes * train.num_workers
     if ray_address() is not None or needed <= (there := host_memory_bytes()):
         return
@@ -59,7 +59,7 @@ def _check_host_memory(train: TrainConfig, field: str, stage: StageConfig, plan:
 
 
 def _may_grow(train: TrainConfig) -> bool:
-    """Whether more workers would find a place: not on this machine's CPUs, which share one memory."""
+    """Whether more workers would help: not on this machine's CPUs, which share one memory."""
     return ray_address() is not None or train.worker_memory_gib is not None
 
 

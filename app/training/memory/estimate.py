@@ -1,4 +1,4 @@
-"""How much memory a worker needs for a stage, by formulas: what decides before days are spent.
+"""Estimates the memory that a worker needs for a stage, by formulas, before days are spent.
 
 In bytes, with `u` one activation `[own tokens, hidden_size]`, `q` all query heads and `kv` all key heads of the own
 tokens, repeated and padded as Ulysses needs them, `b` bytes a number of the computation:
@@ -32,7 +32,7 @@ from app.training.parallel.ulysses import plan_heads
 
 @dataclass(frozen=True)
 class MemoryEstimate:
-    """Bytes of one worker's device, by what they are for."""
+    """Memory that one worker needs on its device, by purpose."""
 
     state_bytes: float
     working_set_bytes: float
@@ -41,11 +41,11 @@ class MemoryEstimate:
     mlp_bytes: float
     loss_bytes: float
     host_bytes: float
-    """Of the host beside the device: what is offloaded."""
+    """Host memory of the worker, for what is offloaded."""
 
     @property
     def total_bytes(self) -> float:
-        """The device's peak."""
+        """Peak memory of the device."""
         return self.state_bytes + self.working_set_bytes + self.checkpoints_bytes + self._peak[1]
 
     def describe(self) -> str:
@@ -70,7 +70,7 @@ class _Layer:
 
     hidden: float
     norm: float
-    """What a norm keeps: its input in float32, the normed, its output."""
+    """Memory that a norm keeps: its input in float32, the normalised input, its output."""
     query: float
     key: float
     mlp: float
@@ -84,7 +84,7 @@ class _Layer:
         return 2 * self.norm + (3 if self.is_gathered else 2) * self.query + 2 * self.key
 
     def kept(self, mlp_is_tiled: bool) -> float:
-        """All that waits for the backward pass: of the MLP gate, its activation, up and product."""
+        """Activations that the MLP keeps for the backward pass: gate, its activation, up and product."""
         return self.kept_by_attention + (0 if mlp_is_tiled else 4 * self.mlp)
 
 
@@ -100,12 +100,12 @@ def estimate_memory(
     """Memory of one worker.
 
     Args:
-        shape: Of the model.
-        max_seq_tokens: Of the stage.
+        shape: Sizes of the model.
+        max_seq_tokens: Sequence length of the stage.
         layout: How a sequence is shared.
         memory: What is paid with time.
-        dtype: Of the computation.
-        num_workers: That share the state.
+        dtype: Dtype of the computation.
+        num_workers: Workers that share the state.
         has_gpu: Otherwise the host is the device, and offloading moves nothing.
     """
     num_bytes = DTYPE_BYTES[dtype]

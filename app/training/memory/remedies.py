@@ -1,4 +1,4 @@
-"""What to change so that a stage fits a worker's memory: the least that does it, tried out on the estimate."""
+"""Finds the smallest change with which a stage fits a worker's memory, by trying changes on the estimate."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ MOST_WORKERS = 4096
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """All that a worker's memory depends on for one stage."""
+    """Everything that a worker's memory depends on in one stage."""
 
     shape: ModelShape
     stage: StageConfig
@@ -31,7 +31,7 @@ class MemoryPlan:
         """Bytes of one worker.
 
         Raises:
-            UserError: the heads don't allow the stage's Ulysses groups.
+            UserError: The heads don't allow the stage's Ulysses groups.
         """
         stage = self.stage
         layout = layout_of(
@@ -117,7 +117,7 @@ def _setting(name: str, value: bool | int) -> Change:
 
 
 def _wider_groups(plan: MemoryPlan, num_workers: int) -> Iterator[Change]:
-    """More of the workers that are there anyway share one sequence."""
+    """Let more of the existing workers share one sequence."""
     for size in range(plan.stage.sequence_parallel_size + 1, num_workers + 1):
         if num_workers % size == 0:
             yield f"{plan.field}.sequence_parallel_size {size}", _widen(size)

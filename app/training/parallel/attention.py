@@ -1,4 +1,4 @@
-"""Attention of a packed sequence whose tokens lie on several ranks, as an attention function of transformers.
+"""Attention of a packed sequence that is spread over several ranks, as an attention function for transformers.
 
 Ulysses inside a group, a ring over the groups, either or neither (`sequence_layout`). Documents that share a sequence
 never see each other. Nothing of the size of sequence x sequence is ever built.
@@ -52,15 +52,12 @@ class SequenceParallel:
 
 @dataclass(frozen=True)
 class PackedSequence:
-    """The sequence that a forward pass is about, and how it is shared.
-
-    Attributes:
-        boundaries: Starts of its documents and its end, `[0, ..., padded tokens]`.
-        parallel: The ranks that share it.
-    """
+    """The sequence that a forward pass is about, and how it is shared."""
 
     boundaries: tuple[int, ...]
+    """Starts of the sequence's documents and its end, `[0, ..., padded tokens]`."""
     parallel: SequenceParallel = field(default_factory=SequenceParallel)
+    """The ranks that share the sequence."""
     _segments: dict[torch.device, Segments] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -82,7 +79,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, packed: PackedSequence, sc
         key: `[own tokens, kv_heads, head_dim]`.
         value: The same.
         packed: The sequence that the tokens are a part of.
-        scale: Of the scores.
+        scale: Scale of the scores.
 
     Returns:
         `[own tokens, query_heads, head_dim]`.
@@ -129,7 +126,7 @@ def attention_of_transformers(
     """`attend` as transformers calls it: `[1, heads, own tokens, head_dim]` in, `[1, own tokens, heads, head_dim]` out.
 
     Raises:
-        UserError: the model asks its attention for something that this one does not do.
+        UserError: The model asks its attention for something that this one does not do.
     """
     unknown = [
         name for name, value in arguments.items() if value is not None and name not in HARMLESS_ARGUMENTS
@@ -142,8 +139,8 @@ def attention_of_transformers(
         unknown.append("attention_mask")
     if unknown or query.shape[0] != 1:
         raise UserError(
-            f"train.model: {type(module).__name__} asks for {', '.join(unknown) or 'a batch of sequences'}, which "
-            f"sequence-parallel attention does not do; give a model without"
+            f"train.model: {type(module).__name__} needs {', '.join(unknown) or 'a batch of sequences'}, which "
+            f"sequence-parallel attention does not support; give a model without"
         )
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     query, key, value = (states[0].transpose(0, 1) for states in (query, key, value))

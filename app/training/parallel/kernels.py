@@ -1,6 +1,6 @@
-"""Attention over the tokens at hand, forward and backward, with the log-sum-exp that a ring needs to add tiles up.
+"""Attention over the local tokens, forward and backward, with the log-sum-exp that a ring needs to combine tiles.
 
-On CUDA the flash kernel behind `torch.nn.attention.varlen` (torch 2.11 and newer), on a CPU torch's flash op. Neither
+On CUDA the flash kernel of `torch.nn.attention.varlen` (torch 2.11 and newer), on a CPU torch's flash op. Neither
 builds a mask or the scores of a whole sequence. Queries are `[tokens, query_heads, head_dim]`, keys and values
 `[tokens, kv_heads, head_dim]`, a log-sum-exp is float32 `[query_heads, tokens]`.
 """
@@ -21,19 +21,16 @@ _aten: Any = torch.ops.aten
 
 @dataclass(frozen=True)
 class Segments:
-    """Stretches of queries and of keys that meet each other and nothing else.
-
-    Attributes:
-        queries: Cumulative starts, `[0, ..., query tokens]`.
-        keys: The same of the keys; with `is_causal` equal to `queries`.
-        is_causal: A query sees no key behind its own place in the stretch.
-        device: Where the kernel wants the starts.
-    """
+    """Stretches of queries and of keys that meet each other and nothing else."""
 
     queries: tuple[int, ...]
+    """Cumulative starts of the queries, `[0, ..., query tokens]`."""
     keys: tuple[int, ...]
+    """Cumulative starts of the keys; with `is_causal` equal to `queries`."""
     is_causal: bool
+    """Whether a query sees no key after its own position in the stretch."""
     device: torch.device
+    """Device on which the kernel expects the starts."""
 
     @staticmethod
     def causal(boundaries: Sequence[int], device: torch.device) -> "Segments":
@@ -69,7 +66,7 @@ def attention_forward(
     """Output `[tokens, query_heads, head_dim]` and log-sum-exp.
 
     Raises:
-        UserError: the kernel does not take this type on a GPU.
+        UserError: The kernel does not take this type on a GPU.
     """
     if query.is_cuda:
         _check_half(query)

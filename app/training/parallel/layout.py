@@ -63,7 +63,7 @@ def layout_of(size: int, mode: str, num_heads: int, ulysses_size: int | None = N
         ulysses_size: Overrules the mode; divides `size`.
 
     Raises:
-        UserError: a Ulysses group would have more ranks than there are heads.
+        UserError: A Ulysses group would have more ranks than there are heads.
     """
     if ulysses_size is None:
         ulysses_size = 1 if mode == "ring" else _largest_ulysses_size(size, num_heads)

@@ -1,4 +1,4 @@
-"""What one process does for a group: the others wait for it and share its errors, so that none is left hanging."""
+"""Runs work in one process for a group. The others wait for it and share its errors, so that none hangs."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -11,15 +11,15 @@ T = TypeVar("T")
 
 
 def ask_leader(group: dist.ProcessGroup, function: Callable[[], T]) -> T:
-    """What `function` gives on the group's first process, small and picklable, on every one; all of them call this.
+    """Call `function` on the group's first process and return its small, picklable result on all. All must call this.
 
     Args:
         group: Over gloo, as the others may have to wait for long (`Workers.host_group`).
         function: Called on the leader only.
 
     Raises:
-        UserError: that of the leader, on all.
-        Exception: any other of the leader; on the others a RuntimeError that tells of it.
+        UserError: That of the leader, on all.
+        Exception: Any other of the leader; on the others a RuntimeError that tells of it.
     """
     answer: list[Any] = [None, None]
     error: Exception | None = None
@@ -42,7 +42,7 @@ def ask_leader(group: dist.ProcessGroup, function: Callable[[], T]) -> T:
 
 
 def run_on_leader(group: dist.ProcessGroup, function: Callable[[], T]) -> T | None:
-    """What `function` gives on the leader, for the leader alone; its errors are everybody's, as with `ask_leader`."""
+    """Call `function` on the leader and return its result there only. Its errors are raised everywhere."""
     kept: list[T] = []
     ask_leader(group, lambda: kept.append(function()))
     return kept[0] if kept else None

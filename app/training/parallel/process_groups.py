@@ -1,4 +1,4 @@
-"""Who trains together: which of the processes take part, who shares a sequence, and who holds which shards."""
+"""The groups of processes: which take part, which share a sequence, and which hold which shards."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,25 +17,22 @@ PATIENCE = timedelta(hours=6)
 
 @dataclass(frozen=True)
 class Workers:
-    """This process among those that train.
-
-    Attributes:
-        mesh: All of them in one dimension: they share parameters, gradients and optimizer state.
-        host_group: All of them over gloo: for objects, and for waiting long.
-        storage_group: The same once more, for what another thread writes while the training goes on.
-        parallel: Those that share a sequence with this one.
-        data_rank: Which sequence of a batch is this group's.
-        data_size: How many sequences are worked on at once.
-        device: This process's.
-    """
+    """This process among those that train."""
 
     mesh: DeviceMesh
+    """All processes in one dimension: they share parameters, gradients and optimizer state."""
     host_group: dist.ProcessGroup
+    """All processes over gloo, for objects and for long waits."""
     storage_group: dist.ProcessGroup
+    """All processes over a second gloo group, for what another thread writes while training continues."""
     parallel: SequenceParallel
+    """The processes that share a sequence with this one."""
     data_rank: int
+    """Which sequence of a batch belongs to this group."""
     data_size: int
+    """How many sequences are processed at once."""
     device: torch.device
+    """Device of this process."""
 
     @property
     def size(self) -> int:
@@ -43,7 +40,7 @@ class Workers:
 
     @property
     def is_leader(self) -> bool:
-        """Whether this is the one process that writes what is written once."""
+        """Whether this process writes what is written only once."""
         return self.mesh.get_local_rank() == 0
 
     def sum(self, values: torch.Tensor) -> torch.Tensor:
@@ -59,22 +56,22 @@ class Workers:
 
 
 def join_workers(layout: SequenceLayout, device: torch.device) -> Workers | None:
-    """Form the groups out of all processes; every process must call this.
+    """Form the groups from all processes. Every process must call this.
 
     With a number of processes that is no multiple of the ranks that share a sequence, as elastic workers may come in,
     the last ones have nothing to do.
 
     Returns:
-        This process's place, or nothing if it is one too many.
+        This process's place in the groups, or None if it is not needed.
 
     Raises:
-        UserError: there are fewer processes than share a sequence.
+        UserError: There are fewer processes than share a sequence.
     """
     num_processes = dist.get_world_size()
     data_size = num_processes // layout.size
     if not data_size:
         raise UserError(
-            f"sequence_parallel_size: {layout.size} is more than the {num_processes} workers that there are; at most "
+            f"sequence_parallel_size: {layout.size} is more than the {num_processes} workers; at most "
             f"{num_processes}"
         )
     ranks = torch.arange(data_size * layout.size)

@@ -1,7 +1,7 @@
-"""Ring attention: queries stay, keys and values go round, and travel while the tiles before them are computed.
+"""Ring attention: queries stay, keys and values go around the ring while the previous tiles are computed.
 
 After Liu et al. (arXiv 2310.01889), in the zigzag order of `sequence_layout`. In the backward pass the gradients of
-keys and values travel behind them, one step later, and end at their owner.
+keys and values follow them one step later, and end at their owner.
 """
 
 from dataclasses import dataclass
@@ -32,20 +32,20 @@ class Ring:
         return self.group.size()
 
     def tiles(self, step: int) -> list[Tile]:
-        """What to compute with the keys that are here after `step` moves."""
+        """What to compute with the keys that this rank holds after `step` moves."""
         source = (self.rank - step) % self.size
         return tiles_of(self.rank, source, self.size, self.padded_tokens, self.boundaries)
 
 
 def ring_attention(query: Tensor, key: Tensor, value: Tensor, ring: Ring, scale: float) -> Tensor:
-    """Causal attention of a sequence whose two chunks this rank holds, one behind the other.
+    """Causal attention of a sequence whose two chunks this rank holds, one after the other.
 
     Args:
         query: `[own tokens, query_heads, head_dim]`.
         key: `[own tokens, kv_heads, head_dim]`.
         value: The same.
         ring: The ranks that hold the rest.
-        scale: Of the scores.
+        scale: Scale of the scores.
     """
     output: Tensor = _RingAttention.apply(query, key, value, ring, scale)
     return output

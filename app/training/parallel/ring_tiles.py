@@ -1,4 +1,4 @@
-"""Which tiles of the causal attention matrix a ring rank computes with the keys that have come to it.
+"""The tiles of the causal attention matrix that a ring rank computes with the keys that have reached it.
 
 A chunk's queries and its own keys are causal, document by document. With an earlier chunk's keys they share at most
 one document, the one that reaches over all chunk borders between: one dense tile, and no mask.
@@ -25,8 +25,8 @@ def tiles_of(
     """Tiles of `ring_rank`'s queries against `source_rank`'s keys.
 
     Args:
-        ring_rank: Whose queries.
-        source_rank: Whose keys.
+        ring_rank: Rank that holds the queries.
+        source_rank: Rank that holds the keys.
         ring_size: Ranks of the ring, at least 2.
         padded_tokens: Length of the whole sequence.
         boundaries: Starts of the sequence's documents and its end, `[0, ..., padded_tokens]`.

@@ -1,4 +1,4 @@
-"""Ulysses: before attention each rank trades its tokens' other heads for all tokens of its own heads, then back.
+"""Ulysses: before attention, ranks exchange data so that each holds all tokens of its own heads; afterwards, back.
 
 After Jacobs et al. (arXiv 2309.14509), for any number of heads: grouped heads are kept together where they divide,
 key and value heads are repeated where they are too few, and zero heads are added where nothing divides.
@@ -18,13 +18,13 @@ class HeadPlan:
     """How heads are made divisible by the ranks of a Ulysses group."""
 
     kv_repeats: int
-    """Times that each key and value head stands, one after the other."""
+    """How many consecutive copies there are of each key and value head."""
     num_padding_heads: int
-    """Zero heads behind the queries', and behind the repeated keys' and values'."""
+    """Number of zero heads appended to the queries, and to the repeated keys and values."""
 
 
 def plan_heads(num_query_heads: int, num_kv_heads: int, ulysses_size: int) -> HeadPlan:
-    """Fewest extra heads so that every rank's query heads find their own key and value heads beside them."""
+    """The fewest extra heads with which every rank holds the key and value heads of its query heads."""
     group = num_query_heads // num_kv_heads
     if num_query_heads % ulysses_size == 0:
         if num_kv_heads % ulysses_size == 0:

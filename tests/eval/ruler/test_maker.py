@@ -85,6 +85,7 @@ def test_another_seed_gives_other_samples(plain, data):
     assert other.identity() != plain.identity()
 
 
+@pytest.mark.slow
 def test_another_process_makes_the_same_samples(plain):
     slots = [Slot(task, 4000, 1) for task in TASKS]
     code = (

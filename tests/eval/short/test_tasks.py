@@ -46,11 +46,15 @@ def test_questions_of_all_tasks_of_a_group_are_counted():
     ("name", "api", "message"),
     [
         ("gone", "completions", r"lm-eval has no task 'gone'; `lm-eval ls tasks` lists them"),
-        ("remote", "completions", r"the data of remote can't be had \(ConnectionError: no hub\); ask where"),
+        (
+            "remote",
+            "completions",
+            r"the data of remote can't be loaded \(ConnectionError: no hub\); run it where",
+        ),
         (
             "extra",
             "completions",
-            r"extra needs a package that is not there \(ModuleNotFoundError: No module .*\); install",
+            r"extra needs a package that is not installed \(ModuleNotFoundError: No module .*\); install",
         ),
         (
             "choice",

@@ -30,6 +30,7 @@ def found(tmp_path_factory):
     return json.loads((folder / "findings.json").read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["2 to 4", "4 to 1", "1 to 2"])
 @pytest.mark.parametrize("model", MODELS)
 def test_a_checkpoint_is_loaded_to_the_last_bit_at_any_number_of_processes(found, model, way):
@@ -43,6 +44,7 @@ def test_a_checkpoint_is_loaded_to_the_last_bit_at_any_number_of_processes(found
         assert result["files"] == [f"__{rank}_0.distcp" for rank in range(NUM_PROCESSES[way])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", NUM_PROCESSES)
 @pytest.mark.parametrize("model", MODELS)
 def test_training_goes_on_with_the_losses_of_an_undisturbed_run(found, model, way):
@@ -51,26 +53,30 @@ def test_training_goes_on_with_the_losses_of_an_undisturbed_run(found, model, wa
         assert result["losses"] == pytest.approx(undisturbed, rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 def test_what_changes_after_a_save_has_returned_is_not_in_it(found, model):
     for result in found[f"{model}: 2"]:
         assert result["differing"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 def test_weights_alone_are_loaded_from_another_stage(found, model):
     for result in found[f"{model}: weights"]:
         assert result == {"differing": [], "newest": [None, 2], "has_state": False}
 
 
+@pytest.mark.slow
 def test_the_newest_are_kept_and_older_halves_go(found):
     for result in found["kept"]:
         assert result["newest"] == 6
         assert result["steps"] == ["step-00000005", "step-00000006", "step-00000009"]
         assert result["files"] == [".metadata", "__0_0.distcp", "__1_0.distcp", "_complete.json"]
-        assert "step-00000002 is no whole checkpoint" in result["gone"]
+        assert "step-00000002 is not a complete checkpoint" in result["gone"]
 
 
+@pytest.mark.slow
 def test_one_process_that_cannot_write_is_everybodys_error(found):
     for result in found["full disk"]:
         assert result["error"].startswith("RuntimeError")
@@ -79,11 +85,13 @@ def test_one_process_that_cannot_write_is_everybodys_error(found):
         assert result["then"] == 2
 
 
+@pytest.mark.slow
 def test_an_error_while_completing_in_the_background_is_raised_by_the_next_save(found):
     for result in found["incomplete"]:
         assert "_complete.json" in result["error"]
 
 
+@pytest.mark.slow
 def test_a_save_that_is_killed_leaves_the_one_before(tmp_path):
     done = torchrun(2, "tests.training.checkpoints.checkpoint_worker", "killed", str(tmp_path))
     assert done.returncode != 0

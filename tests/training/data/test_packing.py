@@ -120,6 +120,7 @@ def stages(draw):
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(stages())
 def test_every_plan_is_whole_or_refused(case):
@@ -255,6 +256,7 @@ def test_a_source_that_nearly_fills_the_stage_is_enough():
     assert plan.num_padding == 500
 
 
+@pytest.mark.slow
 def test_a_million_examples_take_seconds():
     random = np.random.default_rng(0)
     sources = {

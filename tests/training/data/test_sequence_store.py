@@ -48,7 +48,7 @@ def test_a_full_sequence_has_no_padding(separator):
 
 
 def test_documents_that_do_not_fit_are_a_fault_of_ours():
-    with pytest.raises(AssertionError, match="b ends behind token 4"):
+    with pytest.raises(AssertionError, match="b ends after token 4"):
         lay_out_sequence([document("a", 1, 2), document("b", 1, 2)], 4, SEPARATOR)
 
 

@@ -121,11 +121,11 @@ def test_a_recipe_with_documents_is_told_to_make_the_dataset_first(tmp_path):
 def test_a_model_must_be_named(tmp_path):
     config = config_of(tmp_path)
     without = config.model_copy(update={"train": config.train.model_copy(update={"model": None})})
-    assert refusal(without).startswith("train.model: is left out")
+    assert refusal(without).startswith("train.model: is missing")
 
 
 def test_an_endpoint_has_no_weights_to_train(tmp_path):
     raw = with_training(tmp_path).model_dump()
     generator = {"type": "openai", "model": "gpt", "base_url": "http://h/v1", "tokenizer": "t"}
     config = Config.model_validate(raw | {"generator": generator})
-    assert "generator.model gpt is behind an endpoint; give the model" in refusal(config)
+    assert "generator.model gpt is behind an endpoint; name the model" in refusal(config)

@@ -47,6 +47,7 @@ def exported(source, tmp_path_factory):
     return folder, json.loads((folder / "findings.json").read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPORTS)
 def test_plain_transformers_computes_the_logits_of_the_trained_weights(exported, name):
     folder, _ = exported
@@ -65,6 +66,7 @@ def test_plain_transformers_computes_the_logits_of_the_trained_weights(exported,
         torch.testing.assert_close(loaded.eval()(tokens).logits, expected(tokens).logits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPORTS)
 def test_the_check_finds_export_and_trained_model_equal_on_every_process(exported, name):
     results = exported[1][name]
@@ -74,6 +76,7 @@ def test_the_check_finds_export_and_trained_model_equal_on_every_process(exporte
         assert result["difference"] == results[0]["difference"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPORTS)
 def test_export_and_check_leave_the_training_as_it_was(exported, name):
     for result in exported[1][name]:
@@ -81,6 +84,7 @@ def test_export_and_check_leave_the_training_as_it_was(exported, name):
         assert result["logits_after_a_step_differ_by"] == 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPORTS)
 def test_the_configuration_is_the_stages_and_nothing_of_ours(exported, name):
     folder, findings = exported
@@ -100,6 +104,7 @@ def test_the_configuration_is_the_stages_and_nothing_of_ours(exported, name):
     assert record["dtype"] == settings["dtype"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPORTS)
 def test_the_record_has_all_files_and_nothing_else_is_left(exported, name):
     folder, findings = exported
@@ -111,6 +116,7 @@ def test_the_record_has_all_files_and_nothing_else_is_left(exported, name):
     assert record["num_parameters"] == sum(weights[key].numel() for key in weights.keys() - tied)
 
 
+@pytest.mark.slow
 def test_weights_are_split_by_size(exported):
     folder, _ = exported
     index = json.loads((folder / "mistral" / "model.safetensors.index.json").read_text())
@@ -120,12 +126,14 @@ def test_weights_are_split_by_size(exported):
     assert [path.name for path in (folder / "llama").glob("*.safetensors")] == ["model.safetensors"]
 
 
+@pytest.mark.slow
 def test_others_may_read_the_weights(exported):
     folder, _ = exported
     modes = {path.stat().st_mode for path in (folder / "qwen3").iterdir()}
     assert len(modes) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPORTS)
 def test_the_tokenizer_is_the_sources_and_cuts_nothing(exported, source, name):
     folder, _ = exported
@@ -141,6 +149,7 @@ def test_the_tokenizer_is_the_sources_and_cuts_nothing(exported, source, name):
     )
 
 
+@pytest.mark.slow
 def test_generation_may_use_the_new_length(exported):
     folder, _ = exported
     settings = json.loads((folder / "llama" / "generation_config.json").read_text())
@@ -159,6 +168,7 @@ SPOILT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", SPOILT)
 def test_an_export_that_is_not_the_trained_model_is_refused_on_every_process(exported, what):
     results = exported[1]["spoilt"]

@@ -14,6 +14,7 @@ from benchmarks.allocations import record_allocations
 from tests.models.known_models import TINY, configuration
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "memory",
     [

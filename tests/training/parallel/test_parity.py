@@ -24,6 +24,7 @@ def found(tmp_path_factory):
     return errors
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(TIMEOUT_SEC + 60)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_loss_and_gradients_are_those_of_one_process(found, case: Case):

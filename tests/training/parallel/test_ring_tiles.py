@@ -46,6 +46,7 @@ def found_pairs(ring_size, num_tokens, boundaries):
     return found
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(packings())
 def test_every_pair_that_should_meet_does_so_once(packing):
