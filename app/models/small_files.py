@@ -64,13 +64,14 @@ class SmallFiles:
         )
 
 
-def open_model(field: str, model: str, revision: str | None = None) -> SmallFiles:
+def open_model(field: str, model: str, revision: str | None = None, needs_config: bool = True) -> SmallFiles:
     """Find a model's files; a bundled model is prepared on the way.
 
     Args:
         field: The setting that names the model.
         model: As in the settings.
         revision: Of a hub model.
+        needs_config: Whether a folder must hold a config.json; a tokenizer alone has none.
 
     Raises:
         UserError: there is no such model; names the field and what would be right.
@@ -83,7 +84,7 @@ def open_model(field: str, model: str, revision: str | None = None) -> SmallFile
     # A remote folder is read where it is: its weights are not needed here.
     place = model if is_remote(model) else resolve_model(model)
     if is_remote(place) or Path(place).is_dir() or model.startswith(("/", "~", ".")):
-        return _open_folder(field, model, place)
+        return _open_folder(field, model, place, needs_config)
     if not HUB_NAME.fullmatch(model):
         raise UserError(
             f"{field}: {model!r} is neither a folder nor a hub name; give ORGANISATION/NAME, a folder, "
@@ -92,11 +93,11 @@ def open_model(field: str, model: str, revision: str | None = None) -> SmallFile
     return _open_hub(field, model, revision)
 
 
-def _open_folder(field: str, model: str, uri: str) -> SmallFiles:
+def _open_folder(field: str, model: str, uri: str, needs_config: bool) -> SmallFiles:
     files = SmallFiles(field, model, lambda name: None)
     try:
         folder = Folder(uri)
-        if folder.exists(CONFIG_FILE):
+        if folder.exists(CONFIG_FILE if needs_config else ""):
             return SmallFiles(
                 field,
                 model,

@@ -171,7 +171,7 @@ def test_of_a_ray_of_our_own_the_gpus_are_known(llama, monkeypatch):
     )
     machine(monkeypatch, gpu_gib=[80] * 7)
     assert fault(config(llama, [MILLION], **gpus)).startswith(
-        "train.gpus_per_worker: 1 for each of 8 workers is more than this machine's 7 GPUs; give 0 or fewer workers"
+        "train.gpus_per_worker: 8 workers of 1 need 8 GPUs, but this machine has 7; give 0 for a CPU, or submit"
     )
     machine(monkeypatch, gpu_gib=[130] * 4)
     shared = MILLION | {"sequence_parallel_size": 4, "batch_tokens": 2_097_152}

@@ -85,7 +85,7 @@ def write_config(config: Any, architecture: str, dtype: torch.dtype, place: Path
 
 def write_tokenizer(source: str, revision: str | None, max_tokens: int, place: Path) -> None:
     """The source's own files, as a tokenizer that is written anew may need the very transformers that wrote it."""
-    files = open_model("train.model", source, revision)
+    files = open_model("train.model", source, revision, needs_config=False)
     for name in TOKENIZER_FILES:
         _copy(files, name, place)
     path = place / TOKENIZER_CONFIG_FILE
@@ -102,7 +102,7 @@ def write_tokenizer(source: str, revision: str | None, max_tokens: int, place: P
 
 
 def write_generation_config(source: str, revision: str | None, max_tokens: int, place: Path) -> None:
-    if not _copy(open_model("train.model", source, revision), GENERATION_FILE, place):
+    if not _copy(open_model("train.model", source, revision, needs_config=False), GENERATION_FILE, place):
         return
     path = place / GENERATION_FILE
     settings = json.loads(path.read_text("utf-8"))

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -123,8 +124,9 @@ def test_the_digest_tells_other_tokens(tmp_path, chatml, llama, rows):
     assert len({record.digest for record in digests}) == 3
 
 
-def test_files_that_are_not_read_to_their_end_are_counted(tmp_path, chatml, rows):
-    packed = gzip.compress("\n".join(map(json.dumps, rows[:3] * 50)).encode())
+def test_files_that_are_not_read_to_their_end_are_counted(tmp_path, chatml):
+    texts = [{"text": f"The ship {os.urandom(20).hex()}"} for _ in range(100)]
+    packed = gzip.compress("\n".join(map(json.dumps, texts)).encode())
     (tmp_path / "a.jsonl.gz").write_bytes(packed[: len(packed) // 2])
     (tmp_path / "b.jsonl.gz").write_bytes(b"broken")
     files = list_source(SourceConfig(path=f"{tmp_path}/*.gz"), "train.sources.a")
