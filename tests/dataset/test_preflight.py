@@ -98,7 +98,7 @@ def test_a_template_that_refuses_the_system_role_is_named(config, models):
     # As Gemma 2's.
     refuses = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
     (models / "generator" / "chat_template.jinja").write_text(refuses)
-    expected = "generator.model: the chat template of '.*' takes no system, user, assistant chat "
+    expected = "generator.model: the chat template of '.*' does not accept a system, user, assistant chat "
     assert re.match(
         expected + r"\(System role not supported\); give a model", fault(check_synthesis, config())
     )
@@ -154,7 +154,7 @@ def test_a_ray_of_our_own_needs_the_cpus_and_gpus_that_actors_hold(config, monke
     )
     check_index(wants_gpu)
     embeds = config("--retrieval.gpus_per_embed_actor", "0.5")
-    assert fault(check_index, embeds).startswith("retrieval.gpus_per_embed_actor: 0.5 is asked for")
+    assert fault(check_index, embeds).startswith("retrieval.gpus_per_embed_actor: 0.5 is requested")
     monkeypatch.setenv("RAY_ADDRESS", "auto")
     for elsewhere in (many, wants_gpu, embeds):
         check_synthesis(elsewhere)
@@ -167,7 +167,7 @@ def test_a_ray_of_our_own_has_no_labelled_nodes(config, monkeypatch):
         "retrieval.node_labels: {'pool': 'a'} is requested, but the local Ray"
     )
     generates = config("--pipeline.node_labels", "{pool: a}")
-    assert fault(check_synthesis, generates).startswith("pipeline.node_labels: {'pool': 'a'} is asked for")
+    assert fault(check_synthesis, generates).startswith("pipeline.node_labels: {'pool': 'a'} is requested")
     check_index(generates)
     monkeypatch.setenv("RAY_ADDRESS", "auto")
     for elsewhere in (retrieves, generates):

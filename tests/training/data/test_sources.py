@@ -59,7 +59,7 @@ def test_without_a_path_it_is_the_runs_own_dataset(tmp_path):
     ("name", "message"),
     [
         ("nowhere", r"^train\.sources\.a\.path: '.*/nowhere' is not there; give a file, a folder or a glob"),
-        ("only.csv", r"^train\.sources\.a\.path: '.*' holds no file that can be read; known:  [^;]*\.rst$"),
+        ("only.csv", r"^train\.sources\.a\.path: '.*' holds no file that can be read; known: [^;]*\.rst$"),
     ],
 )
 def test_files_that_are_not_there_name_the_field(tmp_path, name, message):
