@@ -47,8 +47,8 @@ FLOORS = (
 TRAINING_FLOORS = (
     ("identities",),
     ("data", "flops", "loss", "metrics", "parallel", "rope", "schedule"),
-    ("batches", "memory", "model", "step", "trackers"),
-    ("architecture", "checkpoints"),
+    ("batches", "memory", "model", "trackers"),
+    ("architecture", "checkpoints", "step"),
     ("export", "loop", "preflight"),
     ("dry_run", "finishing"),
     ("stages",),

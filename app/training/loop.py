@@ -3,7 +3,6 @@
 Plain torch.distributed: Ray starts it (`app.training.stages`), and so may torchrun.
 """
 
-import math
 import resource
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,7 @@ from app.models.shape import ModelShape, shape_of
 from app.progress.attempts import Report
 from app.run import DATA_DIR
 from app.storage import Folder
-from app.training.batches import Shard, load_shard, num_targets_of_step, own_sequences, sequences_of_step
+from app.training.batches import sequences_of_step
 from app.training.checkpoints.checkpoints import Checkpoints
 from app.training.data.sequence_store import SequenceStore
 from app.training.flops import flops_of_sequence, mfu
@@ -29,14 +28,15 @@ from app.training.parallel.layout import layout_of
 from app.training.parallel.process_groups import Workers, join_workers
 from app.training.rope import rope_parameters_of, with_rope
 from app.training.schedule import learning_rate_at
+from app.training.step import NonFiniteError, StepResult, build_optimizer, train_step
 from app.training.trackers import Tracker, open_trackers
 
 CHECKPOINTS_DIR = "checkpoints"
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
 
-class NonFiniteError(RuntimeError):
-    """The loss or the norm of the gradients is no number any more."""
+class StoppedError(RuntimeError):
+    """The stage cannot go on: another try would meet the same batch and the same numbers."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class StageTrainer:
         self.config = config_of_stage(task)
         self.shape: ModelShape = shape_of(self.config)
         self.model = build_model(task, self.config, workers)
-        self.optimizer = build_optimizer(self.model, task.train)
+        self.optimizer = build_optimizer(self.model, task.train.optimizer)
         self.checkpoints = Checkpoints(
             task.folder / CHECKPOINTS_DIR, task.train.num_checkpoints_kept, workers
         )
@@ -90,7 +90,7 @@ class StageTrainer:
         """Train from the newest checkpoint, or the weights before, to the stage's last step.
 
         Raises:
-            NonFiniteError: The loss or the gradients are no numbers; the batch's ids are in `failures/`.
+            StoppedError: The loss or the gradients are no numbers; the batch's ids are in `failures/`.
         """
         self._resume()
         stage, every = self.stage, self.task.train.steps_per_checkpoint
@@ -114,47 +114,27 @@ class StageTrainer:
     def train_step(self) -> StepMetrics:
         """One optimizer step on the next batch."""
         self._clock.start()
-        stage, workers, step = self.stage, self.workers, self.step
+        stage, step = self.stage, self.step
         learning_rate = learning_rate_at(stage, step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
-
-        # All ranks know the whole batch's tokens. FSDP averages gradients over the ranks, hence their number.
-        num_targets = max(num_targets_of_step(self.sequences, step, stage.sequences_per_step), 1)
-        loss_scale = workers.size / num_targets
-        losses = torch.zeros((), device=workers.device)
-        for index in own_sequences(step, stage.sequences_per_step, workers.data_rank, workers.data_size):
-            loss = self._loss(load_shard(self.sequences, index, workers.parallel), loss_scale)
-            loss.backward()
-            losses += loss.detach()
-        loss_value = workers.sum(losses).item() / workers.size
-        self._refuse_non_finite("loss", loss_value)
-        norm = torch.nn.utils.clip_grad_norm_(
-            self.model.parameters(), self.task.train.optimizer.max_grad_norm
-        )
-        grad_norm = _number(norm)
-        self._refuse_non_finite("gradient norm", grad_norm)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-
+        try:
+            result = train_step(
+                self.model,
+                self.optimizer,
+                self.sequences,
+                step,
+                stage.sequences_per_step,
+                self.workers,
+                learning_rate=learning_rate,
+                max_grad_norm=self.task.train.optimizer.max_grad_norm,
+            )
+        except NonFiniteError as error:
+            raise StoppedError(self._record_failure(error)) from error
         self.step += 1
         self.tokens_seen += stage.batch_tokens
-        return self._measure(step, loss_value, learning_rate, grad_norm)
+        return self._measure(step, result, learning_rate)
 
-    def _loss(self, shard: Shard, scale: float) -> torch.Tensor:
-        device = self.workers.device
-        loss: torch.Tensor = self.model(
-            shard.input_ids.to(device),
-            shard.position_ids.to(device),
-            shard.labels.to(device),
-            shard.packed,
-            scale,
-        )
-        return loss
-
-    def _refuse_non_finite(self, what: str, value: float) -> None:
-        if math.isfinite(value):
-            return
+    def _record_failure(self, error: NonFiniteError) -> str:
+        """Write down which batch it was; what is to be told."""
         indices = sequences_of_step(self.step, self.stage.sequences_per_step)
         failures = self.task.folder / "failures"
         name = f"step-{self.step:08d}.json"
@@ -163,13 +143,14 @@ class StageTrainer:
             batch = [
                 {"sequence": index, "example_ids": self.sequences.example_ids(index)} for index in indices
             ]
-            failures.write_json(name, {"step": self.step, "what": what, "value": str(value), "batch": batch})
-        raise NonFiniteError(
-            f"stage {self.stage.name}: the {what} of step {self.step} is {value}; the batch's ids are in "
+            record = {"step": self.step, "what": error.what, "value": str(error.value), "batch": batch}
+            failures.write_json(name, record)
+        return (
+            f"stage {self.stage.name}: the {error.what} of step {self.step} is {error.value}; the batch's ids are in "
             f"{(failures / name).uri}"
         )
 
-    def _measure(self, step: int, loss: float, learning_rate: float, grad_norm: float) -> StepMetrics:
+    def _measure(self, step: int, result: StepResult, learning_rate: float) -> StepMetrics:
         timing = self._clock.stop(self.stage.total_steps - self.step)
         workers, stage = self.workers, self.stage
         flops = sum(
@@ -180,9 +161,9 @@ class StageTrainer:
             stage=stage.name,
             step=self.step,
             num_steps=stage.total_steps,
-            loss=loss,
+            loss=result.loss,
             learning_rate=learning_rate,
-            grad_norm=grad_norm,
+            grad_norm=result.grad_norm,
             tokens_seen=self.tokens_seen,
             tokens_per_sec_per_device=stage.batch_tokens / timing.step_sec / workers.size,
             mfu=mfu(flops, timing.step_sec, workers.size, self._peak_flops()),
@@ -295,29 +276,8 @@ def _spread_weights(model: LanguageModel, weights: dict[str, torch.Tensor], work
         parameter.to_local().copy_(shard.to_local())
 
 
-def build_optimizer(model: LanguageModel, train: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW on the float32 shards; only matrices decay."""
-    settings = train.optimizer
-    matrices = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
-    vectors = [parameter for parameter in model.parameters() if parameter.ndim < 2]
-    groups = [
-        {"params": matrices, "weight_decay": settings.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(
-        [group for group in groups if group["params"]],
-        betas=(settings.beta1, settings.beta2),
-        eps=settings.epsilon,
-    )
-
-
 def peak_memory_bytes(device: torch.device) -> int:
     """Peak memory of this process: of its GPU, or of the host if it has none."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def _number(norm: torch.Tensor) -> float:
-    full = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
-    return float(full)

@@ -27,7 +27,7 @@ from app.training.data.sources import used_sources
 from app.training.dry_run import dry_run_stage
 from app.training.finishing import finish_stage
 from app.training.identities import identity_of_stage
-from app.training.loop import NonFiniteError, StageTask, start_trainer
+from app.training.loop import StageTask, StoppedError, start_trainer
 from app.training.rope import rope_parameters_of
 
 OUTCOME_FILE = "outcome.json"
@@ -221,7 +221,7 @@ def _work(settings: dict[str, Any]) -> None:
         return
     try:
         trainer.run()
-    except NonFiniteError as error:
+    except StoppedError as error:
         # Another try would meet the same batch: the stage stops instead.
         if trainer.workers.is_leader:
             task.folder.write_json(STOPPED_FILE, {"reason": str(error)})

@@ -1,5 +1,6 @@
 """A small model that some of a torchrun's processes train together, for tests of what surrounds the training."""
 
+import math
 from typing import Any
 
 import torch
@@ -7,11 +8,13 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor
 from transformers import AutoModelForCausalLM
 
-from app.training.batches import load_shard, num_targets_of_step
+from app.config import OptimizerConfig
 from app.training.model import LanguageModel, build_decoder, shard_model
 from app.training.parallel.attention import SequenceParallel
 from app.training.parallel.layout import SequenceLayout
 from app.training.parallel.process_groups import Workers
+from app.training.step import add_gradients, build_optimizer
+from app.training.step import train_step as step_of_training
 from tests.training.parallel.parity_cases import MemorySequences
 
 SEQUENCES = MemorySequences(((20, 1, 30, 13), (64,), (31, 33), (5, 50, 9)))
@@ -56,35 +59,20 @@ def small_model(
 
 
 def adam_of(model: LanguageModel) -> torch.optim.Optimizer:
-    """Two groups, as in training: only matrices decay."""
-    matrices = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
-    vectors = [parameter for parameter in model.parameters() if parameter.ndim < 2]
-    return torch.optim.AdamW(
-        [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}], lr=1e-2
-    )
+    return build_optimizer(model, OptimizerConfig(weight_decay=0.1))
 
 
 def train_step(model: LanguageModel, optimizer: torch.optim.Optimizer, step: int, workers: Workers) -> float:
     """One step on two of the sequences; the loss before it."""
-    loss = learn(model, step, workers)
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-    return loss
+    result = step_of_training(
+        model, optimizer, SEQUENCES, step % 2, 2, workers, learning_rate=1e-2, max_grad_norm=math.inf
+    )
+    return result.loss
 
 
 def learn(model: LanguageModel, step: int, workers: Workers) -> float:
     """Gradients of a step; the loss."""
-    chosen = [2 * (step % 2), 2 * (step % 2) + 1]
-    num_targets = sum(num_targets_of_step(SEQUENCES, index, 1) for index in chosen)
-    total = torch.zeros(())
-    for start in range(0, len(chosen), workers.data_size):
-        number = start + workers.data_rank
-        shard = load_shard(SEQUENCES, chosen[number] if number < len(chosen) else None, workers.parallel)
-        scale = workers.size / num_targets
-        loss = model(shard.input_ids, shard.position_ids, shard.labels, shard.packed, scale)
-        loss.backward()
-        total += loss.detach() / workers.size
-    return workers.sum(total).item()
+    return add_gradients(model, SEQUENCES, step % 2, 2, workers)
 
 
 def whole_state(model: LanguageModel, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:

@@ -2,11 +2,13 @@
 
 torchrun --nproc-per-node N -m tests.training.parallel.parity_worker FILE
 
-FILE takes, by the name of each case for N processes, the relative errors of loss and gradients.
+FILE takes, by the name of each case for N processes, the relative errors of loss, gradients and their norm.
 """
 
 import json
+import math
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,11 @@ from torch.distributed.tensor import DTensor
 from torch.nn import functional
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from app.training.batches import load_shard, num_targets_of_step, own_sequences
 from app.training.memory.activations import save_activation_memory
 from app.training.model import LanguageModel, build_decoder, shard_model
 from app.training.parallel.layout import layout_of
 from app.training.parallel.process_groups import join_workers
+from app.training.step import StepResult, train_step
 from tests.training.parallel.parity_cases import CASES, HEAD_DIM, VOCABULARY, Case, MemorySequences
 
 
@@ -71,9 +73,23 @@ def reference(case: Case, sequences: MemorySequences) -> tuple[float, dict[str, 
     )
 
 
+class GradientKeeper(torch.optim.Optimizer):
+    """Instead of a step, takes whole copies of the gradients that a step would be made with."""
+
+    def __init__(self, named_parameters: Iterable[tuple[str, torch.nn.Parameter]]) -> None:
+        self.named = dict(named_parameters)
+        self.kept: dict[str, torch.Tensor] = {}
+        super().__init__(self.named.values(), {})
+
+    def step(self) -> None:
+        for name, parameter in self.named.items():
+            assert isinstance(parameter.grad, DTensor), name
+            self.kept[name.removeprefix("decoder.")] = parameter.grad.full_tensor().clone()
+
+
 def step(
     case: Case, sequences: MemorySequences, weights: Any
-) -> tuple[float, dict[str, torch.Tensor]] | None:
+) -> tuple[StepResult, dict[str, torch.Tensor]] | None:
     """The same by this project's code; nothing on a process that is one too many."""
     config = config_of(case)
     layout = layout_of(case.sequence_parallel_size, case.mode, case.heads[0], case.ulysses_size)
@@ -90,20 +106,18 @@ def step(
         mlp_tile_tokens=case.mlp_tile_tokens,
     )
     shard_model(model, workers.mesh, torch.float32, offload=case.offload)
-    num_targets = num_targets_of_step(sequences, 0, sequences.num_sequences)
-    total = torch.zeros(())
-    for index in own_sequences(0, sequences.num_sequences, workers.data_rank, workers.data_size):
-        shard = load_shard(sequences, index, workers.parallel)
-        loss = model(
-            shard.input_ids, shard.position_ids, shard.labels, shard.packed, workers.size / num_targets
-        )
-        loss.backward()
-        total += loss.detach() / workers.size
-    gradients = {}
-    for name, parameter in model.named_parameters():
-        assert isinstance(parameter.grad, DTensor), name
-        gradients[name.removeprefix("decoder.")] = parameter.grad.full_tensor()
-    return workers.sum(total).item(), gradients
+    optimizer = GradientKeeper(model.named_parameters())
+    result = train_step(
+        model,
+        optimizer,
+        sequences,
+        0,
+        sequences.num_sequences,
+        workers,
+        learning_rate=1.0,
+        max_grad_norm=math.inf,
+    )
+    return result, optimizer.kept
 
 
 def errors(case: Case) -> dict[str, Any] | None:
@@ -112,13 +126,19 @@ def errors(case: Case) -> dict[str, Any] | None:
     found = step(case, sequences, weights)
     if found is None:
         return None
-    loss, gradients = found
+    result, gradients = found
     assert gradients.keys() == expected.keys(), gradients.keys() ^ expected.keys()
     relative = {
         name: float((gradients[name] - expected[name]).norm() / expected[name].norm()) for name in expected
     }
     worst = max(relative, key=lambda name: relative[name] if relative[name] == relative[name] else torch.inf)
-    return {"loss": abs(loss / expected_loss - 1), "gradient": relative[worst], "worst": worst}
+    norm = float(torch.stack([gradient.norm() for gradient in expected.values()]).norm())
+    return {
+        "loss": abs(result.loss / expected_loss - 1),
+        "norm": abs(result.grad_norm / norm - 1),
+        "gradient": relative[worst],
+        "worst": worst,
+    }
 
 
 def main(path: str) -> None:

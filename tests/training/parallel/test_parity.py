@@ -30,4 +30,5 @@ def found(tmp_path_factory):
 def test_loss_and_gradients_are_those_of_one_process(found, case: Case):
     errors = found(case.num_processes)[case.name]
     assert errors["loss"] <= TOLERANCE
+    assert errors["norm"] <= TOLERANCE
     assert errors["gradient"] <= TOLERANCE, errors["worst"]
