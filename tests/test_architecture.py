@@ -47,7 +47,7 @@ FLOORS = (
 TRAINING_FLOORS = (
     ("identities",),
     ("data", "flops", "loss", "metrics", "parallel", "rope", "schedule"),
-    ("batches", "memory", "model", "trackers"),
+    ("base_weights", "batches", "memory", "model", "trackers"),
     ("architecture", "checkpoints", "step"),
     ("export", "loop", "preflight"),
     ("dry_run", "finishing"),

@@ -17,14 +17,16 @@ from app.models.shape import ModelShape, shape_of
 from app.progress.attempts import Report
 from app.run import DATA_DIR
 from app.storage import Folder
+from app.training.base_weights import load_decoder
 from app.training.batches import sequences_of_step
 from app.training.checkpoints.checkpoints import Checkpoints
 from app.training.data.sequence_store import SequenceStore
 from app.training.flops import flops_of_sequence, mfu
 from app.training.memory.activations import save_activation_memory
 from app.training.metrics import MetricsLog, StepClock, StepMetrics
-from app.training.model import LanguageModel, build_decoder, load_decoder, shard_model
+from app.training.model import LanguageModel, build_decoder, shard_model
 from app.training.parallel.layout import layout_of
+from app.training.parallel.leader import run_on_leader
 from app.training.parallel.process_groups import Workers, join_workers
 from app.training.rope import rope_parameters_of, with_rope
 from app.training.schedule import learning_rate_at
@@ -241,11 +243,14 @@ def build_model(task: StageTask, config: Any, workers: Workers) -> LanguageModel
     """The sharded model with the weights before the first stage, or, for a later one, any: they are loaded over."""
     from_base = task.previous is None
     reads_weights = from_base and workers.is_leader
-    decoder = (
-        load_decoder(str(resolve_model(task.model)), config, task.revision)
-        if reads_weights
-        else build_decoder(config)
-    )
+    decoder: Any = None
+    if from_base:
+        # Its errors are everybody's: the others would wait for weights that never come.
+        decoder = run_on_leader(
+            workers.host_group,
+            lambda: load_decoder(str(resolve_model(task.model)), config, task.revision),
+        )
+    decoder = decoder or build_decoder(config)
     model = LanguageModel(decoder, task.train.memory.loss_chunk_tokens)
     weights = (
         {name: parameter.detach() for name, parameter in model.named_parameters()} if reads_weights else {}

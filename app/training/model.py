@@ -96,28 +96,6 @@ def build_decoder(config: Any, dtype: torch.dtype = torch.float32) -> nn.Module:
     return cast(nn.Module, decoder.train())
 
 
-def load_decoder(folder: str, config: Any, revision: str | None = None) -> nn.Module:
-    """A transformers model with its weights in float32 and our attention.
-
-    Args:
-        folder: Model folder or hub name.
-        config: What it is loaded with: its own, with the stage's RoPE.
-        revision: On the hub.
-    """
-    from transformers import AutoModelForCausalLM
-
-    register_attention()
-    decoder: nn.Module = AutoModelForCausalLM.from_pretrained(
-        folder,
-        revision=revision,
-        config=config,
-        dtype=torch.float32,
-        attn_implementation=ATTENTION,
-        trust_remote_code=False,
-    )
-    return decoder.train()
-
-
 def shard_model(model: LanguageModel, mesh: DeviceMesh, dtype: torch.dtype, offload: bool) -> None:
     """Shard parameters, gradients and optimizer state over all ranks of a mesh, in place.
 

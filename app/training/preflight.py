@@ -5,13 +5,16 @@ Every fault is a UserError of one line: the field, the value, and what would be 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from app.checks import check_held_cpus, check_held_gpus, check_local_labels, check_run_dir
 from app.config import RunConfig, StageConfig, TrainConfig
 from app.faults import UserError
 from app.models.files import find_model
+from app.models.places import resolve_model
 from app.models.shape import shape_of, transformers_config
+from app.storage import is_remote
 from app.training.data.source_checks import check_sources
 from app.training.memory.check import check_memory
 from app.training.parallel.layout import layout_of
@@ -39,7 +42,9 @@ def check_training(config: RunConfig, is_dataset_to_come: bool = False) -> None:
     files = find_model(field, model, revision)
     # Without its config.json a model's files wait on a hub that is out of reach: the workers will see them.
     if files.config is not None:
-        _check_model(train, transformers_config(field, model, files.config))
+        settings = transformers_config(field, model, files.config)
+        _check_model(train, settings)
+        _check_weights(model, settings)
     check_sources(config, is_dataset_to_come)
     check_run_dir(config)
 
@@ -119,6 +124,14 @@ def _check_model(train: TrainConfig, config: Any) -> None:
                 stage.ulysses_size,
             )
         check_memory(train, field, stage, shape)
+
+
+def _check_weights(model: str, config: Any) -> None:
+    """Only where they are here: a model in a far place is looked at once its files have come."""
+    from app.training.base_weights import check_weights
+
+    if not is_remote(model) and Path(folder := resolve_model(model)).is_dir():
+        check_weights(model, folder, config)
 
 
 @contextmanager
