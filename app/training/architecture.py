@@ -20,12 +20,15 @@ REFUSED_FIELDS = {
     "n_routed_experts": "routes tokens to experts",
 }
 """Fields of transformers' configurations that, when set, ask for what is not done here."""
+QUANTIZATION_FIELDS = ("quantization_config", "compression_config")
 UNUSED_DROPOUTS = ("classifier_dropout",)
 """Of heads that a language model has not."""
 FULL_ATTENTION = "full_attention"
 PROBE_TOKENS = (9, 14, 1)
 """Lengths of the probe's packed documents."""
 PROBE_TOLERANCE = 1e-4
+MAX_PROBE_PARAMETERS = 60_000_000
+"""Of one of the two models that are compared, in float32."""
 
 
 def check_architecture(config: Any, max_seq_tokens: int) -> None:
@@ -42,11 +45,39 @@ def check_architecture(config: Any, max_seq_tokens: int) -> None:
     """
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
 
-    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+    text = config.get_text_config()
+    if type(text) not in MODEL_FOR_CAUSAL_LM_MAPPING:
         raise UserError(
             f"train.model: {config.model_type} is not a causal language model; give a model such as Llama, Qwen, "
             f"Mistral or Gemma"
         )
+    _check_settings(text, max_seq_tokens)
+    if text is not config:
+        raise UserError(
+            f"train.model: {config.model_type} holds a text model ({text.model_type}) among other parts, which "
+            f"training would lose; give a model that is text alone, such as Llama, Qwen, Mistral or Gemma"
+        )
+    try:
+        _probe(config)
+    # Whatever an unknown architecture does with our attention: its name is to be told, not where it broke.
+    except Exception as error:
+        if isinstance(error, UserError):
+            raise
+        reason = one_line(error)[:300]
+        raise UserError(
+            f"train.model: {config.model_type} does not work with training's attention ({reason}); give a model such "
+            f"as Llama, Qwen, Mistral or Gemma"
+        ) from error
+
+
+def _check_settings(config: Any, max_seq_tokens: int) -> None:
+    for field in QUANTIZATION_FIELDS:
+        if settings := getattr(config, field, None):
+            settings = settings if isinstance(settings, dict) else settings.to_dict()
+            raise UserError(
+                f"train.model: {config.model_type} is quantised ({settings.get('quant_method') or field}), which "
+                f"training cannot do; give the model in bfloat16, float16 or float32"
+            )
     for field, what in REFUSED_FIELDS.items():
         if getattr(config, field, None):
             raise UserError(
@@ -72,29 +103,23 @@ def check_architecture(config: Any, max_seq_tokens: int) -> None:
             f"train.model: {config.model_type} has a sliding window of {window} tokens, shorter than max_seq_tokens "
             f"{max_seq_tokens}; give a model with full attention, or switch the window off in its config.json"
         )
-    try:
-        _probe(config)
-    # Whatever an unknown architecture does with our attention: its name is to be told, not where it broke.
-    except Exception as error:
-        if isinstance(error, UserError):
-            raise
-        reason = one_line(error)[:300]
-        raise UserError(
-            f"train.model: {config.model_type} does not work with training's attention ({reason}); give a model such "
-            f"as Llama, Qwen, Mistral or Gemma"
-        ) from error
 
 
 def _probe(config: Any) -> None:
-    small = copy.deepcopy(config)
-    small.num_hidden_layers, small.vocab_size = 2, 64
-    small.intermediate_size = min(int(getattr(small, "intermediate_size", 0) or 256), 256)
-    small.pad_token_id = small.bos_token_id = small.eos_token_id = None
-    if getattr(small, "layer_types", None):
-        small.layer_types = small.layer_types[:2]
+    small = _shrunken(config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         theirs = _eager(small)
+        if theirs.get_output_embeddings().bias is not None:
+            raise UserError(
+                f"train.model: {config.model_type} adds a bias to its logits, which training does not do yet; give a "
+                f"model such as Llama, Qwen, Mistral or Gemma"
+            )
+        with torch.no_grad():
+            for parameter in theirs.parameters():
+                # Norms and biases start as ones and zeros, with which errors could hide.
+                if parameter.ndim == 1:
+                    parameter.add_(torch.randn_like(parameter) * 0.05)
         ours = build_decoder(copy.deepcopy(small))
         layers_of(ours)
         ours.load_state_dict(theirs.state_dict(), assign=True)
@@ -111,6 +136,36 @@ def _probe(config: Any) -> None:
             f"train.model: {config.model_type} computes its logits in a way that training does not know (off by "
             f"{difference:.1e} on random weights); give a model such as Llama, Qwen, Mistral or Gemma"
         )
+
+
+def _shrunken(config: Any) -> Any:
+    """Two layers of a configuration, of fewer heads where it would take gigabytes."""
+    small = copy.deepcopy(config)
+    small.num_hidden_layers, small.vocab_size = 2, 64
+    small.intermediate_size = min(int(getattr(small, "intermediate_size", 0) or 256), 256)
+    small.pad_token_id = small.bos_token_id = small.eos_token_id = None
+    if getattr(small, "layer_types", None):
+        small.layer_types = small.layer_types[:2]
+    if _num_parameters(small) > MAX_PROBE_PARAMETERS:
+        num_heads = int(small.num_attention_heads)
+        share = max(share for share in range(1, max(num_heads // 4, 1) + 1) if num_heads % share == 0)
+        small.num_attention_heads, small.hidden_size = num_heads // share, int(small.hidden_size) // share
+        if num_kv_heads := getattr(small, "num_key_value_heads", None):
+            small.num_key_value_heads = max(int(num_kv_heads) // share, 1)
+    if (num_parameters := _num_parameters(small)) > MAX_PROBE_PARAMETERS:
+        raise UserError(
+            f"train.model: {config.model_type} is too wide to be tried out (two layers have {num_parameters:,} "
+            f"parameters); give a model such as Llama, Qwen, Mistral or Gemma"
+        )
+    return small
+
+
+def _num_parameters(config: Any) -> int:
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"):
+        decoder = AutoModelForCausalLM.from_config(copy.deepcopy(config), trust_remote_code=False)
+    return sum(parameter.numel() for parameter in decoder.parameters())
 
 
 def _eager(config: Any) -> Any:

@@ -18,7 +18,7 @@ from app.storage import is_remote
 from app.training.data.source_checks import check_sources
 from app.training.memory.check import check_memory
 from app.training.parallel.layout import layout_of
-from app.training.rope import rope_parameters_of
+from app.training.rope import check_served_tokens, rope_parameters_of, with_rope
 from app.training.trackers import check_trackers
 
 
@@ -115,7 +115,10 @@ def _check_model(train: TrainConfig, config: Any) -> None:
     shape = shape_of(config)
     for index, stage in enumerate(train.stages):
         field = f"train.stages.{index}"
-        rope_parameters_of(config, train.stages, index)
+        final = with_rope(config, rope_parameters_of(config, train.stages, index), stage.max_seq_tokens)
+        check_served_tokens(final, field, stage.max_seq_tokens)
+        if stage.rope_parameters is not None:
+            _check_block(config, final, field, stage)
         with _named(field):
             layout_of(
                 stage.sequence_parallel_size,
@@ -124,6 +127,19 @@ def _check_model(train: TrainConfig, config: Any) -> None:
                 stage.ulysses_size,
             )
         check_memory(train, field, stage, shape)
+
+
+def _check_block(config: Any, final: Any, field: str, stage: StageConfig) -> None:
+    """A block of RoPE that the model cannot compute with."""
+    from app.training.architecture import check_architecture
+
+    try:
+        check_architecture(final, stage.max_seq_tokens)
+    except UserError as error:
+        reason = str(error).removeprefix("train.model: ")
+        raise UserError(
+            f"{field}.rope_parameters: {final.rope_parameters} does not suit {config.model_type}: {reason}"
+        ) from error
 
 
 def _check_weights(model: str, config: Any) -> None:

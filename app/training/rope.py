@@ -1,12 +1,32 @@
 """The RoPE that a stage trains with: the paper's rule, a base, or a whole block of transformers' `rope_parameters`."""
 
 import copy
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from app.config import StageConfig
 from app.faults import UserError
+from app.models.files import ModelFiles
 
+SCALING_KEYS = (
+    "rope_type",
+    "type",
+    "rope_theta",
+    "factor",
+    "original_max_position_embeddings",
+    "attention_factor",
+    "beta_fast",
+    "beta_slow",
+    "mscale",
+    "mscale_all_dim",
+    "truncate",
+    "short_factor",
+    "long_factor",
+    "low_freq_factor",
+    "high_freq_factor",
+)
+"""Keys of a block that belong to its type; all others, such as the share of a head that is turned, to the model."""
 FIXED_ROPE_TYPES = ("default", "linear", "llama3", "yarn")
 """Their angles depend on the position alone; `dynamic` and `longrope` change with the length of the input."""
 
@@ -19,7 +39,8 @@ def raise_base(base: float, from_tokens: int, to_tokens: int) -> float:
 def rope_parameters_of(config: Any, stages: Sequence[StageConfig], index: int) -> dict[str, Any]:
     """The `rope_parameters`, as transformers has them, of stage number `index`, counted from 0.
 
-    A stage that names no base raises that of the stage before it, the first one the model's own.
+    A stage that names no base raises that of the stage before it, the first one the model's own. A block of a stage
+    replaces how RoPE is scaled; what else the model's own block holds stays.
 
     Args:
         config: transformers' configuration of the model before the first stage.
@@ -29,11 +50,12 @@ def rope_parameters_of(config: Any, stages: Sequence[StageConfig], index: int) -
     Raises:
         UserError: The model has no RoPE with a base, or the block is of a type whose angles are not fixed.
     """
-    parameters, length = _of_model(config), int(config.max_position_embeddings)
+    parameters = _of_model(config)
+    kept = {key: value for key, value in parameters.items() if key not in SCALING_KEYS}
+    length = max_tokens_of(config)
     for stage in stages[: index + 1]:
         if stage.rope_parameters is not None:
-            parameters = copy.deepcopy(stage.rope_parameters)
-            parameters.setdefault("rope_type", "default")
+            parameters = {"rope_type": "default"} | copy.deepcopy(kept | stage.rope_parameters)
             _check_block(config, parameters, f"train.stages.{stage.name}.rope_parameters")
         else:
             base = stage.rope_theta or raise_base(
@@ -48,8 +70,43 @@ def with_rope(config: Any, parameters: dict[str, Any], max_seq_tokens: int) -> A
     """A copy of transformers' configuration that says so, as an exported model must: loaders look nowhere else."""
     changed = copy.deepcopy(config)
     changed.rope_parameters = copy.deepcopy(parameters)
-    changed.max_position_embeddings = max(int(config.max_position_embeddings), max_seq_tokens)
+    if parameters["rope_type"] == "linear":
+        # Loaders multiply this by the factor.
+        factor = float(parameters["factor"])
+        changed.max_position_embeddings = math.ceil(max(max_tokens_of(config), max_seq_tokens) / factor)
+    else:
+        changed.max_position_embeddings = max(int(config.max_position_embeddings), max_seq_tokens)
     return changed
+
+
+def max_tokens_of(config: Any) -> int:
+    """Longest sequence that a configuration of transformers allows, as vLLM and `serve` count it."""
+    length = ModelFiles(config.to_dict(), None).max_tokens
+    assert length is not None, "a configuration with RoPE has a length"
+    return length
+
+
+def check_served_tokens(config: Any, field: str, max_seq_tokens: int) -> None:
+    """Refuse to train at a length that the exported model could not be served at.
+
+    Args:
+        config: transformers' configuration with the stage's RoPE (`with_rope`).
+        field: The stage's place in the settings.
+        max_seq_tokens: Length of its sequences.
+
+    Raises:
+        UserError: gives the block that would do.
+    """
+    length, parameters = max_tokens_of(config), config.rope_parameters
+    if length >= max_seq_tokens:
+        return
+    factor = math.ceil(float(parameters["factor"]) * max_seq_tokens / length)
+    block = ", ".join(f"{key}: {value}" for key, value in (parameters | {"factor": float(factor)}).items())
+    raise UserError(
+        f"{field}.max_seq_tokens: {max_seq_tokens} is more than the {length} tokens that vLLM serves a model with "
+        f"rope_type {parameters['rope_type']} and factor {parameters['factor']:g} at; set {field}.rope_parameters: "
+        f"{{{block}}}"
+    )
 
 
 def _of_model(config: Any) -> dict[str, Any]:

@@ -1,9 +1,12 @@
 # ruff: noqa: E501
 
 import pytest
+import torch
 
 from app.faults import UserError
+from app.training import architecture
 from app.training.architecture import check_architecture
+from app.training.model import build_decoder
 from tests.models.known_models import TINY, configuration
 
 LONG = 4096
@@ -71,3 +74,87 @@ def test_the_check_changes_nothing():
     check_architecture(config, LONG)
     assert config.to_dict() == before
     assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]}},
+        {"quantization_config": {"quant_method": "awq", "bits": 4}},
+        {"compression_config": {"quant_method": "compressed-tensors"}},
+    ],
+    ids=lambda settings: str(settings),
+)
+def test_a_quantised_model_is_refused(settings):
+    with pytest.raises(
+        ValueError, match=r"^train\.model: llama is quantised \([\w-]+\), .*; give the model in bfloat16"
+    ):
+        check_architecture(configuration(TINY | settings), LONG)
+
+
+def test_an_output_layer_with_a_bias_is_refused():
+    with pytest.raises(UserError, match=r"^train\.model: phi adds a bias to its logits, "):
+        check_architecture(configuration(TINY | {"model_type": "phi", "attention_dropout": 0.0}), LONG)
+
+
+def test_a_bias_that_training_left_out_is_seen(monkeypatch):
+    """Biases start at zero, where nobody misses them."""
+    from torch.nn import functional
+
+    whole = functional.linear
+    settings = configuration(TINY | {"model_type": "qwen2"})
+    monkeypatch.setattr(
+        architecture,
+        "build_decoder",
+        lambda config: build_decoder(config).requires_grad_(False),
+    )
+    check_architecture(settings, LONG)
+
+    def without_biases(config):
+        decoder = build_decoder(config)
+        for module in decoder.modules():
+            if isinstance(module, torch.nn.Linear):
+                module.forward = lambda values, module=module: whole(values, module.weight)
+        return decoder
+
+    monkeypatch.setattr(architecture, "build_decoder", without_biases)
+    with pytest.raises(UserError, match=r"qwen2 computes its logits in a way"):
+        check_architecture(settings, LONG)
+
+
+TEXT = {"hidden_size": 2560, "intermediate_size": 10240, "num_hidden_layers": 34}
+VISION = {"hidden_size": 1152, "image_size": 896, "intermediate_size": 4304, "num_hidden_layers": 27}
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"model_type": "gemma3", "text_config": TEXT | {"sliding_window": 1024}, "vision_config": VISION}, r"gemma3_text has a sliding window of 1024"),
+        ({"model_type": "qwen3_5"}, r"qwen3_5_text has layers with linear_attention"),
+        ({"model_type": "llama4"}, r"llama4_text (attends in chunks|routes tokens to experts)"),
+        ({"model_type": "gemma4"}, r"gemma4_text "),
+        ({"model_type": "mistral3", "text_config": {"model_type": "ministral3"}, "vision_config": {"model_type": "pixtral"}}, r"mistral3 holds a text model \(ministral3\) among other parts"),
+        ({"model_type": "qwen3_vl"}, r"qwen3_vl is no causal language model"),
+    ],
+    ids=lambda value: value["model_type"] if isinstance(value, dict) else "",
+)  # fmt: skip
+def test_a_model_of_several_parts_is_refused_before_anything_is_built(monkeypatch, settings, expected):
+    monkeypatch.setattr(architecture, "_probe", None)
+    with pytest.raises(UserError, match=rf"^train\.model: {expected}"):
+        check_architecture(configuration(settings), LONG)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        # Llama 3.1 405B.
+        {"hidden_size": 16384, "intermediate_size": 53248, "num_attention_heads": 128, "num_key_value_heads": 8, "head_dim": 128},
+        {"model_type": "qwen3", "hidden_size": 12288, "num_attention_heads": 96, "num_key_value_heads": 96, "head_dim": 128},
+        {"model_type": "gpt_neox", "hidden_size": 6144, "num_attention_heads": 64},
+    ],
+    ids=["llama", "qwen3", "gpt_neox"],
+)  # fmt: skip
+def test_a_wide_model_is_tried_out_with_fewer_heads(changes):
+    config = configuration(TINY | changes)
+    assert architecture._num_parameters(architecture._shrunken(config)) < architecture.MAX_PROBE_PARAMETERS
+    check_architecture(config, LONG)
