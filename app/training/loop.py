@@ -28,7 +28,7 @@ from app.training.model import LanguageModel, build_decoder, shard_model
 from app.training.parallel.layout import layout_of
 from app.training.parallel.leader import run_on_leader
 from app.training.parallel.process_groups import Workers, join_workers
-from app.training.rope import rope_parameters_of, with_rope
+from app.training.rope import check_served_tokens, rope_parameters_of, with_rope
 from app.training.schedule import learning_rate_at
 from app.training.step import NonFiniteError, StepResult, build_optimizer, train_step
 from app.training.trackers import Tracker, open_trackers
@@ -229,14 +229,20 @@ def start_trainer(task: StageTask, device: torch.device, report: Report) -> Stag
 
 
 def config_of_stage(task: StageTask) -> Any:
-    """Configuration of transformers that the stage trains and exports with."""
+    """Configuration of transformers that the stage trains and exports with.
+
+    Raises:
+        UserError: the stage's RoPE cannot be had, or not be served at its length.
+    """
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(
         resolve_model(task.model), revision=task.revision, trust_remote_code=False
     )
     parameters = rope_parameters_of(config, task.train.stages, task.index)
-    return with_rope(config, parameters, task.stage.max_seq_tokens)
+    final = with_rope(config, parameters, task.stage.max_seq_tokens)
+    check_served_tokens(final, f"train.stages.{task.index}", task.stage.max_seq_tokens)
+    return final
 
 
 def build_model(task: StageTask, config: Any, workers: Workers) -> LanguageModel:

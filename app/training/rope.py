@@ -70,7 +70,7 @@ def with_rope(config: Any, parameters: dict[str, Any], max_seq_tokens: int) -> A
     """A copy of transformers' configuration that says so, as an exported model must: loaders look nowhere else."""
     changed = copy.deepcopy(config)
     changed.rope_parameters = copy.deepcopy(parameters)
-    if parameters["rope_type"] == "linear":
+    if parameters.get("rope_type") == "linear":
         # Loaders multiply this by the factor.
         factor = float(parameters["factor"])
         changed.max_position_embeddings = math.ceil(max(max_tokens_of(config), max_seq_tokens) / factor)

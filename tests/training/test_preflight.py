@@ -5,6 +5,7 @@ import json
 import re
 
 import pytest
+import torch
 
 from app import checks
 from app.config import RunConfig
@@ -120,6 +121,34 @@ def test_the_longest_stage_decides_about_a_sliding_window(folder):
     check_training(config(folder))
     longer = {"name": "b", "max_seq_tokens": 2048}
     assert "shorter than max_seq_tokens 2048" in fault(config(folder, [{}, longer]))
+
+
+def test_a_stage_is_tried_out_with_its_own_block(folder):
+    settings = TINY | {"model_type": "gpt_neox", "rope_parameters": None, "attention_dropout": 0.0}
+    write_model(folder, settings)
+    yarn = {"rope_type": "yarn", "rope_theta": 1e6, "factor": 8.0, "original_max_position_embeddings": 128}
+    check_training(config(folder, [{"rope_parameters": yarn}]))
+    told = fault(
+        config(folder, [{}, {"name": "b", "rope_parameters": yarn | {"partial_rotary_factor": 3.0}}])
+    )
+    assert told.startswith("train.stages.1.rope_parameters: {")
+    assert "does not suit gpt_neox" in told
+
+
+def test_a_length_that_could_not_be_served_is_refused(folder):
+    block = {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0, "original_max_position_embeddings": 128}
+    write_model(folder, TINY | {"rope_parameters": block, "max_position_embeddings": 512})
+    told = fault(config(folder))
+    assert told.startswith("train.stages.0.max_seq_tokens: 1024 is more than the 512 tokens that vLLM serves")
+    assert "set train.stages.0.rope_parameters: {" in told
+    check_training(config(folder, [{"rope_parameters": block | {"factor": 8.0}}]))
+
+
+def test_a_model_with_another_models_weights_is_refused(folder):
+    from safetensors.torch import save_file
+
+    save_file({"model.norm.weight": torch.ones(32)}, folder / "model" / "model.safetensors")
+    assert fault(config(folder)).startswith("train.model: the weight files of '")
 
 
 def test_a_model_on_a_hub_out_of_reach_is_left_to_the_workers(folder, monkeypatch):

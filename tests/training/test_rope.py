@@ -1,9 +1,10 @@
 # ruff: noqa: E501
 
 import pytest
+import yaml
 
 from app.faults import UserError
-from app.training.rope import raise_base, rope_parameters_of, with_rope
+from app.training.rope import check_served_tokens, max_tokens_of, raise_base, rope_parameters_of, with_rope
 from tests.models.known_models import LLAMA_3_ROPE, LLAMA_8B, TINY, configuration
 from tests.training.train_settings import stage_config
 
@@ -94,3 +95,89 @@ def test_an_exported_configuration_says_what_it_was_trained_with():
     assert with_rope(config, parameters, 1000).max_position_embeddings == 131_072
     # As a loader finds it.
     assert type(config).from_dict(changed.to_dict()).rope_parameters["rope_theta"] == 2e6
+
+
+MINISTRAL = {
+    "model_type": "ministral3",
+    "max_position_embeddings": 262_144,
+    "rope_parameters": {"rope_type": "yarn", "rope_theta": 1e6, "factor": 16.0, "original_max_position_embeddings": 16_384, "beta_fast": 32.0, "beta_slow": 1.0, "llama_4_scaling_beta": 0.1},
+}  # fmt: skip
+QWEN = {
+    "model_type": "qwen3",
+    "max_position_embeddings": 40_960,
+    "rope_parameters": {"rope_type": "yarn", "rope_theta": 1e6, "factor": 4.0, "original_max_position_embeddings": 32_768},
+}  # fmt: skip
+LINEAR = TINY | {"rope_parameters": {"rope_type": "linear", "rope_theta": 1e4, "factor": 4.0}}
+
+
+def final(settings, *chain):
+    config = configuration(settings)
+    index = len(chain) - 1
+    return with_rope(config, rope_parameters_of(config, chain, index), chain[index].max_seq_tokens)
+
+
+@pytest.mark.parametrize(
+    ("settings", "served", "factor"),
+    [(MINISTRAL, 262_144, 64.0), (QWEN, 131_072, 32.0)],
+    ids=["ministral", "qwen"],
+)
+def test_a_length_that_yarns_factor_does_not_reach_is_refused_with_the_block_that_does(
+    settings, served, factor
+):
+    chain = stages(1_048_576)
+    with pytest.raises(
+        ValueError, match=r"^train\.stages\.0\.max_seq_tokens: 1048576 is more than the "
+    ) as caught:
+        check_served_tokens(final(settings, *chain), "train.stages.0", 1_048_576)
+    told = str(caught.value)
+    assert f"the {served} tokens" in told
+    assert "\n" not in told
+    block = yaml.safe_load(told.partition("rope_parameters: ")[2])
+    assert block["factor"] == factor
+    remedied = stages(1_048_576, rope_parameters=block)
+    config = final(settings, *remedied)
+    check_served_tokens(config, "train.stages.0", 1_048_576)
+    assert max_tokens_of(config) == 1_048_576
+
+
+@pytest.mark.parametrize(
+    "settings", [LLAMA_8B, TINY, QWEN, LINEAR], ids=lambda value: value["rope_parameters"]["rope_type"]
+)
+def test_what_is_trained_is_what_may_be_served(settings):
+    length = max_tokens_of(configuration(settings))
+    config = final(settings, *stages(length))
+    check_served_tokens(config, "train.stages.0", length)
+    assert max_tokens_of(config) == length
+    # Its own length is no reason to raise the base.
+    assert config.rope_parameters == configuration(settings).rope_parameters
+
+
+def test_a_linear_export_counts_its_factor_once():
+    config = final(LINEAR, *stages(2048))
+    assert config.max_position_embeddings == 512
+    assert max_tokens_of(config) == 2048
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [
+        (MINISTRAL, {"llama_4_scaling_beta": 0.1}),
+        ({"model_type": "glm"}, {"partial_rotary_factor": 0.5}),
+        ({"model_type": "gpt_neox"}, {"partial_rotary_factor": 0.25}),
+        ({"model_type": "persimmon"}, {"partial_rotary_factor": 0.5}),
+    ],
+    ids=lambda value: value.get("model_type", ""),
+)
+def test_a_block_leaves_what_the_model_has_beside_its_scaling(settings, kept):
+    yarn = {"rope_type": "yarn", "rope_theta": 5e5, "factor": 4.0, "original_max_position_embeddings": 32768}
+    chain = [
+        *stages(65_536, rope_parameters=yarn),
+        *stages(131_072),
+        *stages(131_073, rope_parameters={"rope_theta": 7.0}),
+    ]
+    config = configuration(settings)
+    assert rope_parameters_of(config, chain, 0) == kept | yarn
+    assert rope_parameters_of(config, chain, 1).items() >= kept.items()
+    assert rope_parameters_of(config, chain, 2) == kept | {"rope_type": "default", "rope_theta": 7.0}
+    named = stages(64, rope_parameters=yarn | {"partial_rotary_factor": 1.0})
+    assert rope_parameters_of(config, named, 0)["partial_rotary_factor"] == 1.0
