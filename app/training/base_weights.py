@@ -51,6 +51,8 @@ def load_decoder(folder: str, config: Any, revision: str | None = None) -> nn.Mo
             f"train.model: {folder!r} has an output layer that differs from its embedding, while its config.json "
             f"says that they are one; set tie_word_embeddings to false there"
         )
+    # An export's names are those that transformers publishes, not those of this copy: a resumed stage has read no file.
+    decoder._weight_conversions = None
     return decoder.train()
 
 

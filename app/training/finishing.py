@@ -5,8 +5,10 @@ from app.records.training import ExportRecord, SourceFacts, StageDataRecord, Sta
 from app.run import COMPLETE_FILE, DATA_DIR, EXPORT_DIR
 from app.training.export.card import CARD_FILE, CardFacts, render_card
 from app.training.export.export import export_model, verify_export
+from app.training.export.files import read_card
 from app.training.loop import DTYPES, StageTask, StageTrainer
 from app.training.metrics import read_records
+from app.training.rope import max_tokens_of
 from app.versions import installed_versions
 
 EXPORT_TOLERANCE = {"float32": 1e-3, "bfloat16": 0.05}
@@ -89,7 +91,8 @@ def _card(task: StageTask, records: list[StageRecord]) -> str:
             name=f"{task.run_name}-{task.stage.name}",
             base_model=task.model,
             base_revision=task.revision,
-            base_max_tokens=int(base.max_position_embeddings),
+            base_max_tokens=max_tokens_of(base),
+            base_card=read_card(resolve_model(task.model), task.revision),
             dtype=task.train.export_dtype,
             stages=[record.stage for record in records],
             sources=list(sources.values()),

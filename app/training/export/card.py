@@ -11,6 +11,7 @@ from app.records.training import SourceFacts, StageFacts
 CARD_FILE = "README.md"
 LAST_SHARE = 0.1
 """Of a stage's steps, whose mean loss the card gives: a single step's says little."""
+_LICENCE_FIELDS = ("license", "license_name", "license_link")
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
@@ -26,6 +27,8 @@ class CardFacts:
     """Revision of the base model, if one was given."""
     base_max_tokens: int
     """Context length of the base model."""
+    base_card: Mapping[str, Any]
+    """Front matter of the base model's card."""
     dtype: str
     """Dtype of the exported weights."""
     stages: Sequence[StageFacts]
@@ -41,7 +44,7 @@ def render_card(facts: CardFacts) -> str:
     last = facts.stages[-1]
     revision = f" at `{facts.base_revision}`" if facts.base_revision else ""
     paragraphs = [
-        front_matter(_front_matter(facts.base_model)),
+        front_matter(_front_matter(facts.base_model, facts.base_card)),
         f"# {facts.name}",
         f"`{facts.base_model}`{revision}, extended from {facts.base_max_tokens:,} to {last.max_seq_tokens:,} tokens of "
         f"context with Longstrap, after [Bootstrap Your Own Context Length](https://arxiv.org/abs/2412.18860). Weights "
@@ -68,11 +71,12 @@ def render_card(facts: CardFacts) -> str:
     return "\n\n".join(paragraphs) + "\n"
 
 
-def _front_matter(base_model: str) -> dict[str, Any]:
-    # The Hub refuses a card whose base model is a path.
-    base = {"base_model": base_model} if _HUB_NAME.fullmatch(base_model) else {}
+def _front_matter(base_model: str, base_card: Mapping[str, Any]) -> dict[str, Any]:
+    # The Hub refuses a card whose base model is a path: what that was made of is a base too.
+    base = base_model if _HUB_NAME.fullmatch(base_model) else base_card.get("base_model")
     return {
-        **base,
+        **({"base_model": base} if base else {}),
+        **{field: base_card[field] for field in _LICENCE_FIELDS if base_card.get(field)},
         "library_name": "transformers",
         "pipeline_tag": "text-generation",
         "tags": ["long-context", "longstrap", "arxiv:2412.18860"],

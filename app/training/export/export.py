@@ -18,6 +18,7 @@ from app.training.checkpoints.weights import whole_weights
 from app.training.export.files import (
     name_of,
     published,
+    published_names,
     write_config,
     write_generation_config,
     write_tokenizer,
@@ -32,6 +33,7 @@ from app.training.export.probe import (
 from app.training.model import LanguageModel
 from app.training.parallel.leader import ask_leader, run_on_leader
 from app.training.parallel.process_groups import Workers
+from app.training.rope import max_tokens_of
 
 MAX_FILE_BYTES = 5_000_000_000
 """Weights beyond this go into a second file."""
@@ -70,9 +72,9 @@ def export_model(
 
     def write() -> ExportedFiles:
         with published(folder) as place:
-            write_weights(weights, place, max_file_bytes)
-            write_tokenizer(source, revision, config.max_position_embeddings, place)
-            write_generation_config(source, revision, config.max_position_embeddings, place)
+            write_weights(published_names(model.decoder, weights), place, max_file_bytes)
+            write_tokenizer(source, revision, max_tokens_of(config), place)
+            write_generation_config(source, revision, max_tokens_of(config), place)
             write_config(config, architecture, dtype, place)
             files = {path.name: path.stat().st_size for path in sorted(place.iterdir())}
         return ExportedFiles(

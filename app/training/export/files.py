@@ -11,12 +11,16 @@ from typing import Any
 
 import pyarrow.fs as pafs
 import torch
-from torch import Tensor
+import yaml
+from torch import Tensor, nn
 
 from app.models.small_files import CONFIG_FILE, SmallFiles, open_model
 from app.storage import Folder
 from app.tokens import Tokenizer
 
+UNTRAINED_FIELDS = ("dual_chunk_attention_config",)
+"""Transformers and training ignore them; vLLM does not, and would serve another model than the trained one."""
+CARD_FILE = "README.md"
 GENERATION_FILE = "generation_config.json"
 TOKENIZER_FILE = "tokenizer.json"
 TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
@@ -57,6 +61,17 @@ def published(folder: Folder) -> Iterator[Path]:
                 pafs.copy_files(str(path), aside_name, pafs.LocalFileSystem(), folder.filesystem)
 
 
+def published_names(decoder: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights under the names of published files, which vLLM and older transformers read.
+
+    Those in memory are transformers' own since version 5: GPT-NeoX's `embed_out` is `lm_head` there.
+    """
+    from transformers.core_model_loading import revert_weight_conversion
+
+    renamed: dict[str, Tensor] = revert_weight_conversion(decoder, weights)
+    return renamed
+
+
 def write_weights(weights: dict[str, Tensor], place: Path, max_file_bytes: int) -> None:
     """Write safetensors, and their index where it takes several files."""
     from huggingface_hub import save_torch_state_dict
@@ -75,11 +90,19 @@ def write_config(config: Any, architecture: str, dtype: torch.dtype, place: Path
     exported.save_pretrained(place)
     path = place / CONFIG_FILE
     settings = json.loads(path.read_text("utf-8"))
-    # Where tools from before transformers 5 look; without it they would silently take their default base.
+    # Where tools from before transformers 5 look; without it they would silently take their defaults.
     block = dict(settings["rope_parameters"])
+    settings["torch_dtype"] = settings["dtype"]
     settings["rope_theta"] = block.pop("rope_theta")
+    share = block.pop("partial_rotary_factor", None)
+    if share is not None:
+        settings["partial_rotary_factor"] = share
+    if config.model_type.startswith("gpt_neox"):
+        settings |= {"rotary_emb_base": settings["rope_theta"], "rotary_pct": 1.0 if share is None else share}
     if block.get("rope_type", "default") != "default":
         settings["rope_scaling"] = block
+    for field in UNTRAINED_FIELDS:
+        settings.pop(field, None)
     _write_json(path, settings)
 
 
@@ -108,6 +131,17 @@ def write_generation_config(source: str, revision: str | None, max_tokens: int, 
     settings = json.loads(path.read_text("utf-8"))
     if (settings.get("max_length") or max_tokens) < max_tokens:
         _write_json(path, settings | {"max_length": max_tokens})
+
+
+def read_card(source: str, revision: str | None) -> dict[str, Any]:
+    """Front matter of a model's card; empty where there is none that can be read."""
+    content = open_model("train.model", source, revision, needs_config=False).read_bytes(CARD_FILE) or b""
+    _, _, rest = content.decode("utf-8", "replace").partition("---\n")
+    try:
+        matter = yaml.safe_load(rest.partition("\n---")[0])
+    except yaml.YAMLError:
+        return {}
+    return matter if isinstance(matter, dict) else {}
 
 
 def _copy(files: SmallFiles, name: str, place: Path) -> bool:

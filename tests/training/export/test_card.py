@@ -33,6 +33,7 @@ FACTS = CardFacts(
     base_model="meta-llama/Llama-3.2-1B-Instruct",
     base_revision="abc123",
     base_max_tokens=131_072,
+    base_card={},
     dtype="bfloat16",
     stages=[FIRST, SECOND],
     sources=[
@@ -53,6 +54,23 @@ def test_the_front_matter_names_the_base_and_leaves_the_licence_to_it():
     assert matter["library_name"] == "transformers"
     assert "long-context" in matter["tags"]
     assert "license" not in matter
+
+
+LICENCE = {"license": "other", "license_name": "llama3.2", "license_link": "LICENSE"}
+
+
+def test_the_licence_is_that_of_the_base():
+    matter = front_matter(
+        render_card(replace(FACTS, base_card=LICENCE | {"base_model": "some/one", "tags": ["x"]}))
+    )
+    assert LICENCE.items() <= matter.items()
+    assert matter["base_model"] == "meta-llama/Llama-3.2-1B-Instruct"
+    assert "x" not in matter["tags"]
+
+
+def test_of_a_folder_the_base_is_what_its_card_names():
+    card = render_card(replace(FACTS, base_model="/models/a", base_card={"base_model": "some/one"}))
+    assert front_matter(card)["base_model"] == "some/one"
 
 
 @pytest.mark.parametrize(

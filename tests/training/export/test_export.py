@@ -4,13 +4,24 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from tokenizers import Tokenizer as FastTokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from app.storage import Folder
 from app.tokens import Tokenizer
-from app.training.export.files import published, write_config, write_generation_config, write_tokenizer
+from app.training.base_weights import load_decoder
+from app.training.export.files import (
+    published,
+    published_names,
+    read_card,
+    write_config,
+    write_generation_config,
+    write_tokenizer,
+)
+from app.training.model import build_decoder
 from app.training.rope import with_rope
+from tests.models.known_models import TINY, configuration
 from tests.training.export.export_worker import DEFAULT_ROPE, EXPORTS, MAX_TOKENS, SEED
 from tests.training.far_folder import FarFolder
 from tests.training.parallel.parity_cases import Case
@@ -189,6 +200,66 @@ def test_older_tools_find_the_base(tmp_path):
     write_config(with_rope(config, yarn, MAX_TOKENS), "LlamaForCausalLM", torch.bfloat16, tmp_path)
     settings = json.loads((tmp_path / "config.json").read_text())
     assert settings["rope_scaling"] | {"rope_theta": settings["rope_theta"]} == yarn
+
+
+@pytest.mark.parametrize(
+    ("model_type", "share", "expected"),
+    [
+        ("phi3", 0.75, {"partial_rotary_factor": 0.75}),
+        ("glm4", 1.0, {"partial_rotary_factor": 1.0}),
+        ("gpt_neox", 0.5, {"partial_rotary_factor": 0.5, "rotary_pct": 0.5, "rotary_emb_base": 160_000.0}),
+        ("gpt_neox", 1.0, {"rotary_pct": 1.0}),
+        ("llama", None, {}),
+    ],
+)
+def test_older_tools_find_the_share_of_a_head_that_is_turned(tmp_path, model_type, share, expected):
+    rope = DEFAULT_ROPE | ({} if share is None else {"partial_rotary_factor": share})
+    config = with_rope(configuration(TINY | {"model_type": model_type}), rope, MAX_TOKENS)
+    write_config(config, "Any", torch.bfloat16, tmp_path)
+    settings = json.loads((tmp_path / "config.json").read_text())
+    assert expected.items() <= settings.items()
+    assert ("partial_rotary_factor" in settings) == (share is not None)
+    assert AutoConfig.from_pretrained(tmp_path).rope_parameters == rope
+
+
+def test_older_tools_find_the_type_of_the_weights(tmp_path):
+    write_config(with_rope(config_of(Case(1, 1)), DEFAULT_ROPE, MAX_TOKENS), "Any", torch.bfloat16, tmp_path)
+    settings = json.loads((tmp_path / "config.json").read_text())
+    assert settings["torch_dtype"] == settings["dtype"] == "bfloat16"
+
+
+def test_what_vllm_alone_reads_and_nobody_trained_is_dropped(tmp_path):
+    chunks = {"chunk_size": 262_144, "local_size": 8192, "original_max_position_embeddings": 262_144}
+    config = configuration(TINY | {"model_type": "qwen2", "dual_chunk_attention_config": chunks})
+    write_config(with_rope(config, DEFAULT_ROPE, MAX_TOKENS), "Qwen2ForCausalLM", torch.bfloat16, tmp_path)
+    assert "dual_chunk_attention_config" not in json.loads((tmp_path / "config.json").read_text())
+
+
+@pytest.mark.parametrize(
+    "model_type", ["gpt_neox", "llama", "qwen3", "phi3", "persimmon", "starcoder2", "glm4"]
+)
+@pytest.mark.parametrize("is_loaded", [True, False])
+def test_weights_have_the_names_of_published_files(tmp_path, model_type, is_loaded):
+    config = configuration(TINY | {"model_type": model_type, "tie_word_embeddings": False})
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    model.save_pretrained(tmp_path)
+    expected = load_file(tmp_path / "model.safetensors")
+    # A stage that is resumed, or follows another one, has read no files.
+    decoder = load_decoder(str(tmp_path), config) if is_loaded else build_decoder(config)
+    names = published_names(decoder, dict(model.state_dict()))
+    assert names.keys() == expected.keys()
+    assert all(torch.equal(names[name], expected[name]) for name in names)
+
+
+def test_the_front_matter_of_a_card_is_read(tmp_path):
+    assert read_card(str(tmp_path), None) == {}
+    for text, expected in (
+        ("---\nlicense: mit\n---\n# A\n---\nx: y\n---\n", {"license": "mit"}),
+        ("# No front matter", {}),
+        ("---\n: - broken: [\n---\n", {}),
+    ):
+        (tmp_path / "README.md").write_text(text)
+        assert read_card(str(tmp_path), None) == expected
 
 
 def test_a_tokenizer_that_changes_on_the_way_is_an_error(source, tmp_path, monkeypatch):
