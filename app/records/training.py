@@ -54,6 +54,8 @@ class CheckpointRecord(Record):
     num_processes: int
     files: dict[str, int]
     """Name → bytes."""
+    checksums: dict[str, int] = {}
+    """Name → CRC-32; none in checkpoints from before there were any."""
 
 
 class StageFacts(Record):

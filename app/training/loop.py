@@ -80,7 +80,7 @@ class StageTrainer:
         self.model = build_model(task, self.config, workers)
         self.optimizer = build_optimizer(self.model, task.train.optimizer)
         self.checkpoints = Checkpoints(
-            task.folder / CHECKPOINTS_DIR, task.train.num_checkpoints_kept, workers
+            task.folder / CHECKPOINTS_DIR, task.train.num_checkpoints_kept, workers, report
         )
         self.step, self.tokens_seen = 0, 0
         self._report = report

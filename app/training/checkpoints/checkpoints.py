@@ -1,11 +1,13 @@
 """Checkpoints of a stage: sharded, written while training continues, loadable with any number of processes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import torch
+import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
@@ -20,16 +22,19 @@ from app.storage import Folder
 from app.training.checkpoints.records import (
     complete_checkpoint,
     delete_checkpoint,
+    discard_damaged,
     newest_checkpoint,
     read_record,
     remove_superseded,
     step_folder,
 )
-from app.training.checkpoints.storage import open_reader, open_writer
+from app.training.checkpoints.storage import CheckpointWriter, checksum_of, open_reader
 from app.training.checkpoints.weights import distinct_weights
 from app.training.model import LanguageModel
 from app.training.parallel.leader import ask_leader
 from app.training.parallel.process_groups import Workers
+
+T = TypeVar("T")
 
 
 class Checkpoints:
@@ -39,13 +44,17 @@ class Checkpoints:
         folder: Holds one folder a checkpoint.
         num_kept: How many whole ones stay.
         workers: All that train.
+        report: Takes a line for the person who watches; called by the leader only.
     """
 
-    def __init__(self, folder: Folder, num_kept: int, workers: Workers) -> None:
+    def __init__(
+        self, folder: Folder, num_kept: int, workers: Workers, report: Callable[[str], None] | None = None
+    ) -> None:
         self._folder = folder
         self._num_kept = num_kept
         self._num_processes = workers.size
         self._group = workers.storage_group
+        self._report = report
         self._completion = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._under_way: Future[None] | None = None
 
@@ -76,12 +85,9 @@ class Checkpoints:
         self.finish()
         # What a try that was cut off left would be taken for a part of this one.
         ask_leader(self._group, lambda: delete_checkpoint(self._folder, step))
-        written = dcp.async_save(
-            _state(model, optimizer),
-            storage_writer=open_writer(step_folder(self._folder, step)),
-            process_group=self._group,
-        )
-        self._under_way = self._completion.submit(self._complete, written, step, dict(progress))
+        writer = CheckpointWriter(step_folder(self._folder, step))
+        written = dcp.async_save(_state(model, optimizer), storage_writer=writer, process_group=self._group)
+        self._under_way = self._completion.submit(self._complete, written, writer, step, dict(progress))
         if wait:
             self.finish()
 
@@ -97,13 +103,21 @@ class Checkpoints:
             under_way.result()
 
     def newest(self, folder: Folder | None = None) -> int | None:
-        """Step of the newest complete checkpoint, the same on all processes; None if there is no complete checkpoint.
+        """Step of the newest undamaged checkpoint, the same on all processes; None if there is none.
+
+        Its files are read in full and compared with their checksums. A damaged one is set aside, which is reported.
 
         Args:
             folder: Checkpoints of another stage. If omitted, this stage's.
         """
         self.finish()
-        return ask_leader(self._group, lambda: newest_checkpoint(folder or self._folder))
+        place = folder or self._folder
+        while (step := ask_leader(self._group, lambda: newest_checkpoint(place))) is not None:
+            damaged = self._damaged_files(place, step)
+            if not damaged:
+                break
+            ask_leader(self._group, partial(self._discard, place, step, damaged))
+        return step
 
     def load(self, step: int, model: LanguageModel, optimizer: torch.optim.Optimizer) -> dict[str, int]:
         """Load weights and the optimizer's state in place, and return what `save` was given as progress.
@@ -127,6 +141,8 @@ class Checkpoints:
             RuntimeError: It can't be read, or is of another model.
         """
         self._record(folder, step)
+        if damaged := self._damaged_files(folder, step):
+            raise RuntimeError(f"{step_folder(folder, step).uri} is damaged: {_told(damaged)}")
         state = {"model": distinct_weights(model)}
         self._read(folder, step, state)
         _set_weights(model, state["model"])
@@ -138,15 +154,41 @@ class Checkpoints:
         finally:
             self._completion.shutdown()
 
-    def _complete(self, written: "Future[Any]", step: int, progress: dict[str, int]) -> None:
+    def _complete(
+        self, written: "Future[Any]", writer: CheckpointWriter, step: int, progress: dict[str, int]
+    ) -> None:
         with _readable_errors(f"{step_folder(self._folder, step).uri} could not be written"):
             written.result()
+        checksums = self._of_all(writer.checksums)
 
         def complete() -> None:
-            complete_checkpoint(self._folder, step, progress, self._num_processes)
+            whole = {name: checksum for part in checksums for name, checksum in part.items()}
+            complete_checkpoint(self._folder, step, progress, self._num_processes, whole)
             remove_superseded(self._folder, self._num_kept)
 
         ask_leader(self._group, complete)
+
+    def _damaged_files(self, folder: Folder, step: int) -> list[str]:
+        """Names of the files that are not as they were written; each process reads its share of them."""
+        expected = self._record(folder, step).checksums
+        place, names = step_folder(folder, step), sorted(expected)
+        own = names[dist.get_rank(self._group) :: self._num_processes]
+        found = self._of_all([name for name in own if _checksum(place, name) != expected[name]])
+        return sorted(name for part in found for name in part)
+
+    def _discard(self, folder: Folder, step: int, damaged: list[str]) -> None:
+        discard_damaged(folder, step)
+        if self._report is not None:
+            self._report(
+                f"checkpoint {step_folder(folder, step).uri} is not as it was written ({_told(damaged)}); the one "
+                f"before it is taken"
+            )
+
+    def _of_all(self, own: T) -> list[T]:
+        """What every process has, by its rank."""
+        found: list[Any] = [None] * self._num_processes
+        dist.all_gather_object(found, own, group=self._group)
+        return found
 
     def _record(self, folder: Folder, step: int) -> CheckpointRecord:
         def record() -> CheckpointRecord:
@@ -162,6 +204,17 @@ class Checkpoints:
         place = step_folder(folder, step)
         with _readable_errors(f"{place.uri} could not be loaded"):
             dcp.load(state, storage_reader=open_reader(place), process_group=self._group)
+
+
+def _checksum(place: Folder, name: str) -> int | None:
+    try:
+        return checksum_of(place, name)
+    except OSError:
+        return None
+
+
+def _told(damaged: list[str]) -> str:
+    return damaged[0] if len(damaged) == 1 else f"{damaged[0]} and {len(damaged) - 1} more files"
 
 
 def _state(model: LanguageModel, optimizer: torch.optim.Optimizer) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Lists a folder's checkpoints, tells which are complete, and removes old ones.
 
 FOLDER/step-00000123/                 shards and their index, as torch's distributed checkpoints have them
-FOLDER/step-00000123/_complete.json   written last: step, progress, number of processes, every file's size
+FOLDER/step-00000123/_complete.json   written last: step, progress, number of processes, every file's size and checksum
 """
 
 import re
@@ -13,6 +13,7 @@ from app.records.training import CheckpointRecord
 from app.run import COMPLETE_FILE
 from app.storage import Folder
 
+DAMAGED_FILE = "_damaged.json"
 _STEP_FOLDER = re.compile(r"step-(\d{8,})")
 
 
@@ -21,11 +22,25 @@ def step_folder(folder: Folder, step: int) -> Folder:
     return folder / f"step-{step:08d}"
 
 
-def complete_checkpoint(folder: Folder, step: int, progress: dict[str, int], num_processes: int) -> None:
-    """Declare a checkpoint whole, now that all its files are there."""
+def complete_checkpoint(
+    folder: Folder, step: int, progress: dict[str, int], num_processes: int, checksums: dict[str, int]
+) -> None:
+    """Declare a checkpoint whole, now that all its files are there.
+
+    Args:
+        folder: Of the stage's checkpoints.
+        step: Whose.
+        progress: Goes into the record.
+        num_processes: That have written it.
+        checksums: Of every file, by its name.
+    """
     place = step_folder(folder, step)
     record = CheckpointRecord(
-        step=step, progress=progress, num_processes=num_processes, files=_file_sizes(place)
+        step=step,
+        progress=progress,
+        num_processes=num_processes,
+        files=_file_sizes(place),
+        checksums=checksums,
     )
     record.write(place, COMPLETE_FILE)
 
@@ -48,6 +63,12 @@ def read_record(folder: Folder, step: int) -> CheckpointRecord | None:
 def newest_checkpoint(folder: Folder) -> int | None:
     """Step of the newest complete checkpoint; None if there is none."""
     return next((step for step in _steps(folder) if read_record(folder, step) is not None), None)
+
+
+def discard_damaged(folder: Folder, step: int) -> None:
+    """Take a checkpoint whose files are not what was written out of those that count; they stay to be looked at."""
+    place = step_folder(folder, step)
+    place.filesystem.move(place.file(COMPLETE_FILE), place.file(DAMAGED_FILE))
 
 
 def remove_superseded(folder: Folder, num_kept: int) -> None:

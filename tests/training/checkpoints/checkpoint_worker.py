@@ -8,6 +8,7 @@ import json
 import resource
 import signal
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -141,6 +142,36 @@ def keep_two(case: Case, folder: Folder, workers: Workers) -> dict[str, Any]:
     return {"newest": newest, "steps": steps, "files": files, "gone": gone}
 
 
+def take_the_newest_undamaged(case: Case, folder: Folder, workers: Workers) -> dict[str, Any]:
+    """Zeros in the middle of one process's file, whose size stays."""
+    lines: list[str] = []
+    checkpoints = Checkpoints(folder, 2, workers, lines.append)
+    model, optimizer = trained(case, workers, 1)
+    for step in (2, 3):
+        checkpoints.save(step, model, optimizer, {"step": step}, wait=True)
+    place = Path(f"{folder.uri}/step-00000003")
+    found: dict[str, Any] = {
+        "checksums": json.loads((place / "_complete.json").read_text())["checksums"],
+        "on_disk": {
+            path.name: zlib.crc32(path.read_bytes()) for path in place.iterdir() if path.suffix != ".json"
+        },
+    }
+    dist.barrier(workers.mesh.get_group())
+    if workers.is_leader:
+        path = place / "__1_0.distcp"
+        whole = bytearray(path.read_bytes())
+        middle = len(whole) // 2
+        whole[middle : middle + 4096] = bytes(len(whole[middle : middle + 4096]))
+        path.write_bytes(whole)
+    dist.barrier(workers.mesh.get_group())
+    found["weights"] = error_of(lambda: checkpoints.load_weights(folder, 3, model))
+    found["newest"] = checkpoints.newest()
+    found["progress"] = checkpoints.load(found["newest"], model, optimizer)
+    checkpoints.save(4, model, optimizer, {"step": 4}, wait=True)
+    found["kept"] = sorted(path.name for path in place.parent.iterdir())
+    return found | {"lines": lines}
+
+
 def write_to_a_full_disk(case: Case, folder: Folder, workers: Workers) -> dict[str, Any]:
     """Rank 1 can't write its part; then it can again."""
     checkpoints = Checkpoints(folder, 2, workers)
@@ -206,6 +237,8 @@ def findings(folder: Path) -> dict[str, Any]:
         among(f"{name}: 1 to 2", 2, load_and_save, case, place, shared)
         among(f"{name}: weights", 2, weights_only, case, place, shared)
     among("kept", 2, keep_two, CASES["untied"], Folder(f"{folder}/kept"))
+    among("damaged", 2, take_the_newest_undamaged, CASES["untied"], Folder(f"{folder}/damaged"))
+    among("damaged-far", 2, take_the_newest_undamaged, CASES["tied"], FarFolder(f"{folder}/damaged-far"))
     among("full disk", 2, write_to_a_full_disk, CASES["untied"], Folder(f"{folder}/full"))
     among("incomplete", 2, fail_to_complete, CASES["untied"], Folder(f"{folder}/incomplete"))
     return found

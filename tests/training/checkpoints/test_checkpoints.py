@@ -77,6 +77,23 @@ def test_the_newest_are_kept_and_older_halves_go(found):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("place", ["damaged", "damaged-far"])
+def test_the_newest_that_is_as_it_was_written_is_taken_with_a_line(found, place):
+    results = found[place]
+    for result in results:
+        assert result["checksums"] == result["on_disk"]
+        assert result["weights"].startswith("RuntimeError")
+        assert "step-00000003 is damaged: __1_0.distcp" in result["weights"]
+        assert (result["newest"], result["progress"]) == (2, {"step": 2})
+        # It counts no more among those that are kept.
+        assert result["kept"] == ["step-00000002", "step-00000004"]
+    assert [len(result["lines"]) for result in results] == [1, 0]
+    assert results[0]["lines"][0].endswith(
+        "step-00000003 is not as it was written (__1_0.distcp); the one before it is taken"
+    )
+
+
+@pytest.mark.slow
 def test_one_process_that_cannot_write_is_everybodys_error(found):
     for result in found["full disk"]:
         assert result["error"].startswith("RuntimeError")
@@ -106,7 +123,7 @@ def write_checkpoint(folder: Folder, step: int) -> Path:
     place = step_folder(folder, step)
     for name in ("__0_0.distcp", "__1_0.distcp", ".metadata"):
         place.write_bytes(name, f"{name} of {step}".encode())
-    complete_checkpoint(folder, step, {"step": step}, 2)
+    complete_checkpoint(folder, step, {"step": step}, 2, {"__0_0.distcp": 7})
     return Path(place.path)
 
 
@@ -115,13 +132,14 @@ def folder(tmp_path) -> Folder:
     return Folder(str(tmp_path / "checkpoints"))
 
 
-def test_the_record_names_every_file_with_its_size(folder):
+def test_the_record_names_every_file_with_size_and_checksum(folder):
     write_checkpoint(folder, 12)
     assert read_record(folder, 12) == CheckpointRecord(
         step=12,
         progress={"step": 12},
         num_processes=2,
         files={".metadata": 15, "__0_0.distcp": 18, "__1_0.distcp": 18},
+        checksums={"__0_0.distcp": 7},
     )
 
 

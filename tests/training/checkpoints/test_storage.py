@@ -8,7 +8,7 @@ import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint import FileSystemReader, FileSystemWriter
 
 from app.storage import Folder
-from app.training.checkpoints.storage import ArrowFileSystem, open_reader, open_writer
+from app.training.checkpoints.storage import ArrowFileSystem, CheckpointWriter, open_reader
 from tests.training.far_folder import FarFolder
 
 
@@ -19,7 +19,7 @@ def files(tmp_path):
 
 def test_local_folders_are_left_to_torch(tmp_path):
     folder = Folder(str(tmp_path))
-    assert type(open_writer(folder).fs) is type(FileSystemWriter(tmp_path).fs)
+    assert type(CheckpointWriter(folder).fs._filesystem) is type(FileSystemWriter(tmp_path).fs)
     assert type(open_reader(folder).fs) is type(FileSystemReader(tmp_path).fs)
 
 
@@ -32,7 +32,7 @@ def test_both_ways_write_and_read_the_same_files(tmp_path, write, read):
         "groups": [{"lr": 0.5, "names": ["a"]}],
     }
     place = str(tmp_path / "checkpoint")
-    dcp.save(state, storage_writer=open_writer(write(place)), no_dist=True)
+    dcp.save(state, storage_writer=CheckpointWriter(write(place)), no_dist=True)
     loaded = {
         "weight": torch.zeros(300, 7),
         "step": torch.tensor(0.0),
@@ -47,7 +47,7 @@ def test_both_ways_write_and_read_the_same_files(tmp_path, write, read):
 
 def test_a_far_writer_stages_copies(tmp_path):
     weight = torch.ones(4)
-    staged = open_writer(FarFolder(str(tmp_path))).stage({"weight": weight})
+    staged = CheckpointWriter(FarFolder(str(tmp_path))).stage({"weight": weight})
     weight.fill_(2.0)
     assert torch.equal(staged["weight"], torch.ones(4))
 
