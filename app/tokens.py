@@ -62,6 +62,11 @@ class Tokenizer:
         parts = [json.loads(self._hf.backend_tokenizer.to_str()), self._hf.chat_template, ends]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
+    @property
+    def num_ids(self) -> int:
+        """Ids that may come out: one more than the largest."""
+        return max(self._hf.get_vocab().values()) + 1
+
     @cached_property
     def leading_id(self) -> int | None:
         """Token that the tokenizer puts before every text by itself; None: it puts none."""

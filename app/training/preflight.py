@@ -15,7 +15,9 @@ from app.models.files import find_model
 from app.models.places import resolve_model
 from app.models.shape import shape_of, transformers_config
 from app.storage import is_remote
+from app.tokens import Tokenizer
 from app.training.data.source_checks import check_sources
+from app.training.memory.activations import check_tiling
 from app.training.memory.check import check_memory
 from app.training.parallel.layout import layout_of
 from app.training.rope import check_served_tokens, rope_parameters_of, with_rope
@@ -44,7 +46,7 @@ def check_training(config: RunConfig, is_dataset_to_come: bool = False) -> None:
     if files.config is not None:
         settings = transformers_config(field, model, files.config)
         _check_model(train, settings)
-        _check_weights(model, settings)
+        _check_files(model, settings)
     check_sources(config, is_dataset_to_come)
     check_run_dir(config)
 
@@ -112,6 +114,8 @@ def _check_model(train: TrainConfig, config: Any) -> None:
     from app.training.architecture import check_architecture
 
     check_architecture(config, max(stage.max_seq_tokens for stage in train.stages))
+    if train.memory.mlp_tile_tokens is not None:
+        check_tiling(config)
     shape = shape_of(config)
     for index, stage in enumerate(train.stages):
         field = f"train.stages.{index}"
@@ -142,12 +146,21 @@ def _check_block(config: Any, final: Any, field: str, stage: StageConfig) -> Non
         ) from error
 
 
-def _check_weights(model: str, config: Any) -> None:
-    """Only where they are here: a model in a far place is looked at once its files have come."""
+def _check_files(model: str, config: Any) -> None:
+    """Weights and tokenizer, where they are here: a model in a far place is looked at once its files have come."""
     from app.training.base_weights import check_weights
 
-    if not is_remote(model) and Path(folder := resolve_model(model)).is_dir():
-        check_weights(model, folder, config)
+    if is_remote(model) or not Path(folder := resolve_model(model)).is_dir():
+        return
+    check_weights(model, folder, config)
+    if not (Path(folder) / "tokenizer.json").exists():
+        return
+    num_ids = Tokenizer(model).num_ids
+    if num_ids > config.vocab_size:
+        raise UserError(
+            f"train.model: {model!r} has a tokenizer of {num_ids} ids, and its config.json a vocab_size of "
+            f"{config.vocab_size}; give a model whose tokenizer is its own"
+        )
 
 
 @contextmanager

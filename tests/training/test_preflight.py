@@ -3,6 +3,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 import torch
@@ -149,6 +150,31 @@ def test_a_model_with_another_models_weights_is_refused(folder):
 
     save_file({"model.norm.weight": torch.ones(32)}, folder / "model" / "model.safetensors")
     assert fault(config(folder)).startswith("train.model: the weight files of '")
+
+
+def test_a_tokenizer_larger_than_the_vocabulary_is_refused(folder, chatml):
+    shutil.copytree(chatml.model, folder / "model", dirs_exist_ok=True)
+    write_model(folder, TINY | {"vocab_size": chatml.num_ids})
+    check_training(config(folder))
+    write_model(folder, TINY | {"vocab_size": chatml.num_ids - 1})
+    told = fault(config(folder))
+    assert (
+        f"has a tokenizer of {chatml.num_ids} ids, and its config.json a vocab_size of {chatml.num_ids - 1};"
+        in told
+    )
+
+
+def test_layers_without_an_mlp_to_tile_are_told_of_before_a_worker_starts(folder):
+    tiled = {"memory": {"mlp_tile_tokens": 512}}
+    check_training(config(folder, **tiled))
+    write_model(folder, TINY | {"model_type": "arcee"})
+    check_training(config(folder, **tiled))
+    # Its layers call it `feed_forward`.
+    write_model(folder, TINY | {"model_type": "lfm2", "layer_types": ["full_attention"] * 2})
+    check_training(config(folder))
+    assert fault(config(folder, **tiled)).startswith(
+        "train.memory.mlp_tile_tokens: Lfm2DecoderLayer has no plain MLP"
+    )
 
 
 def test_a_model_on_a_hub_out_of_reach_is_left_to_the_workers(folder, monkeypatch):

@@ -62,12 +62,17 @@ def tokenize_chat(tokenizer: Tokenizer, messages: Sequence[Message]) -> TokenRow
     speak, up to the token that ends the turn.
 
     Raises:
-        UntrainableRowError: The template refuses the chat, or a message would end its turn by itself.
+        UntrainableRowError: The template refuses the chat, a message would end its turn by itself, or an answer is
+            empty.
     """
     for message in messages:
         for token in tokenizer.control_tokens:
             if token in message["content"]:
                 raise UntrainableRowError("control token", f"{message['role']} says {token}")
+    for number, message in enumerate(messages, start=1):
+        if message["role"] == "assistant" and not message["content"].strip():
+            # It would teach to end a turn at once.
+            raise UntrainableRowError("empty answer", f"message {number} of {len(messages)}")
     rendered = _render(tokenizer, messages)
     ids, offsets = tokenizer.encode_with_offsets(rendered)
     if not ids:

@@ -4,6 +4,7 @@ Each replaces a module's forward function and changes no result. Meant to be put
 surround it: parameters that a recomputation reads are those of the pass that it belongs to.
 """
 
+import copy
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -14,6 +15,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.checkpoint import checkpoint
 
 from app.faults import UserError
+from app.models.shape import layers_of
 
 
 def save_activation_memory(
@@ -36,6 +38,23 @@ def save_activation_memory(
             _tile(_mlp_of(layer), mlp_tile_tokens)
         if checkpoint_layers:
             _checkpoint(layer, offloader)
+
+
+def check_tiling(config: Any) -> None:
+    """See that a configuration's layers have an MLP that can be tiled.
+
+    Raises:
+        UserError: they have none.
+    """
+    from transformers import AutoModelForCausalLM
+
+    small = copy.deepcopy(config)
+    small.num_hidden_layers = 1
+    if getattr(small, "layer_types", None):
+        small.layer_types = small.layer_types[:1]
+    with torch.device("meta"):
+        decoder = AutoModelForCausalLM.from_config(small, trust_remote_code=False)
+    _mlp_of(layers_of(decoder)[0])
 
 
 def _checkpoint(layer: nn.Module, offloader: "Offloader | None") -> None:

@@ -5,6 +5,7 @@ never see each other. Nothing of the size of sequence x sequence is ever built.
 """
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -63,6 +64,10 @@ class PackedSequence:
     @property
     def padded_tokens(self) -> int:
         return self.boundaries[-1]
+
+    @property
+    def longest_document_tokens(self) -> int:
+        return max(end - start for start, end in pairwise(self.boundaries))
 
     def segments(self, device: torch.device) -> Segments:
         """The whole sequence for the kernel; made once for all layers."""
@@ -131,7 +136,7 @@ def attention_of_transformers(
     unknown = [
         name for name, value in arguments.items() if value is not None and name not in HARMLESS_ARGUMENTS
     ]
-    if sliding_window is not None and sliding_window < packed.padded_tokens:
+    if sliding_window is not None and sliding_window < packed.longest_document_tokens:
         unknown.append(f"sliding_window={sliding_window}")
     if dropout:
         unknown.append(f"dropout={dropout}")

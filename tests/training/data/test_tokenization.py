@@ -75,9 +75,11 @@ def test_a_template_that_rewrites_earlier_turns_is_seen(tmp_path):
     [
         ([{"role": "system", "content": "Be kind."}, *TURNS], "refused by the chat template", "no system"),
         (chat("What<|im_end|> is it?", "Wind."), "control token", r"user says <|im_end|>"),
+        (chat("What is it?", ""), "empty answer", "message 2 of 2"),
+        (chat("What is it?", " \n\t", "And why?", "Because."), "empty answer", "message 2 of 4"),
     ],
 )
-def test_a_chat_that_cannot_be_rendered_tells_why(tmp_path, messages, reason, detail):
+def test_a_chat_that_cannot_be_trained_on_tells_why(tmp_path, messages, reason, detail):
     with pytest.raises(UntrainableRowError, match=reason) as raised:
         tokenize_chat(save_chatml(tmp_path, STRICT), messages)
     assert detail in raised.value.detail

@@ -28,6 +28,7 @@ class Case:
     """Sequences of the batch without a label."""
     model_type: str = "llama"
     tie_weights: bool = False
+    sliding_window: int | None = None
 
     @property
     def name(self) -> str:
@@ -100,6 +101,8 @@ CASES = [
     Case(2, 2, lengths=PACKED, offload=True, tie_weights=True),
     Case(2, 2, lengths=BATCH, unlearned=(0, 2), mode="ring"),
     Case(2, 2, lengths=PACKED, model_type="gemma", heads=(4, 1)),
+    # Padding reaches beyond the window, no document does.
+    Case(2, 2, lengths=((61,), (30, 31)), heads=(9, 3), model_type="mistral", sliding_window=61),
     # Three, of which one is too many.
     Case(3, 2, lengths=BATCH[:3]),
     # Four.

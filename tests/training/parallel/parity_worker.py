@@ -38,7 +38,7 @@ def config_of(case: Case) -> Any:
         num_key_value_heads=num_kv_heads,
         vocab_size=VOCABULARY,
         max_position_embeddings=128,
-        sliding_window=None,
+        sliding_window=case.sliding_window,
         tie_word_embeddings=case.tie_weights,
         pad_token_id=None,
     )
