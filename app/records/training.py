@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from pydantic import Field
+
 from app.records.record import Record
 
 
@@ -54,7 +56,7 @@ class CheckpointRecord(Record):
     num_processes: int
     files: dict[str, int]
     """Name → bytes."""
-    checksums: dict[str, int] = {}
+    checksums: dict[str, int] = Field(default_factory=dict)
     """Name → CRC-32; none in checkpoints from before there were any."""
 
 

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from app.faults import UserError
 from app.training.base_weights import check_weights, load_decoder
 from tests.models.known_models import TINY, configuration
 
@@ -78,7 +79,7 @@ def test_files_of_another_model_are_refused_by_the_tensors_names(saved, tmp_path
     )
     for check in (check_weights, None):
         config = AutoConfig.from_pretrained(tmp_path)
-        with pytest.raises(ValueError, match=r"^train\.model: ") as caught:
+        with pytest.raises(UserError, match=r"^train\.model: ") as caught:
             check("my/model", str(tmp_path), config) if check else load_decoder(str(tmp_path), config)
         assert re.search(expected, str(caught.value)), caught.value
         assert "\n" not in str(caught.value)
@@ -99,7 +100,7 @@ def test_an_output_layer_of_its_own_is_not_lost_in_a_tie(saved, tmp_path):
     tensors = load_file(whole / "model.safetensors")
     settings = json.loads((whole / "config.json").read_text())
     write(tmp_path, tensors | {HEAD: tensors[EMBEDDING] + 1}, settings)
-    with pytest.raises(ValueError, match=r"differs from its embedding, .* set tie_word_embeddings to false"):
+    with pytest.raises(UserError, match=r"differs from its embedding, .* set tie_word_embeddings to false"):
         load_decoder(str(tmp_path), AutoConfig.from_pretrained(tmp_path))
     write(tmp_path, tensors | {HEAD: tensors[EMBEDDING].clone()}, settings)
     load_decoder(str(tmp_path), AutoConfig.from_pretrained(tmp_path))
@@ -107,5 +108,5 @@ def test_an_output_layer_of_its_own_is_not_lost_in_a_tie(saved, tmp_path):
 
 def test_a_model_without_weights_is_refused_in_one_line(saved, tmp_path):
     (tmp_path / "config.json").write_text((saved("llama", True) / "config.json").read_text())
-    with pytest.raises(ValueError, match=r"^train\.model: the weights of .* can't be read \(.*\); give"):
+    with pytest.raises(UserError, match=r"^train\.model: the weights of .* can't be read \(.*\); give"):
         load_decoder(str(tmp_path), AutoConfig.from_pretrained(tmp_path))
