@@ -17,6 +17,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 
 from app.cluster.faults import users_faults
 from app.config import RunConfig, TrainConfig
+from app.faults import UserError, one_line
 from app.models.places import resolve_model
 from app.progress.attempts import Report
 from app.records.training import StageRecord
@@ -192,6 +193,8 @@ def _fit(train_config: TrainConfig, assignment: _Assignment, run: Run, report: R
         )
         with users_faults():
             trainer.fit()
+        if fault := ray.get(lines.fault.remote()):
+            raise fault
     ray_folder.delete()
     if task.folder.exists(STOPPED_FILE):
         raise RuntimeError(task.folder.read_json(STOPPED_FILE)["reason"])
@@ -206,6 +209,21 @@ def _num_workers(train_config: TrainConfig) -> int | tuple[int, int]:
 def _work(settings: dict[str, Any]) -> None:
     """Main function of each worker."""
     assignment: _Assignment = settings["assignment"]
+    lines = assignment.lines
+    if ray.get(lines.fault.remote()) is not None:
+        # Another try would end as the one before did.
+        return
+    try:
+        _train(assignment)
+    except Exception as error:
+        name = assignment.task.stage.name
+        told = f"stage {name}: a worker failed first with {type(error).__name__}: {one_line(error)}"
+        # Waited for: this process may end before the line has left it.
+        ray.get(lines.fail.remote(told, error if isinstance(error, UserError) else None))
+        raise
+
+
+def _train(assignment: _Assignment) -> None:
     task, lines = assignment.task, assignment.lines
 
     def report(line: str) -> None:
@@ -232,13 +250,27 @@ def _work(settings: dict[str, Any]) -> None:
 
 
 class _Lines:
-    """Carries lines from the leading worker to the driver; none of them is needed for anything."""
+    """Carries lines from the leading worker to the driver, and the first error of any; none is needed for anything."""
 
     def __init__(self) -> None:
         self._lines: list[str] = []
+        self._fault: UserError | None = None
+        self._has_failed = False
 
     def add(self, line: str) -> None:
         self._lines.append(line)
+
+    def fail(self, line: str, fault: UserError | None) -> None:
+        """A worker has failed: told of the first alone, as the others' errors, and later tries', come of it."""
+        if not self._has_failed:
+            self._has_failed = True
+            self._fault = fault
+            if fault is None:
+                self._lines.append(line)
+
+    def fault(self) -> UserError | None:
+        """What failed first, where the user can mend it."""
+        return self._fault
 
     def take(self) -> list[str]:
         """The lines since last time."""

@@ -9,7 +9,7 @@ from app.faults import UserError
 from app.records.training import TokensRecord
 from app.run import Run
 from app.training.data.inputs import tokens_of
-from app.training.stages import _identity_of, check_stages
+from app.training.stages import _identity_of, _Lines, check_stages
 from tests.record_makers import stage_record
 from tests.training.train_settings import stage_config, train_config
 
@@ -101,3 +101,22 @@ def test_a_stage_at_the_end_and_other_workers_are_no_other_run(config_of):
     run = begin(config_of(A, B), "a", "b")
     check_stages(config_of(A, B, M), run)
     check_stages(config_of(A, B, num_workers=2, steps_per_checkpoint=7), run)
+
+
+def test_of_all_workers_and_tries_the_first_error_is_told():
+    lines = _Lines()
+    lines.fail("a worker failed first with TypeError: of the cause", None)
+    lines.fail("a worker failed first with RuntimeError: Connection closed by peer", None)
+    lines.fail("a later try", UserError("train.model: of the later try"))
+    assert lines.take() == ["a worker failed first with TypeError: of the cause"]
+    assert lines.fault() is None
+
+
+def test_a_fault_of_the_user_is_raised_and_needs_no_line():
+    lines = _Lines()
+    lines.fail(
+        "a worker failed first with UserError: train.model: a fault", UserError("train.model: a fault")
+    )
+    lines.fail("a worker failed first with RuntimeError: Connection closed by peer", None)
+    assert str(lines.fault()) == "train.model: a fault"
+    assert lines.take() == []
