@@ -134,7 +134,7 @@ VISION = {"hidden_size": 1152, "image_size": 896, "intermediate_size": 4304, "nu
         ({"model_type": "llama4"}, r"llama4_text (attends in chunks|routes tokens to experts)"),
         ({"model_type": "gemma4"}, r"gemma4_text "),
         ({"model_type": "mistral3", "text_config": {"model_type": "ministral3"}, "vision_config": {"model_type": "pixtral"}}, r"mistral3 holds a text model \(ministral3\) among other parts"),
-        ({"model_type": "qwen3_vl"}, r"qwen3_vl is no causal language model"),
+        ({"model_type": "qwen3_vl"}, r"qwen3_vl is not a causal language model"),
     ],
     ids=lambda value: value["model_type"] if isinstance(value, dict) else "",
 )  # fmt: skip

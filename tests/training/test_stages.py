@@ -51,7 +51,7 @@ def test_a_stage_that_is_put_in_between_is_refused_for_the_one_after_it(config_o
     run = begin(config_of(A, B), *complete)
     with pytest.raises(
         UserError,
-        match=r"^train\.stages\.b\.previous\.name: .*/train/b was made with 'a', now it is 'm'; set it back, or give",
+        match=r"^train\.stages\.b\.previous\.name: .*/train/b was made with 'a', but now it is 'm'; change it back, or give",
     ):
         check_stages(config_of(A, M, B), run)
     assert not run.stage("m").folder.exists()
@@ -59,7 +59,7 @@ def test_a_stage_that_is_put_in_between_is_refused_for_the_one_after_it(config_o
 
 def test_a_stage_that_is_taken_away_is_refused_for_the_one_after_it(config_of):
     run = begin(config_of(A, M, B))
-    with pytest.raises(UserError, match=r"^train\.stages\.b\.previous\.name: .* 'm', now it is 'a'"):
+    with pytest.raises(UserError, match=r"^train\.stages\.b\.previous\.name: .* 'm', but now it is 'a'"):
         check_stages(config_of(A, B), run)
 
 
@@ -92,7 +92,7 @@ def test_tokens_that_were_made_anew_are_refused(config_of):
     tokens = tokens_of(run, "texts")
     tokens.complete(tokens.record().model_copy(update={"fingerprint": "tokens two"}))
     with pytest.raises(
-        UserError, match=r"^tokens\.texts: .* was made with 'tokens one', now it is 'tokens two'"
+        UserError, match=r"^tokens\.texts: .* was made with 'tokens one', but now it is 'tokens two'"
     ):
         check_stages(config_of(A), run)
 
