@@ -51,7 +51,7 @@ def test_a_stage_that_is_put_in_between_is_refused_for_the_one_after_it(config_o
     run = begin(config_of(A, B), *complete)
     with pytest.raises(
         UserError,
-        match=r"^train\.stages\.b\.previous\.name: .*/train/b was made with 'a', but now it is 'm'; change it back, or give",
+        match=r"^train\.stages\.b\.previous\.name: .*/train/b was made with 'a', but now it is 'm'; change it back",
     ):
         check_stages(config_of(A, M, B), run)
     assert not run.stage("m").folder.exists()
