@@ -3,7 +3,7 @@
 python -m benchmarks.scale [--out FILE] [--again PART ...]
 
 Each part runs in a process of its own, on one thread, over the project's own functions and a local disk. What GPUs do
-is not measured: `longstrap plan` calculates it. `python -m benchmarks.scale_page` turns the result into docs/scale.md.
+is not measured: `longstrap plan` calculates it. docs/scale.md shows the result; a test compares the two.
 """
 
 import argparse
