@@ -9,6 +9,7 @@ from importlib import metadata
 
 from app.faults import UserError, user_error_in
 from app.jobs import JOBS
+from app.secrets import mask
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -59,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         fault = user_error_in(error)
         if fault is None:
             raise
-        print(f"longstrap: {fault}", file=sys.stderr)
+        print(f"longstrap: {mask(str(fault))}", file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt:
         print("longstrap: interrupted; the same command resumes from here", file=sys.stderr)

@@ -160,12 +160,13 @@ def _check_evaluation(config: "RunConfig") -> None:
 
 
 def _evaluate(config: "RunConfig", run: "Run", report: "Report") -> None:
-    from app.config import read_secret
+    from app.endpoints.keys import read_api_key
     from eval.evaluation import Endpoint, Evaluation
 
     assert config.evaluate is not None
     if config.evaluate.url is not None:
-        endpoint = Endpoint(config.evaluate.url, read_secret(config.evaluate.api_key_env))
+        key = read_api_key("evaluate.api_key_env", config.evaluate.api_key_env)
+        endpoint = Endpoint(config.evaluate.url, key)
         Evaluation(config, run, endpoint, report).run()
         return
 

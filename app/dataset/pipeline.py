@@ -12,7 +12,7 @@ from ray.data.checkpoint import CheckpointConfig
 
 from app.cluster.faults import users_faults
 from app.cluster.tasks import fetch, run_tasks
-from app.config import Config, PipelineConfig, read_secret
+from app.config import Config, PipelineConfig
 from app.dataset.agent_actor import AgentActor
 from app.dataset.card import CARD_FILE
 from app.dataset.excerpts import read_examples, shorten_example
@@ -30,6 +30,7 @@ from app.dataset.seeds import (
 )
 from app.dataset.shards import EXAMPLES_DIR
 from app.dataset.statistics import REJECTS_DIR
+from app.endpoints.keys import read_api_key
 from app.faults import UserError
 from app.progress.actor import start_progress_actor, watch
 from app.progress.attempts import Report
@@ -61,7 +62,8 @@ def synthesize(config: Config, run: Run, report: Report) -> DatasetRecord:
     record = run.dataset.record()
     show_dataset(config, run.dataset.folder, record, report)
     publish = config.dataset.publish
-    if address := publish_dataset(run.dataset.folder, publish, read_secret(publish.token_env)):
+    token = read_api_key("dataset.publish.token_env", publish.token_env) if publish.repo else None
+    if address := publish_dataset(run.dataset.folder, publish, token):
         report(f"published: {address}")
     return record
 

@@ -1,8 +1,9 @@
 """Checks before anything starts that a dataset can be made with these settings."""
 
 from app.checks import check_local_gpus, check_local_labels, check_run_dir
-from app.config import Config, OpenAiConfig, VllmConfig, read_secret
+from app.config import Config, OpenAiConfig, VllmConfig
 from app.corpus.sources import list_files
+from app.endpoints.keys import read_api_key
 from app.faults import UserError
 from app.models.files import ModelFiles, find_model
 from app.retrieval.preflight import check_index_inputs, tokenizer_field, unreadable
@@ -69,12 +70,14 @@ def _refuse_targets_above(config: Config, most_tokens: int) -> None:
 
 def _check_secrets(config: Config) -> None:
     generator, publish = config.generator, config.dataset.publish
-    if isinstance(generator, OpenAiConfig) and not read_secret(generator.api_key_env):
+    if isinstance(generator, OpenAiConfig) and not read_api_key(
+        "generator.api_key_env", generator.api_key_env
+    ):
         raise UserError(
             f"generator.api_key_env: {generator.api_key_env} is not set in the environment; export it, "
             f"as any word for an endpoint without keys"
         )
-    if publish.repo and not read_secret(publish.token_env):
+    if publish.repo and not read_api_key("dataset.publish.token_env", publish.token_env):
         raise UserError(
             f"dataset.publish.token_env: {publish.token_env} is not set in the environment, and "
             f"dataset.publish.repo {publish.repo!r} needs it; export it, or leave the repo out"

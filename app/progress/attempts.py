@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from app.faults import one_line
+from app.secrets import mask
 from app.storage import Folder
 
 ATTEMPTS_DIR = "attempts"
@@ -102,8 +103,8 @@ def attempt(run: Folder, step: str, interval_sec: float, report: Report) -> Iter
 
 
 def _writable(line: str) -> str:
-    """Text shortened, without characters that UTF-8 cannot encode, such as those of an undecodable file name."""
-    return line[:MAX_LINE_CHARS].encode("utf-8", "replace").decode("utf-8")
+    """Text shortened, without secrets and without characters that UTF-8 cannot encode, as in an undecodable file name."""
+    return mask(line)[:MAX_LINE_CHARS].encode("utf-8", "replace").decode("utf-8")
 
 
 def read_attempts(run: Folder) -> list[Attempt]:

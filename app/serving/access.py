@@ -5,7 +5,8 @@ import hmac
 import ipaddress
 from pathlib import Path
 
-from app.config import ServeConfig, read_secret
+from app.config import ServeConfig
+from app.endpoints.keys import checked_key, read_api_key
 from app.faults import UserError
 
 
@@ -26,15 +27,15 @@ def read_key(settings: ServeConfig) -> str | None:
         UserError: The file can't be read, or what it or the environment holds is no key.
     """
     if settings.api_key_file is None:
-        return _checked(read_secret(settings.api_key_env), f"serve.api_key_env: {settings.api_key_env}")
+        return read_api_key("serve.api_key_env", settings.api_key_env)
     field = f"serve.api_key_file: {settings.api_key_file!r}"
     try:
         text = Path(settings.api_key_file).expanduser().read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{field} can't be read ({error}); give a file that contains only the key") from error
-    if not text.strip():
+    if (key := checked_key(text, field)) is None:
         raise UserError(f"{field} is empty; put the key into it")
-    return _checked(text.strip(), field)
+    return key
 
 
 def require_key(settings: ServeConfig) -> str:
@@ -71,11 +72,3 @@ def is_allowed(authorization: bytes | None, digest: bytes | None) -> bool:
     scheme, _, given = (authorization or b"").partition(b" ")
     sent = hashlib.sha256(given.strip()).digest()
     return hmac.compare_digest(sent, digest) and scheme.lower() == b"bearer"
-
-
-def _checked(key: str | None, field: str) -> str | None:
-    if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
-        raise UserError(
-            f"{field} contains characters that no header can carry; give printable ASCII without blanks"
-        )
-    return key
