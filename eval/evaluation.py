@@ -13,7 +13,7 @@ from app.progress.attempts import Report
 from app.records.gate import EvaluationRecord
 from app.run import ASKED_FILE, Run, claim
 from app.storage import Folder
-from eval.client import EndpointAwayError, EvaluationClient
+from eval.client import EvaluationClient
 from eval.generation import SampleSet, prepare_samples
 from eval.identity import identity_of_answers, identity_of_evaluation
 from eval.models import EvaluatedModel, evaluated_models
@@ -227,11 +227,6 @@ class Evaluation:
         )
         try:
             await runner.ask_all(samples.samples(wanted.__contains__), len(wanted))
-        except EndpointAwayError as error:
-            raise UserError(
-                f"evaluate.url: {self._endpoint.url} no longer answers ({error}); finished answers are kept, "
-                f"and the same command resumes from there"
-            ) from error
         finally:
             await client.close()
 

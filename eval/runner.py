@@ -4,8 +4,9 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator
 
+from app.endpoints.replies import RequestError
 from app.quantities import duration
-from eval.client import EvaluationClient, RequestFailedError
+from eval.client import EvaluationClient
 from eval.prompt_frame import PromptFrame
 from eval.records import Record, RecordStore
 from eval.samples import Sample
@@ -50,8 +51,7 @@ class Runner:
         """Send all samples; each becomes a record.
 
         Raises:
-            EndpointAwayError: Nobody answers any more. What is answered is kept.
-            UserError: The endpoint refuses every request.
+            UserError: The endpoint refuses every request, or nobody answers any more. What is answered is kept.
         """
         watching = asyncio.create_task(self._watch(num_samples))
         # Twice as many as can be under way are held in memory, so that none waits for the disk.
@@ -96,7 +96,7 @@ class Runner:
             messages = self._frame.chat_of(sample.token_ids) if self._frame is not None else None
             try:
                 record = Record.of(sample, await self._client.ask(sample, messages))
-            except RequestFailedError as error:
+            except RequestError as error:
                 record = Record.of(sample, None, str(error))
             await self._store.add(record)
         self._num_done += 1

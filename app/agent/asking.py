@@ -1,16 +1,20 @@
 """Asks until the reply is usable, within limits. A failure becomes the reason for rejecting the row."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from app.agent.llm import FIRST_PRIORITY, Generator, LlmCall, LlmError, LlmReply
-from app.agent.parsing import MalformedReplyError
+from app.agent.parsing import MalformedReplyError, strip_thoughts
 
 Parsed = TypeVar("Parsed")
 
 _SEED_STRIDE = 1_000_003
 _SEED_LIMIT = 2**31
+MAX_DETAIL_CHARS = 500
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -40,10 +44,15 @@ async def ask(
         try:
             reply = await generate(attempted)
         except LlmError as error:
-            failure = StepFailedError(call.step, str(error))
+            failure = StepFailedError(call.step, str(error), error.detail)
             continue
         try:
-            return parse(reply)
+            return parse(replace(reply, text=strip_thoughts(reply.text)))
         except MalformedReplyError as error:
-            failure = StepFailedError(call.step, str(error), reply.text[:500])
+            failure = StepFailedError(call.step, str(error), reply.text[:MAX_DETAIL_CHARS])
+        except Exception as error:
+            # The journal would replay a reply that no parser foresaw at every start, and the run would never end.
+            logger.exception("%s: the reply cannot be read", call.step)
+            reason = f"unreadable reply ({type(error).__name__})"
+            failure = StepFailedError(call.step, reason, reply.text[:MAX_DETAIL_CHARS])
     raise failure

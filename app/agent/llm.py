@@ -43,7 +43,7 @@ class LlmReply:
 
     text: str
     finish_reason: str
-    """`stop`, or `length` when max_output_tokens cut the text."""
+    """`stop`, or `length` when max_output_tokens cut the text; a generator raises LlmError for any other."""
     num_prompt_tokens: int
     num_output_tokens: int
     num_cached_tokens: int = 0
@@ -51,7 +51,16 @@ class LlmReply:
 
 
 class LlmError(RuntimeError):
-    """A call that failed for this row alone: timed out, refused, over-long. Worth another try."""
+    """A call that failed for this row alone: timed out, refused, over-long. Worth another try.
+
+    Args:
+        reason: Short and countable.
+        detail: The words of the engine or the endpoint.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason)
+        self.detail = detail
 
 
 class EngineDeadError(RuntimeError):

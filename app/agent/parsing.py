@@ -33,6 +33,8 @@ _SPEAKS_OF_NOTES = re.compile(
 )
 _SENTENCE = re.compile(r".+?(?:[.!?。！？।؟…][\"'”’)\]]*(?:\s+|$)|\n+|$)", re.DOTALL)
 _CONTENT_WORD = re.compile(r"[\u3040-\u9fff]|\w{4,}")
+_FENCE = re.compile(r"```\w*\s*\n(?P<content>.*?)\n?\s*```", re.DOTALL)
+_THOUGHTS_BEGIN, _THOUGHTS_END = "<think>", "</think>"
 _SENTENCE_END = re.compile(r"[.!?。！？।؟…][\"'”’)\]]*(?=\s|$)")
 
 
@@ -50,6 +52,18 @@ def selection_schema(num_notes: int) -> dict[str, Any]:
         "required": ["notes"],
         "additionalProperties": False,
     }
+
+
+def strip_thoughts(text: str) -> str:
+    """The reply of a reasoning model without what it thought first.
+
+    Raises:
+        MalformedReplyError: it thinks and never answers.
+    """
+    _, end, answer = text.rpartition(_THOUGHTS_END)
+    if not end and _THOUGHTS_BEGIN in text:
+        raise MalformedReplyError("thoughts without an answer")
+    return answer.strip() if end else text
 
 
 def parse_instruction(text: str, was_cut: bool, subject: str, request: str) -> str:
@@ -98,7 +112,7 @@ def parse_selection(text: str, num_notes: int) -> list[int]:
         MalformedReplyError: Not JSON, nothing chosen, or a number that no note has.
     """
     value = _json_field(text, "notes")
-    if not isinstance(value, list) or not all(isinstance(number, int) for number in value):
+    if not isinstance(value, list) or not all(type(number) is int for number in value):
         raise MalformedReplyError("selection is no list of numbers")
     chosen = sorted({number - 1 for number in value})
     if not chosen:
@@ -151,9 +165,10 @@ def parse_prose(text: str, was_cut: bool) -> str:
 
 
 def _json_field(text: str, name: str) -> Any:
+    fenced = _FENCE.fullmatch(text.strip())
     try:
-        value = json.loads(text)
-    except ValueError as error:
+        value = json.loads(fenced["content"] if fenced else text)
+    except (ValueError, RecursionError) as error:
         raise MalformedReplyError("not JSON") from error
     if not isinstance(value, dict) or name not in value:
         raise MalformedReplyError(f"JSON without {name}")

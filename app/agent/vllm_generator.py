@@ -8,6 +8,7 @@ from typing import Any
 from app.agent.llm import EngineDeadError, LlmCall, LlmError, LlmReply
 from app.agent.slots import PrioritySlots
 from app.config import VllmConfig
+from app.faults import one_line
 from app.models.places import resolve_model
 
 
@@ -52,7 +53,7 @@ class VllmGenerator:
                 except VllmEngineDeadError:
                     await self._retire(engine)
                 except (ValueError, VLLMError, EngineGenerateError) as error:
-                    raise LlmError(f"refused by the engine: {str(error)[:200]}") from error
+                    raise LlmError("refused by the engine", one_line(error)[:300]) from error
 
     async def close(self) -> None:
         """Stop the engine."""
@@ -109,7 +110,7 @@ class VllmGenerator:
         assert final.finished
         completion = final.outputs[0]
         if completion.finish_reason not in ("stop", "length"):
-            raise LlmError(f"engine ended the call: {completion.finish_reason}")
+            raise LlmError(f"finish reason {completion.finish_reason}", completion.text[:300])
         return LlmReply(
             text=call.opening + completion.text,
             finish_reason=str(completion.finish_reason),

@@ -2,6 +2,7 @@
 
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 OWN_ENGINE_ARGS = {
     "model": "model",
@@ -22,7 +23,13 @@ def checked_engine_args(arguments: dict[str, Any], own: dict[str, str], section:
 
 
 def checked_url(url: str) -> str:
-    if not url.startswith(("http://", "https://")):
+    try:
+        parts = urlsplit(url)
+        # The port is read only now, and may be none.
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url or any(letter.isspace() for letter in url):
         raise ValueError("is not a URL; use for example http://HOST:8000/v1")
     if "@" in url or "?" in url:
         raise ValueError(

@@ -62,6 +62,9 @@ class OpenAiConfig(GeneratorSection):
     num_retries: Annotated[NonNegativeCount, Field(json_schema_extra=OPERATIONAL)] = 6
     """Retries, with growing pauses, while the endpoint is unreachable or rate-limits. After the last one the job
     stops."""
+    sends_seed: Annotated[bool, Field(json_schema_extra=OPERATIONAL)] = True
+    """Send a sampling seed with each call. Set it to false for endpoints that refuse a seed or fail because of one,
+    such as vLLM 0.29 on a CPU."""
     tokenizer: str
     """Model or folder with the tokenizer that counts the endpoint's tokens."""
 

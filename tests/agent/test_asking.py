@@ -43,3 +43,27 @@ def test_what_is_asked_again_goes_before_what_fills_the_engine(scripted):
     asyncio.run(ask(generate, replace(CALL, priority=FILLING_PRIORITY), parse, max_attempts=2))
     assert [call.priority for call in generate.calls] == [FILLING_PRIORITY, FIRST_PRIORITY]
     assert generate.calls[0].key == CALL.key
+
+
+def test_a_reply_that_no_parser_foresaw_is_asked_again_and_then_named(scripted):
+    def fails(reply):
+        if reply.text == "odd":
+            raise IndexError
+        return reply.text
+
+    assert asyncio.run(ask(scripted({"answer": ["odd", "good"]}), CALL, fails, max_attempts=2)) == "good"
+    with pytest.raises(StepFailedError) as failure:
+        asyncio.run(ask(scripted({"answer": ["odd"]}), CALL, fails, max_attempts=1))
+    assert (failure.value.reason, failure.value.detail) == ("unreadable reply (IndexError)", "odd")
+
+
+def test_thoughts_are_no_part_of_the_reply(scripted):
+    generate = scripted({"answer": ["<think>never ends", "<think>short</think> good"]})
+    assert asyncio.run(ask(generate, CALL, parse, max_attempts=2)) == "good"
+
+
+def test_the_endpoints_words_are_the_rejects_detail(scripted):
+    generate = scripted({"answer": [LlmError("refused with HTTP 400", "no whales")]})
+    with pytest.raises(StepFailedError) as failure:
+        asyncio.run(ask(generate, CALL, parse, max_attempts=1))
+    assert (failure.value.reason, failure.value.detail) == ("refused with HTTP 400", "no whales")

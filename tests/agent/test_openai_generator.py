@@ -2,10 +2,11 @@ import asyncio
 
 import pytest
 
-from app.agent.llm import EngineDeadError, LlmCall, LlmError
+from app.agent.llm import LlmCall, LlmError
 from app.agent.openai_generator import OpenAiGenerator
 from app.config import OpenAiConfig
 from app.faults import UserError
+from tests.eval.completions_double import Answer, CompletionsDouble
 from tests.integration.endpoint_double import EndpointDouble
 
 CALL = LlmCall(
@@ -62,5 +63,32 @@ def test_missing_key_is_named_before_any_call(monkeypatch):
 
 def test_endpoint_that_is_away_stops_the_job_rather_than_reject_its_rows(monkeypatch):
     monkeypatch.setenv("DOUBLE_KEY", "secret")
-    with pytest.raises(EngineDeadError, match="does not answer"):
+    with pytest.raises(UserError, match=r"^generator.base_url: .*does not answer"):
         ask("http://127.0.0.1:1/v1", num_retries=0)
+
+
+def test_a_refused_call_carries_the_endpoints_words(monkeypatch):
+    monkeypatch.setenv("DOUBLE_KEY", "secret")
+
+    def script(body):
+        is_probe = body["messages"][-1]["content"] == "Say yes."
+        return Answer() if is_probe else Answer(status=422, message="whales are not allowed")
+
+    with CompletionsDouble(script) as endpoint, pytest.raises(LlmError) as raised:
+        ask(endpoint.url)
+    assert (str(raised.value), raised.value.detail) == ("refused with HTTP 422", "whales are not allowed")
+
+
+@pytest.mark.parametrize("sends_seed", [True, False])
+def test_a_seed_is_sent_only_to_endpoints_that_stand_it(monkeypatch, sends_seed):
+    monkeypatch.setenv("DOUBLE_KEY", "secret")
+    with CompletionsDouble() as endpoint:
+        ask(endpoint.url, sends_seed=sends_seed)
+    assert ("seed" in endpoint.asked[0]) is sends_seed
+
+
+def test_a_key_with_a_line_break_inside_is_refused_and_not_shown(monkeypatch):
+    monkeypatch.setenv("DOUBLE_KEY", "sk-abc\n1234")
+    with pytest.raises(UserError, match=r"^generator.api_key_env: DOUBLE_KEY") as raised:
+        ask("http://127.0.0.1:1/v1")
+    assert "sk-abc" not in str(raised.value)

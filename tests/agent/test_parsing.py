@@ -8,6 +8,7 @@ from app.agent.parsing import (
     parse_selection,
     parse_summary,
     selection_schema,
+    strip_thoughts,
 )
 
 SUBJECT = "Nantucket whalers hunted sperm whales for oil until the harbour silted up."
@@ -94,6 +95,11 @@ def test_selection_is_sorted_and_unique():
     ("text", "reason"),
     [
         ("notes 1 and 2", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ('{"notes": ' + "[" * 100_000, "not JSON"),
+        ('{"notes": null}', "no list of numbers"),
+        ('{"notes": [true]}', "no list of numbers"),
+        ('{"notes": [' + "9" * 5000 + "]}", "not JSON"),
         ('{"numbers": [1]}', "JSON without notes"),
         ('{"notes": ["one"]}', "no list of numbers"),
         ('{"notes": []}', "empty"),
@@ -129,3 +135,27 @@ def test_cut_prose_ends_with_its_last_complete_sentence():
 def test_prose_cut_before_its_first_sentence_ended_is_malformed():
     with pytest.raises(MalformedReplyError, match="cut before"):
         parse_prose("The ship that", was_cut=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '```json\n{"notes": [2]}\n```',
+        '```\n{"notes": [2]}\n```\n',
+        '  ```JSON\r\n{\n "notes": [2]\n}\r\n```',
+    ],
+)
+def test_fence_around_json_is_taken_off(text):
+    assert parse_selection(text, 3) == [1]
+
+
+def test_thoughts_before_an_answer_are_taken_off():
+    assert strip_thoughts("<think>\nThey want whales.\n</think>\n\nWhales dive.") == "Whales dive."
+    # Some templates begin the thoughts themselves.
+    assert strip_thoughts("They want whales.</think>Whales dive.") == "Whales dive."
+    assert strip_thoughts(" Whales dive.\n") == " Whales dive.\n"
+
+
+def test_thoughts_without_an_answer_are_malformed():
+    with pytest.raises(MalformedReplyError, match="thoughts without an answer"):
+        strip_thoughts("<think>They want whales, so")

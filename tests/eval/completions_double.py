@@ -13,7 +13,7 @@ from typing import Any
 class Answer:
     """What the script says to one request."""
 
-    text: str = "yes"
+    text: Any = "yes"
     status: int = 200
     message: str = "refused"
     delay_sec: float = 0.0
@@ -21,6 +21,11 @@ class Answer:
     """None: as many as were sent."""
     num_cached_tokens: int = 0
     headers: dict[str, str] = field(default_factory=dict)
+    finish_reason: str | None = "stop"
+    error: dict[str, Any] = field(default_factory=dict)
+    """More of a refusal's body, such as a code."""
+    body: Any = None
+    """Sent in place of a completion."""
 
 
 Script = Callable[[dict[str, Any]], Answer]
@@ -67,8 +72,10 @@ class CompletionsDouble:
             return (
                 answer.status,
                 answer.headers,
-                {"error": {"message": answer.message, "code": answer.status}},
+                {"error": {"message": answer.message, "code": answer.status, **answer.error}},
             )
+        if answer.body is not None:
+            return 200, {}, answer.body
         prompt = body.get("prompt") or " ".join(m["content"] for m in body.get("messages", [])).split()
         sent = len(prompt) if answer.num_prompt_tokens is None else answer.num_prompt_tokens
         usage = {
@@ -77,7 +84,7 @@ class CompletionsDouble:
             "total_tokens": sent + 2,
             "prompt_tokens_details": {"cached_tokens": answer.num_cached_tokens},
         }
-        choice: dict[str, Any] = {"index": 0, "finish_reason": "stop"}
+        choice: dict[str, Any] = {"index": 0, "finish_reason": answer.finish_reason}
         if path.endswith("/chat/completions"):
             choice["message"] = {"role": "assistant", "content": answer.text}
         else:
@@ -103,7 +110,7 @@ class CompletionsDouble:
                 self._send(*double.answer(self.path, body, self.headers.get("Authorization")))
 
             def _send(self, status: int, headers: dict[str, str], content: Any) -> None:
-                payload = json.dumps(content).encode()
+                payload = content if isinstance(content, bytes) else json.dumps(content).encode()
                 self.send_response(status)
                 for name, value in {**headers, "Content-Length": str(len(payload))}.items():
                     self.send_header(name, value)

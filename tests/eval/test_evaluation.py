@@ -5,10 +5,10 @@ import json
 import pytest
 
 from app.config import EvaluateConfig, EvaluatedModelConfig, NiahConfig, RecallConfig, RulerConfig, RunConfig
+from app.endpoints import client as client_module
 from app.faults import UserError
 from app.run import Run
 from app.tokens import Tokenizer
-from eval import client as client_module
 from eval.evaluation import Endpoint, Evaluation
 from eval.preflight import check_evaluation
 from tests.eval.completions_double import Answer, CompletionsDouble

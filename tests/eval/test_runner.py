@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from app.config import EvaluateConfig
+from app.endpoints import client as client_module
+from app.faults import UserError
 from app.storage import Folder
-from eval import client as client_module
-from eval.client import EndpointAwayError, EvaluationClient
+from eval.client import EvaluationClient
 from eval.records import RecordStore
 from eval.runner import Runner, unanswered
 from eval.samples import Sample
@@ -101,7 +102,10 @@ def test_an_endpoint_that_goes_away_ends_it_and_what_is_answered_stays(tmp_path,
             served.append(body["prompt"][0])
         return echo(body)
 
-    with CompletionsDouble(script) as endpoint, pytest.raises(EndpointAwayError):
+    with (
+        CompletionsDouble(script) as endpoint,
+        pytest.raises(UserError, match="the same command resumes from there"),
+    ):
         ask_all(endpoint, folder, asked, num_retries=1)
     kept = RecordStore(folder)
     assert {s.sample_id for s in asked if kept.is_answered(s.sample_id)} == {f"t-64-{i:05}" for i in served}
