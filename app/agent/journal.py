@@ -40,7 +40,7 @@ class CallJournal:
                 return reply
             asked_at = time.time()
             reply = await generate(call)
-            record: dict[str, Any] = {"reply": asdict(reply)}
+            record: dict[str, Any] = {"step": call.step, "reply": asdict(reply)}
             if self._keeps_prompts:
                 record |= {"call": asdict(call), "asked_at_sec": asked_at, "answered_at_sec": time.time()}
             await asyncio.to_thread(self._folder.write_json, f"{call.key}.json", record)

@@ -90,6 +90,11 @@ class DatasetConfig(Section):
     long_output_tokens: LengthRange = LengthRange(min_tokens=2_000, max_tokens=32_000)
     """Length of the documents that may become a long output."""
     filters: FilterConfig = FilterConfig()
+    max_reject_share: Annotated[Share, Field(json_schema_extra=OPERATIONAL)] = 0.5
+    """Share of the rows that may be rejected for one reason. Above it the job stops; the same command makes these rows
+    again."""
+    min_judged_rows: Annotated[PositiveInt, Field(json_schema_extra=OPERATIONAL)] = 50
+    """Number of rows, the latest of an agent actor or all of a dataset, from which `max_reject_share` holds."""
     row_group_bytes: Annotated[PositiveInt, Field(json_schema_extra=OPERATIONAL)] = 150_000_000
     """Size of a Parquet row group. The Hub's viewer reads whole row groups and wants them between 100 and 300 MB."""
     rows_per_shard: PositiveInt = 2_000

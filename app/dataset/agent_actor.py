@@ -15,6 +15,7 @@ from app.cluster.faults import Kept, sent_to_driver
 from app.config import Config, GeneratorConfig, OpenAiConfig
 from app.dataset.assembly import assemble
 from app.dataset.filters import check_draft
+from app.dataset.reject_share import LatestRejects
 from app.dataset.results import RESULT_SCHEMA, RowCalls, result_row
 from app.progress.actor import ProgressSender
 from app.retrieval.actors import RetrieverPool
@@ -44,6 +45,7 @@ class AgentActor:
         self._generator = Kept(lambda: make_generator(config.generator))
         self._tokenizer = Tokenizer(config.tokenizer_model, config.tokenizer_revision)
         self._generator_tokenizer = Tokenizer(config.generator_tokenizer, config.generator.revision)
+        self._latest_rejects = LatestRejects(config.dataset.max_reject_share, config.dataset.min_judged_rows)
         self._workflow = Workflow(config.agent, config.generator, self._generator_tokenizer)
 
     async def __call__(self, batch: pa.Table) -> AsyncIterator[pa.Table]:
@@ -66,6 +68,7 @@ class AgentActor:
         generate = self._counted(journal, calls)
         draft = await self._workflow(seed, generate, self._retrieve_for(seed))
         outcome = await self._judge(draft) if isinstance(draft, Draft) else draft
+        self._latest_rejects.add(outcome if isinstance(outcome, Reject) else None)
         self._sender.finish_row(seed.seed_id, outcome.reason if isinstance(outcome, Reject) else "")
         return result_row(seed, outcome, calls)
 

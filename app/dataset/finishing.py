@@ -10,6 +10,7 @@ import pyarrow as pa
 from app.config import Config
 from app.dataset.card import write_card
 from app.dataset.filters import find_similar_instructions
+from app.dataset.reject_share import check_rejects
 from app.dataset.results import reject_of
 from app.dataset.shards import EXAMPLES_DIR, write_shards
 from app.dataset.statistics import REJECTS_DIR, compute_statistics
@@ -69,18 +70,21 @@ def write_examples(config: Config, dataset: Folder, results: ResultRows) -> dict
     """
     columns = ["seed_id", "instruction", "reject_step", "reject_reason", "reject_detail", "calls"]
     narrow = list(results.read(columns))
+    own_rejects = [reject_of(row) for row in narrow]
+    if len(own_rejects) >= config.dataset.min_judged_rows:
+        check_rejects(own_rejects, config.dataset.max_reject_share)
     similar = find_similar_instructions(
         ((row["seed_id"], row["instruction"]) for row in narrow if row["reject_reason"] is None),
         config.dataset.filters.instruction_similarity,
     )
     rejects: list[Reject] = []
     calls: dict[str, Counter[str]] = defaultdict(Counter)
-    for row in narrow:
+    for row, own_reject in zip(narrow, own_rejects, strict=True):
         seed_id = row["seed_id"]
         if seed_id in similar:
             rejects.append(Reject(seed_id, "filters", "similar instruction", f"resembles {similar[seed_id]}"))
-        elif (reject := reject_of(row)) is not None:
-            rejects.append(reject)
+        elif own_reject is not None:
+            rejects.append(own_reject)
         for step in row["calls"]:
             calls[step.pop("step")].update(step)
     write_shards(

@@ -19,6 +19,7 @@ from app.dataset.excerpts import read_examples, shorten_example
 from app.dataset.finishing import finish_dataset
 from app.dataset.identity import identity_of_dataset
 from app.dataset.publish import publish_dataset
+from app.dataset.reject_share import TooManyRejectsError, take_back
 from app.dataset.seeds import (
     NO_BOUND,
     Candidate,
@@ -31,7 +32,6 @@ from app.dataset.seeds import (
 from app.dataset.shards import EXAMPLES_DIR
 from app.dataset.statistics import REJECTS_DIR
 from app.endpoints.keys import read_api_key
-from app.faults import UserError
 from app.progress.actor import start_progress_actor, watch
 from app.progress.attempts import Report
 from app.progress.view import ProgressView
@@ -55,8 +55,13 @@ def synthesize(config: Config, run: Run, report: Report) -> DatasetRecord:
     run.dataset.claim(identity_of_dataset(config, run.index.record()))
     if not run.dataset.is_complete():
         num_seeds = write_seeds(config, run, report)
-        make_results(config, run, num_seeds, report)
-        run.dataset.complete(_finish(config, run, num_seeds))
+        try:
+            make_results(config, run, num_seeds, report)
+            run.dataset.complete(_finish(config, run, num_seeds))
+        except TooManyRejectsError as error:
+            folder = run.dataset.folder
+            take_back(folder / RESULTS, folder / CHECKPOINT, folder / CALLS, error.step, error.reason)
+            raise
     for name in (RESULTS, CHECKPOINT) if config.dataset.keep_calls else (RESULTS, CHECKPOINT, CALLS):
         (run.dataset.folder / name).delete()
     record = run.dataset.record()
@@ -201,8 +206,9 @@ def _finish(config: Config, run: Run, num_seeds: int) -> DatasetRecord:
     record: DatasetRecord = fetch(task)
     if not record.num_examples:
         reasons = ", ".join(f"{row.reason} {row.num_rejects}" for row in record.rejects[:3])
-        raise UserError(
-            f"dataset: none of {num_seeds} seeds became an example ({reasons}); see {(folder / REJECTS_DIR).uri}"
+        raise TooManyRejectsError(
+            f"dataset: none of {num_seeds} seeds became an example ({reasons}); see {(folder / REJECTS_DIR).uri}, "
+            f"mend that, and the same command makes them again"
         )
     return record
 

@@ -12,7 +12,7 @@ import openai
 from app.endpoints.refusals import Refusal, Whose, classify
 from app.endpoints.replies import EndpointReply, RequestError, read_reply
 from app.faults import UserError
-from app.quantities import long_duration
+from app.quantities import duration
 from app.secrets import mask
 
 FIRST_PAUSE_SEC = 1.0
@@ -179,7 +179,7 @@ class EndpointClient:
             )
         elif pause_sec > MAX_ASKED_PAUSE_SEC:
             raise UserError(
-                f"{self._fields.url}: {self._url} asks to wait {long_duration(pause_sec)} ({refusal.describe()}); "
+                f"{self._fields.url}: {self._url} asks to wait {duration(pause_sec)} ({refusal.describe()}); "
                 f"{RESUMES}"
             )
         elif refusal.status == 429:
