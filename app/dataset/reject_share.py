@@ -50,29 +50,30 @@ class LatestRejects:
         """
         self._latest.append(reject)
         if reject is not None and len(self._latest) == self._latest.maxlen:
-            check_rejects(self._latest, self._max_share, reject.detail)
+            check_rejects(self._latest, self._max_share)
 
 
-def check_rejects(rejects: Iterable[Reject | None], max_share: float, example: str = "") -> None:
+def check_rejects(rejects: Iterable[Reject | None], max_share: float) -> None:
     """Refuse rows of which too many became rejects for one reason.
 
     Args:
         rejects: One for each row; None: it became an example.
         max_share: For one reason.
-        example: Detail of a reject, for the message.
 
     Raises:
         TooManyRejectsError: the share is above the limit.
     """
-    reasons = Counter((reject.step, reject.reason) if reject is not None else None for reject in rejects)
-    num_rows = reasons.total()
-    del reasons[None]
-    for (step, reason), number in (item for item in reasons.most_common(1) if item[0] is not None):
-        if number > max_share * num_rows:
-            shown = f": {' '.join(example.split())[:MAX_DETAIL_CHARS]}" if example else ""
+    rows = list(rejects)
+    reasons = Counter((reject.step, reject.reason) for reject in rows if reject is not None)
+    for (step, reason), number in reasons.most_common(1):
+        if number > max_share * len(rows):
+            details = [
+                row.detail for row in rows if row is not None and (row.step, row.reason) == (step, reason)
+            ]
+            words = " ".join(details[-1].split())[:MAX_DETAIL_CHARS]
             raise TooManyRejectsError(
-                f"dataset.max_reject_share: {number} of {num_rows} rows became rejects for one reason ({step}: "
-                f"{reason}{shown}), above {max_share:.0%}; mend that, and the same command makes them again, or "
+                f"dataset.max_reject_share: {number} of {len(rows)} rows became rejects for one reason ({step}: "
+                f"{reason}{words and f': {words}'}), above {max_share:.0%}; mend that, and the same command makes them again, or "
                 f"raise dataset.max_reject_share",
                 step,
                 reason,

@@ -53,12 +53,15 @@ def classify(error: openai.APIError) -> Refusal:
         whose = Whose.ENDPOINT if _is_certificate_refused(error) else Whose.NOBODY
         return Refusal(whose, None, _words(error))
     status = error.status_code
-    whose = Whose.REQUEST
-    if status in _OF_THE_ENDPOINT or 300 <= status < 400 or _codes(error.body) & _OUT_OF_CREDIT:
-        whose = Whose.ENDPOINT
-    elif status in _PASSING or status >= 500:
-        whose = Whose.NOBODY
+    whose = Whose.ENDPOINT if _codes(error.body) & _OUT_OF_CREDIT else blamed_by(status)
     return Refusal(whose, status, _words(error), asked_pause_sec(error.response.headers))
+
+
+def blamed_by(status: int) -> Whose:
+    """Whom an HTTP status blames."""
+    if status in _OF_THE_ENDPOINT or 300 <= status < 400:
+        return Whose.ENDPOINT
+    return Whose.NOBODY if status in _PASSING or status >= 500 else Whose.REQUEST
 
 
 def _codes(body: Any) -> set[str]:

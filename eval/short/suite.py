@@ -11,7 +11,9 @@ from typing import Any
 from urllib.parse import quote
 
 from app.config import EvaluateConfig, cache_dir
+from app.endpoints.refusals import Whose, blamed_by
 from app.faults import UserError, one_line
+from app.secrets import mask
 from app.storage import Folder
 from app.tokens import Tokenizer
 from eval.samples import fingerprint
@@ -22,8 +24,6 @@ from eval.short.tasks import check_tasks, task_manager, task_names
 
 RESULTS_SUFFIX = ".json"
 SAMPLES_SUFFIX = "-samples.jsonl"
-_PASSING_STATUS = (408, 429)
-"""Statuses below 500 that another try may change."""
 
 
 def run_short(
@@ -111,7 +111,8 @@ class _Asking:
                 use_cache=str(unfinished / "answers"),
             )
         except (aiohttp.ClientError, requests.RequestException, TimeoutError) as error:
-            raise UserError(_reason(error, name, self.url)) from error
+            # Errors of the client hold its request and with it the key.
+            raise UserError(_reason(error, name, self.url)) from None
         scores = read_scores(results)
         # The scores come last: they say that all is there.
         self.folder.write_bytes(_stem(name) + SAMPLES_SUFFIX, _sample_lines(results["samples"]))
@@ -165,8 +166,13 @@ def _reason(error: Exception, name: str, url: str) -> str:
     """Whether the endpoint refuses for good, or is away."""
     response = getattr(error, "response", None)
     status = getattr(error, "status", None) or getattr(response, "status_code", None)
-    reason = one_line(error)[:200] or type(error).__name__
-    if isinstance(status, int) and 400 <= status < 500 and status not in _PASSING_STATUS:
+    reason = mask(one_line(error))[:200] or type(error).__name__
+    whose = blamed_by(status) if isinstance(status, int) else Whose.NOBODY
+    if whose is Whose.ENDPOINT:
+        return (
+            f"evaluate.url: {url} refuses every request ({reason}); mend that, and the same command goes on"
+        )
+    if whose is Whose.REQUEST:
         return f"evaluate.short.tasks: {url} refuses a question of {name} ({reason}); see its words in the log above"
     return (
         f"evaluate.url: {url} no longer answers ({reason}); finished answers are kept, and the same command "

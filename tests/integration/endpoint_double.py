@@ -27,6 +27,10 @@ class Served:
     user: str
 
 
+Fault = tuple[int, str]
+"""Status and words; of status 200 the words are the reply."""
+
+
 class EndpointDouble:
     """`with EndpointDouble() as endpoint:` serves `endpoint.base_url`.
 
@@ -34,6 +38,7 @@ class EndpointDouble:
         delay_sec: Of every answer.
         hangs: Says for which user messages no answer comes within a call's timeout.
         is_repeatable: The same question always has the same answer; else each answer is one of its kind.
+        fault: Takes the system message and how many were answered; gives a status and words, which refuse, or None.
     """
 
     def __init__(
@@ -41,10 +46,13 @@ class EndpointDouble:
         delay_sec: float = 0.0,
         hangs: Callable[[str], bool] = lambda user: False,
         is_repeatable: bool = False,
+        fault: Callable[[str, int], Fault | None] = lambda system, num_served: None,
     ) -> None:
         self.delay_sec = delay_sec
         self.hangs = hangs
         self.is_repeatable = is_repeatable
+        self.fault = fault
+        self.num_refused = 0
         self.served: list[Served] = []
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -64,18 +72,26 @@ class EndpointDouble:
         self._server.shutdown()
         self._server.server_close()
 
-    def answer(self, body: bytes) -> dict:
+    def answer(self, body: bytes) -> tuple[int, dict]:
         request = json.loads(body)
         system, user = (message["content"] for message in request["messages"])
         if self.hangs(user):
             self._stopping.wait(30)
         time.sleep(self.delay_sec)
+        found = self.fault(system, len(self.served))
+        if found and found[0] != 200:
+            self.num_refused += 1
+            return found[0], {"error": {"message": found[1]}}
         with self._lock:
             serial = len(self.served)
             self.served.append(Served(hashlib.sha256(body).hexdigest(), serial, user))
         digest = hashlib.sha256((system + user).encode()).hexdigest()
-        text = reply_to(system, user, int(digest[:6], 16) if self.is_repeatable else serial)
-        return {
+        text = (
+            found[1]
+            if found
+            else reply_to(system, user, int(digest[:6], 16) if self.is_repeatable else serial)
+        )
+        return 200, {
             "id": str(serial),
             "object": "chat.completion",
             "created": 0,
@@ -91,9 +107,9 @@ class EndpointDouble:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                answer = double.answer(self.rfile.read(int(self.headers["Content-Length"])))
+                status, answer = double.answer(self.rfile.read(int(self.headers["Content-Length"])))
                 payload = json.dumps(answer).encode()
-                self.send_response(200)
+                self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(payload)))
                 self.end_headers()
