@@ -46,7 +46,7 @@ class LatestRejects:
         """Add one finished row; None: it became an example.
 
         Raises:
-            TooManyRejectsError: the share is above the limit.
+            TooManyRejectsError: The share is above the limit.
         """
         self._latest.append(reject)
         if reject is not None and len(self._latest) == self._latest.maxlen:
@@ -61,7 +61,7 @@ def check_rejects(rejects: Iterable[Reject | None], max_share: float) -> None:
         max_share: For one reason.
 
     Raises:
-        TooManyRejectsError: the share is above the limit.
+        TooManyRejectsError: The share is above the limit.
     """
     rows = list(rejects)
     reasons = Counter((reject.step, reject.reason) for reject in rows if reject is not None)

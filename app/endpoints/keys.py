@@ -13,7 +13,7 @@ def read_api_key(field: str, variable: str) -> str | None:
         variable: The variable.
 
     Raises:
-        UserError: no header can carry what the variable holds.
+        UserError: No header can carry what the variable holds.
     """
     return checked_key(read_secret(variable), f"{field}: {variable}")
 
@@ -26,7 +26,7 @@ def checked_key(text: str | None, place: str) -> str | None:
         place: Setting and variable or file, for the message, which never shows the key.
 
     Raises:
-        UserError: no header can carry it.
+        UserError: No header can carry it.
     """
     key = (text or "").strip()
     if not key:

@@ -46,7 +46,7 @@ def read_reply(completion: Any) -> EndpointReply:
     """Read the client's chat or text completion; its types are promised by nobody.
 
     Raises:
-        RequestError: the shape is unknown, or the model was stopped by something else than its end or its limit.
+        RequestError: The shape is unknown, or the model was stopped by something else than its end or its limit.
     """
     if error := getattr(completion, "error", None):
         raise RequestError("error in place of a reply", _shown(error))

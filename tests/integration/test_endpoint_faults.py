@@ -72,7 +72,7 @@ def test_credit_that_ends_and_an_outage_lose_nothing(run, tmp_path, status):
         recipe = run(endpoint)
         endpoint.fault = lambda system, num_served: (status, "sorry, not now") if num_served >= 20 else None
         with pytest.raises(
-            UserError, match=rf"^generator.base_url: .*HTTP {status}: sorry, not now.*goes on"
+            UserError, match=rf"^generator.base_url: .*HTTP {status}: sorry, not now.*resumes"
         ) as raised:
             make(recipe)
         assert len(str(raised.value).splitlines()) == 1
