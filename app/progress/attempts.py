@@ -103,7 +103,7 @@ def attempt(run: Folder, step: str, interval_sec: float, report: Report) -> Iter
 
 
 def _writable(line: str) -> str:
-    """Text shortened, without secrets and without characters that UTF-8 cannot encode, as in an undecodable file name."""
+    """Text shortened, without secrets and without characters that UTF-8 cannot encode, as in some file names."""
     return mask(line)[:MAX_LINE_CHARS].encode("utf-8", "replace").decode("utf-8")
 
 

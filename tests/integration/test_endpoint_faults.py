@@ -16,7 +16,7 @@ from app.run import Run
 from tests.integration.endpoint_double import EndpointDouble
 from tests.integration.synthesis_runs import KEY_VARIABLE, dataset_ids, write_corpus, write_recipe
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1200)
 
 KEY = "sk-planted-for-this-test-0123456789"
 SEEDS = ["--dataset.num_long_input_seeds", "4", "--dataset.num_long_output_seeds", "2"]
