@@ -66,7 +66,7 @@ class EndpointClient:
         self._timeout_sec = timeout_sec
         self._num_retries = num_retries
         self._sleep = sleep
-        self._num_answered = 0
+        self._num_begun = self._num_answered = self._latest_answered = 0
         self._welcome_at = 0.0
         self._probing = asyncio.Lock()
         # Tries are counted and paused here, where it is known what the endpoint says to all requests.
@@ -91,8 +91,8 @@ class EndpointClient:
             refusal = await self._try(api, arguments)
             if isinstance(refusal, EndpointReply):
                 return refusal
-            if refusal.whose is Whose.REQUEST and self._num_answered == num_answered:
-                refusal = await self._judged(refusal, api, arguments, num_answered)
+            if refusal.whose is Whose.REQUEST:
+                refusal = await self._judged(refusal, api, arguments)
             if refusal.whose is Whose.ENDPOINT:
                 raise self._stops(refusal, arguments)
             if refusal.whose is Whose.REQUEST:
@@ -131,6 +131,7 @@ class EndpointClient:
         create: Any = (
             self._client.chat.completions.create if api == "chat" else self._client.completions.create
         )
+        self._num_begun = serial = self._num_begun + 1
         started = time.monotonic()
         try:
             async with asyncio.timeout(self._timeout_sec):
@@ -148,17 +149,18 @@ class EndpointClient:
         except (ValueError, RecursionError) as error:
             raise RequestError("reply that is no JSON", type(error).__name__) from None
         self._num_answered += 1
+        self._latest_answered = max(self._latest_answered, serial)
         return replace(read_reply(completion), sec=time.monotonic() - started)
 
-    async def _judged(
-        self, refusal: Refusal, api: Api, arguments: dict[str, Any], num_answered: int
-    ) -> Refusal:
+    async def _judged(self, refusal: Refusal, api: Api, arguments: dict[str, Any]) -> Refusal:
         """The refusal again, as the endpoint's if it refuses the shortest request likewise.
 
         Otherwise every row would be rejected for a setting that the endpoint does not know.
         """
+        num_begun = self._num_begun
         async with self._probing:
-            if self._num_answered > num_answered:
+            # Only a request that was begun after this refusal proves that the endpoint answers others.
+            if self._latest_answered > num_begun:
                 return refusal
             try:
                 found = await self._try(api, _shortest(api, arguments))
@@ -193,7 +195,7 @@ class EndpointClient:
         # The endpoint may be there and break at this prompt, or never have room for it.
         if refusal.status == 500 or (refusal.status == 429 and self._num_answered > num_answered):
             blamed = Refusal(Whose.REQUEST, refusal.status, refusal.words)
-            if (await self._judged(blamed, api, arguments, self._num_answered)).whose is Whose.REQUEST:
+            if (await self._judged(blamed, api, arguments)).whose is Whose.REQUEST:
                 return RequestError(f"refused with HTTP {refusal.status}", words)
         return UserError(
             f"{self._fields.url}: {self._url} does not answer ({refusal.describe()}, {num_tries} times); {RESUMES}"

@@ -1,4 +1,5 @@
 import asyncio
+import threading
 import time
 
 import pytest
@@ -77,28 +78,27 @@ def test_a_request_that_is_refused_fails_alone_in_the_endpoints_words(status):
     assert probe | {"messages": request["messages"]} == request
 
 
-def test_no_probe_is_sent_while_others_are_answered():
-    def script(body):
-        content = body["messages"][-1]["content"]
-        if content == "good":
-            time.sleep(0.05)
-            return Answer()
-        time.sleep(0.3)
-        return Answer(status=400)
-
+def test_requests_that_are_refused_together_share_a_probe():
     async def go(url):
         client = EndpointClient(FIELDS, url, None, 5.0, 0)
-        good, bad = ({**CHAT, "messages": [{"role": "user", "content": text}]} for text in ("good", "bad"))
-        found = await asyncio.gather(
-            client.ask("chat", good), client.ask("chat", bad), return_exceptions=True
-        )
+        found = await asyncio.gather(*[client.ask("chat", CHAT) for _ in range(6)], return_exceptions=True)
         await client.close()
         return found
 
+    barrier = threading.Barrier(6)
+
+    def script(body):
+        if is_probe(body):
+            time.sleep(0.5)
+            return Answer()
+        barrier.wait(10)
+        return Answer(status=400)
+
     with CompletionsDouble(script) as endpoint:
-        _, refused = asyncio.run(go(endpoint.url))
-    assert isinstance(refused, RequestError)
-    assert len(endpoint.asked) == 2
+        found = asyncio.run(go(endpoint.url))
+    assert all(isinstance(error, RequestError) for error in found)
+    # One that comes after the probe has begun needs another.
+    assert sum(is_probe(body) for body in endpoint.asked) < 6
 
 
 @pytest.mark.parametrize("status", [400, 402, 405, 410, 422])
