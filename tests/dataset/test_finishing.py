@@ -61,7 +61,7 @@ def test_results_come_in_the_order_of_their_seeds_each_once(results):
 def test_every_seed_is_an_example_or_a_reject(results, tmp_path):
     dataset = Folder(str(tmp_path / "dataset"))
     record = finish_dataset(load_config("laptop"), dataset, results, num_seeds=5)
-    assert (record["num_examples"], record["num_rejects"]) == (4, 1)
+    assert (record.num_examples, record.num_rejects) == (4, 1)
     (name,) = (dataset / "examples").list_names()
     assert (dataset / "examples").read_table(name)["example_id"].to_pylist() == [
         "seed-0",
