@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from app.faults import UserError
+from app.faults import UserError, one_line
 from app.models.places import resolve_model
 from app.schema import Message
 
@@ -27,9 +27,14 @@ class Tokenizer:
     def _hf(self) -> Any:
         from transformers import AutoTokenizer
 
-        tokenizer = AutoTokenizer.from_pretrained(
-            resolve_model(self.model), revision=self.revision, trust_remote_code=False
-        )
+        source = resolve_model(self.model)
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(source, revision=self.revision, trust_remote_code=False)
+        # Each kind of tokenizer fails in its own way, some with a bare Exception out of Rust.
+        except Exception as error:
+            raise UserError(
+                f"{self.model}: its tokenizer can't be loaded ({one_line(error)}); give one whose tokenizer is whole"
+            ) from error
         if not tokenizer.is_fast:
             raise UserError(
                 f"{self.model}: its tokenizer is a slow one without offsets; use a model with a fast one"

@@ -53,6 +53,8 @@ def evaluated_models(config: RunConfig, may_be_to_come: bool = False) -> list[Ev
 
 def _evaluated_model(config: RunConfig, name: str, may_be_to_come: bool) -> EvaluatedModel:
     assert config.evaluate is not None
+    # The models of an endpoint are there already, whoever serves them; an export of this run's is not asked for.
+    may_be_to_come = may_be_to_come or config.evaluate.url is not None
     settings = config.evaluate.models.get(name)
     served = config.serve.models.get(name) if config.serve is not None else None
     if settings is not None and settings.tokenizer is not None:

@@ -1,6 +1,7 @@
 """Facts about a model before it is loaded: whether it exists, its longest input, whether it has a chat template.
 
-Where the hub can't be reached, a name that was never downloaded is only checked for its form.
+A model's small files are looked at where they are: a folder, an object store, the hub, or its cache where the hub can't
+be reached.
 """
 
 from collections.abc import Sequence
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.faults import one_line
-from app.models.small_files import CONFIG_FILE, open_model
+from app.models.small_files import CONFIG_FILE, SmallFiles, open_model
 
 ROPE_TYPES_THAT_COUNT_THE_FACTOR = ("linear", "dynamic", "yarn", "ntk")
 """`max_position_embeddings` of these is the length before scaling; of llama3 and longrope, the one after."""
@@ -61,7 +62,7 @@ class ModelFiles:
 
 
 def find_model(field: str, model: str, revision: str | None = None) -> ModelFiles:
-    """Look at a model's files; a bundled model is prepared on the way.
+    """Look at the files of a model that is about to be loaded; a bundled model is prepared on the way.
 
     Args:
         field: The setting that names the model.
@@ -69,11 +70,26 @@ def find_model(field: str, model: str, revision: str | None = None) -> ModelFile
         revision: Revision of a hub model.
 
     Raises:
-        UserError: There is no such model; names the field and what would be right.
+        UserError: There is no such model, or it has no tokenizer; names the field and what would be right.
     """
-    files = open_model(field, model, revision)
+    return _read(open_model(field, model, revision, needs_tokenizer=True))
+
+
+def read_model(field: str, model: str, revision: str | None = None) -> ModelFiles:
+    """The same of a model that is only calculated with: its config.json is enough.
+
+    Raises:
+        HubUnreachableError: Only the hub has it, and does not answer.
+        UserError: There is no such model.
+    """
+    return _read(open_model(field, model, revision))
+
+
+def _read(files: SmallFiles) -> ModelFiles:
     config = files.read_json(CONFIG_FILE)
     template, settings = files.read_text(TEMPLATE_FILE), files.read_json(TOKENIZER_FILE)
+    if not isinstance(config, dict) or not isinstance(settings, dict | None):
+        raise files.unreadable(ValueError("no JSON object"))
     chats = template is not None or bool((settings or {}).get("chat_template"))
     # What no tokenizer file says is not known: the cache may hold other files only.
     is_known = files.is_whole or settings is not None

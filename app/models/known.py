@@ -4,8 +4,9 @@ import copy
 from dataclasses import dataclass
 from typing import Any
 
-from app.models.files import ModelFiles, find_model
+from app.models.files import ModelFiles, read_model
 from app.models.shape import ModelShape, shape_of, transformers_config
+from app.models.small_files import HubUnreachableError
 
 _LLAMA_8B = {
     "model_type": "llama",
@@ -135,7 +136,13 @@ def find_encoder(field: str, model: str, revision: str | None) -> EncoderShape |
 def _find_settings(field: str, model: str, revision: str | None) -> dict[str, Any] | None:
     # First, as a hub without an answer takes seconds.
     known = KNOWN_MODELS.get(model)
-    return find_model(field, model, revision).config if known is None else known
+    if known is not None:
+        return known
+    try:
+        return read_model(field, model, revision).config
+    except HubUnreachableError:
+        # A plan says that it does not know; nothing is begun with it.
+        return None
 
 
 def _encoder_of(config: Any) -> EncoderShape:

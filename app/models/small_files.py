@@ -15,6 +15,12 @@ from app.storage import Folder, is_remote
 CONFIG_FILE = "config.json"
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 HUB_TIMEOUT_SEC = 5.0
+VOCABULARY = re.compile(r"tokenizer(\.[\w.-]+)?\.json|tekken\.json|vocab\..+|.+\.(model|tiktoken)")
+"""Names of the files in which the usual kinds of tokenizer keep their tokens."""
+
+
+class HubUnreachableError(UserError):
+    """A model that only the hub has, which does not answer."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,8 @@ class SmallFiles:
     """Where they are, unless on a hub."""
     commit: str | None = None
     """On the hub, that all are of."""
+    names: frozenset[str] = frozenset()
+    """Of all files that are there."""
     is_whole: bool = True
     """False: the hub is out of reach, and a file that its cache lacks may be there."""
 
@@ -64,7 +72,13 @@ class SmallFiles:
         )
 
 
-def open_model(field: str, model: str, revision: str | None = None, needs_config: bool = True) -> SmallFiles:
+def open_model(
+    field: str,
+    model: str,
+    revision: str | None = None,
+    needs_config: bool = True,
+    needs_tokenizer: bool = False,
+) -> SmallFiles:
     """Find a model's files; a bundled model is prepared on the way.
 
     Args:
@@ -72,10 +86,22 @@ def open_model(field: str, model: str, revision: str | None = None, needs_config
         model: As in the settings.
         revision: Of a hub model.
         needs_config: Whether a folder must hold a config.json; a tokenizer alone has none.
+        needs_tokenizer: Whether it must hold a tokenizer.
 
     Raises:
+        HubUnreachableError: only the hub has it, and does not answer.
         UserError: there is no such model; names the field and what would be right.
     """
+    files = _open(field, model, revision, needs_config)
+    if needs_tokenizer and not any(VOCABULARY.fullmatch(name) for name in files.names):
+        raise UserError(
+            f"{field}: {model!r} holds no tokenizer; put its tokenizer.json and tokenizer_config.json there, or give "
+            f"another model"
+        )
+    return files
+
+
+def _open(field: str, model: str, revision: str | None, needs_config: bool) -> SmallFiles:
     if model.startswith(BUNDLED_PREFIX):
         name = model.removeprefix(BUNDLED_PREFIX)
         if name not in BUNDLED_MODELS:
@@ -90,7 +116,12 @@ def open_model(field: str, model: str, revision: str | None = None, needs_config
             f"{field}: {model!r} is neither a folder nor a hub name; give ORGANISATION/NAME, a folder, "
             f"s3://... or {BUNDLED_PREFIX}{BUNDLED_MODELS[0]}"
         )
-    return _open_hub(field, model, revision)
+    files = _open_hub(field, model, revision, needs_config)
+    if needs_config and CONFIG_FILE not in files.names:
+        raise UserError(
+            f"{field}: {model!r} has no config.json on the hub; give a model of transformers' layout"
+        )
+    return files
 
 
 def _open_folder(field: str, model: str, uri: str, needs_config: bool) -> SmallFiles:
@@ -103,6 +134,7 @@ def _open_folder(field: str, model: str, uri: str, needs_config: bool) -> SmallF
                 model,
                 lambda name: folder.read_bytes(name) if folder.exists(name) else None,
                 folder,
+                names=frozenset(folder.list_names()),
             )
         what = "holds no config.json" if folder.exists() else "does not exist"
     except OSError as error:
@@ -112,10 +144,15 @@ def _open_folder(field: str, model: str, uri: str, needs_config: bool) -> SmallF
     )
 
 
-def _open_hub(field: str, model: str, revision: str | None) -> SmallFiles:
+def _open_hub(field: str, model: str, revision: str | None, needs_config: bool) -> SmallFiles:
     from httpx import HTTPError
     from huggingface_hub import hf_hub_download, model_info, try_to_load_from_cache
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HFValidationError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
 
     try:
         # Asked first: without a network this gives up at once, a download after half a minute.
@@ -127,20 +164,31 @@ def _open_hub(field: str, model: str, revision: str | None) -> SmallFiles:
         remedy = f"has no revision {revision!r}; give a branch, tag or commit"
         raise UserError(f"{field}: {model!r} {remedy}") from error
     except RepositoryNotFoundError as error:
-        remedy = "is not on the hub; give ORGANISATION/NAME, or a folder"
+        remedy = "is not on the hub, or is private; give ORGANISATION/NAME, a folder, or export HF_TOKEN"
         raise UserError(f"{field}: {model!r} {remedy}") from error
-    except (OSError, HTTPError):
+    except HFValidationError as error:
+        reason = one_line(error)
+        raise UserError(f"{field}: {model!r} is no hub name ({reason}); give ORGANISATION/NAME") from error
+    except (OSError, HTTPError) as error:
 
         def cached(name: str) -> bytes | None:
             path = try_to_load_from_cache(model, name, revision=revision)
             return Path(path).read_bytes() if isinstance(path, str) else None
 
         config = try_to_load_from_cache(model, CONFIG_FILE, revision=revision)
-        commit = Path(config).parent.name if isinstance(config, str) else None
-        return SmallFiles(field, model, cached, commit=commit, is_whole=False)
-    names = {file.rfilename for file in info.siblings or ()}
+        if not isinstance(config, str):
+            if not needs_config:
+                return SmallFiles(field, model, cached, is_whole=False)
+            raise HubUnreachableError(
+                f"{field}: {model!r} can't be had: the hub can't be reached ({one_line(error)}), and the model is not "
+                f"in the cache; give a folder"
+            ) from error
+        snapshot = Path(config).parent
+        names = frozenset(path.name for path in snapshot.iterdir())
+        return SmallFiles(field, model, cached, commit=snapshot.name, names=names, is_whole=False)
+    names = frozenset(file.rfilename for file in info.siblings or ())
 
     def download(name: str) -> bytes | None:
         return Path(hf_hub_download(model, name, revision=info.sha)).read_bytes() if name in names else None
 
-    return SmallFiles(field, model, download, commit=info.sha)
+    return SmallFiles(field, model, download, commit=info.sha, names=names)

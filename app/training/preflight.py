@@ -42,11 +42,10 @@ def check_training(config: RunConfig, is_dataset_to_come: bool = False) -> None:
     model, revision = config.trained_model
     field = "train.model" if train.model else "generator.model"
     files = find_model(field, model, revision)
-    # Without its config.json a model's files wait on a hub that is out of reach: the workers will see them.
-    if files.config is not None:
-        settings = transformers_config(field, model, files.config)
-        _check_model(train, settings)
-        _check_files(model, settings)
+    assert files.config is not None
+    settings = transformers_config(field, model, files.config)
+    _check_model(train, settings)
+    _check_files(model, settings)
     check_sources(config, is_dataset_to_come)
     check_run_dir(config)
 

@@ -39,6 +39,7 @@ def models(tmp_path):
         folder.mkdir()
         for file, content in files.items():
             (folder / file).write_text(json.dumps(content))
+        (folder / "tokenizer.json").touch()
     (tmp_path / "generator" / "chat_template.jinja").write_text("{{ messages }}")
     return tmp_path
 
@@ -315,11 +316,36 @@ def test_what_a_model_reads_follows_its_rope_scaling(model_config, expected):
     assert ModelFiles(model_config, None).max_tokens == expected
 
 
-def test_a_hub_name_passes_where_the_hub_is_out_of_reach(monkeypatch):
+@pytest.mark.parametrize(
+    ("overrides", "field"),
+    [
+        (["--generator.model", "nonexist/model"], "generator.model"),
+        (["--retrieval.model", "nonexist/model"], "retrieval.model"),
+        (["--dataset.tokenizer", "nonexist/model"], "dataset.tokenizer"),
+    ],
+)
+def test_a_model_that_only_a_hub_out_of_reach_may_have_is_refused(config, monkeypatch, overrides, field):
     import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    assert find_model("f", "some-organisation/some-model") == ModelFiles(None, None)
+    found = fault(check_synthesis, config(*overrides))
+    assert found.startswith(f"{field}: 'nonexist/model' can't be had: the hub can't be reached")
+    assert found.endswith("and the model is not in the cache; give a folder")
+
+
+def test_a_model_without_a_tokenizer_is_refused(config, models):
+    (models / "embedder" / "tokenizer.json").unlink()
+    assert re.match("retrieval.model: '.*' holds no tokenizer; put its", fault(check_index, config()))
+    (models / "embedder" / "sentencepiece.bpe.model").touch()
+    check_index(config())
+
+
+@pytest.mark.parametrize("broken", ["config.json", "tokenizer_config.json"])
+def test_a_model_whose_files_are_broken_is_named(config, models, broken):
+    (models / "generator" / broken).write_bytes(b'{"half')
+    assert re.match("generator.model: '.*' can't be read ", fault(check_index, config()))
+    (models / "generator" / broken).write_bytes(b"[]")
+    assert re.match("generator.model: '.*' can't be read ", fault(check_index, config()))
 
 
 @pytest.mark.parametrize(

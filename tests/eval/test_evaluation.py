@@ -4,14 +4,25 @@ import json
 
 import pytest
 
-from app.config import EvaluateConfig, EvaluatedModelConfig, NiahConfig, RecallConfig, RulerConfig, RunConfig
+from app.config import (
+    EvaluateConfig,
+    EvaluatedModelConfig,
+    NiahConfig,
+    RecallConfig,
+    RulerConfig,
+    RunConfig,
+    ServeConfig,
+    ServedModelConfig,
+)
 from app.endpoints import client as client_module
 from app.faults import UserError
 from app.run import Run
 from app.tokens import Tokenizer
 from eval.evaluation import Endpoint, Evaluation
+from eval.models import evaluated_models
 from eval.preflight import check_evaluation
 from tests.eval.completions_double import Answer, CompletionsDouble
+from tests.training.train_settings import train_config
 
 MODEL = "bundled:smollm2-135m-instruct"
 TOKENIZER = Tokenizer(MODEL)
@@ -209,3 +220,15 @@ def test_wrong_settings_end_in_a_line_before_anything_is_made(tmp_path, changes,
 def test_what_no_model_is_named_for_is_said():
     with pytest.raises(UserError, match="evaluate: is missing; give --url"):
         check_evaluation(RunConfig(run_dir="r"))
+
+
+def test_an_endpoint_is_asked_for_a_stage_that_has_no_export_here(tmp_path):
+    config = config_of(tmp_path, url="http://127.0.0.1:1/v1", models={}).model_copy(
+        update={
+            "serve": ServeConfig(models={"256k": ServedModelConfig(model="stage:256k")}),
+            "train": train_config(model=MODEL),
+        }
+    )
+    check_evaluation(config)
+    [model] = evaluated_models(config)
+    assert (model.name, model.tokenizer, model.max_tokens) == ("256k", TOKENIZER, 1024)

@@ -42,6 +42,7 @@ def machine(monkeypatch, gpu_gib=None, host_gib=None):
 def write_model(folder, settings):
     (folder / "model").mkdir(exist_ok=True)
     (folder / "model" / "config.json").write_text(json.dumps(settings))
+    (folder / "model" / "tokenizer.json").touch()
 
 
 def config(folder, stages=({},), num_cpus=8, **train):
@@ -177,11 +178,12 @@ def test_layers_without_an_mlp_to_tile_are_told_of_before_a_worker_starts(folder
     )
 
 
-def test_a_model_on_a_hub_out_of_reach_is_left_to_the_workers(folder, monkeypatch):
+def test_a_model_on_a_hub_out_of_reach_is_refused(folder, monkeypatch):
     import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    check_training(config(folder, model="some-organisation/some-model"))
+    expected = "train.model: 'some-organisation/some-model' can't be had: the hub can't be reached"
+    assert fault(config(folder, model="some-organisation/some-model")).startswith(expected)
 
 
 @pytest.fixture
