@@ -30,6 +30,8 @@ class Job:
     preview: Callable[["RunConfig"], str | None] = lambda config: None
     """Text to print instead of doing the job, if the settings ask for that."""
     needs_ray: Callable[["RunConfig"], bool] = lambda config: True
+    writes: tuple[str, ...] = ()
+    """Parts of a run's folder that no other command may write at the same time."""
     is_one_step: bool = True
     """Whether attempts are recorded under the verb. Other jobs record steps of their own, or none."""
 
@@ -47,10 +49,14 @@ def run_job(verb: str, config: "RunConfig") -> None:
         return
 
     # Slow imports wait until the settings have passed.
+    from app.progress.holders import held
     from app.run import CONFIG_FILE, Run
 
     run = Run(config.run_dir)
-    with _connected(config) if job.needs_ray(config) else nullcontext():
+    with (
+        held(run.folder, verb, job.writes, _print_line),
+        _connected(config) if job.needs_ray(config) else nullcontext(),
+    ):
         # Write the settings only if there are none yet: they may still be refused, and a refused start changes nothing.
         if not run.folder.exists(CONFIG_FILE):
             run.write_config(config)
@@ -247,6 +253,7 @@ JOBS = {
         _check_bootstrap,
         _bootstrap,
         example="--bootstrap.gate.min_niah_percent 80",
+        writes=("documents", "dataset", "train", "eval"),
         is_one_step=False,
     ),
     "index": Job(
@@ -254,14 +261,18 @@ JOBS = {
         _check_index,
         _index,
         example="--corpus.sources.0.path 'docs/**/*.md'",
+        writes=("documents",),
     ),
     "synthesize": Job(
         "generate the dataset; build the index if there is none",
         _check_synthesis,
         _synthesize,
         example="--dataset.num_long_input_seeds 100",
+        writes=("documents", "dataset"),
     ),
-    "train": Job("run the stages, from the dataset to an exported model", _check_training, _train),
+    "train": Job(
+        "run the stages, from the dataset to an exported model", _check_training, _train, writes=("train",)
+    ),
     "serve": Job(
         "serve models at an OpenAI-compatible URL until stopped",
         _check_serving,
@@ -275,6 +286,7 @@ JOBS = {
         _check_evaluation,
         _evaluate,
         example="--suite niah",
+        writes=("eval",),
         options={"--url": "evaluate.url={value}", "--suite": "evaluate.suites=[{value}]"},
         needs_ray=_serves_its_models,
     ),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-from app.faults import one_line
+from app.faults import one_line, user_error_in
 from app.secrets import mask
 from app.storage import Folder
 
@@ -65,19 +65,13 @@ def attempt(run: Folder, step: str, interval_sec: float, report: Report) -> Iter
     started_sec = time.time()
     now = Attempt(step, started_sec, started_sec, interval_sec)
     folder, name = run / ATTEMPTS_DIR, f"{started_sec:.3f}-{step.replace(' ', '-')}.json"
-    lock, ended = threading.Lock(), threading.Event()
+    lock = threading.Lock()
 
     def write(**changes: object) -> None:
         nonlocal now
         with lock:
             now = replace(now, seen_sec=time.time(), **changes)  # type: ignore[arg-type]
             folder.write_json(name, asdict(now))
-
-    def keep_alive() -> None:
-        while not ended.wait(interval_sec):
-            # A storage that is away for a moment must not end the work.
-            with contextlib.suppress(OSError):
-                write()
 
     def keep_line(line: str) -> None:
         nonlocal now
@@ -87,19 +81,36 @@ def attempt(run: Folder, step: str, interval_sec: float, report: Report) -> Iter
         report(line)
 
     write()
+    try:
+        with renewed(write, interval_sec):
+            yield keep_line
+    except BaseException as error:
+        reason = one_line(user_error_in(error) or error) or type(error).__name__
+        # A storage that is away must not hide why.
+        with contextlib.suppress(OSError):
+            write(outcome="failed", line=_writable(reason))
+        raise
+    write(outcome="done")
+
+
+@contextlib.contextmanager
+def renewed(write: Callable[[], None], interval_sec: float) -> Iterator[None]:
+    """Call `write` regularly, in another thread, as long as the block runs: its sign of life."""
+    ended = threading.Event()
+
+    def keep_alive() -> None:
+        while not ended.wait(interval_sec):
+            # A storage that is away for a moment must not end the work.
+            with contextlib.suppress(OSError):
+                write()
+
     thread = threading.Thread(target=keep_alive, daemon=True)
     thread.start()
     try:
-        yield keep_line
-    except BaseException as error:
+        yield
+    finally:
         ended.set()
         thread.join()
-        reason = one_line(error) or type(error).__name__
-        write(outcome="failed", line=_writable(reason))
-        raise
-    ended.set()
-    thread.join()
-    write(outcome="done")
 
 
 def _writable(line: str) -> str:
