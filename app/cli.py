@@ -1,9 +1,12 @@
 """`longstrap VERB --config RECIPE [--section.field VALUE ...]`: runs a job here, or submits it."""
 
+import contextlib
 import os
+import signal
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 
@@ -12,7 +15,7 @@ from app.jobs import JOBS
 from app.secrets import mask
 
 USER_ERROR = 2
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 OTHER_HELP = {
     "config": """\
 Print the resolved settings of a recipe and its overrides as YAML.
@@ -46,8 +49,19 @@ class Command:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit code: 0, 2 for a user's error, 130 for Ctrl-C."""
+    """Run the command line and return the exit code: 0, 2 for a user's error, 130 for Ctrl-C, 143 for SIGTERM."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    with _terminable() as was_terminated:
+        try:
+            code = _main(arguments)
+        except KeyboardInterrupt:
+            word = "terminated" if was_terminated.is_set() else "interrupted"
+            _complain(f"{word}; the same command resumes from here")
+            code = INTERRUPTED
+        return TERMINATED if code == INTERRUPTED and was_terminated.is_set() else code
+
+
+def _main(arguments: list[str]) -> int:
     try:
         if text := _asked_for(arguments):
             _show(text)
@@ -60,11 +74,33 @@ def main(argv: Sequence[str] | None = None) -> int:
         fault = user_error_in(error)
         if fault is None:
             raise
-        print(f"longstrap: {mask(str(fault))}", file=sys.stderr)
+        _complain(mask(str(fault)))
         return USER_ERROR
-    except KeyboardInterrupt:
-        print("longstrap: interrupted; the same command resumes from here", file=sys.stderr)
-        return INTERRUPTED
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[threading.Event]:
+    """SIGTERM ends the block as Ctrl-C does; the event tells them apart."""
+    was_terminated = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield was_terminated
+        return
+
+    def stop(*_: object) -> None:
+        was_terminated.set()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield was_terminated
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _complain(line: str) -> None:
+    """A line on stderr; nobody may be there to read it."""
+    with contextlib.suppress(OSError):
+        print(f"longstrap: {line}", file=sys.stderr, flush=True)
 
 
 def parse_command(arguments: Sequence[str]) -> Command:
@@ -128,8 +164,15 @@ def _show(text: str) -> None:
     try:
         print(text, flush=True)
     except BrokenPipeError:
-        # Python flushes once more at its end, into the same pipe otherwise.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
+    except OSError as error:
+        _drop_output()
+        raise UserError(f"output: can't be written ({error.strerror}); give it a place with room") from error
+
+
+def _drop_output() -> None:
+    # Python flushes once more at its end, into the same file otherwise.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _asked_for(arguments: list[str]) -> str | None:

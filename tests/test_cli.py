@@ -1,6 +1,8 @@
 import contextlib
+import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +64,16 @@ def test_a_reader_that_has_enough_is_no_fault():
     with os.fdopen(writing) as pipe:
         done = subprocess.run([sys.executable, "-c", program], stdout=pipe, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_output_that_cannot_be_written_is_one_line():
+    program = "import sys; from app.cli import main; sys.exit(main(['--help']))"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-c", program], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "longstrap: output: can't be written (No space left on device); give it a place with room\n"
+    )
 
 
 def test_config_prints_yaml_that_is_a_recipe_itself(tmp_path, capsys):
@@ -141,6 +153,14 @@ def test_ctrl_c_ends_quietly(monkeypatch, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_sigterm_ends_any_verb_in_a_line(monkeypatch, capsys):
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(jobs, "run_job", lambda verb, config: signal.raise_signal(signal.SIGTERM))
+    assert main(["index", "--config", "laptop"]) == 143
+    assert capsys.readouterr().err == "longstrap: terminated; the same command resumes from here\n"
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 @pytest.mark.parametrize("break_down", BUGS)
 def test_our_own_bug_keeps_its_traceback(monkeypatch, break_down):
     monkeypatch.setattr(jobs, "run_job", lambda verb, config: break_down())
@@ -187,6 +207,25 @@ def test_a_failed_check_starts_nothing(monkeypatch, tmp_path):
     run_dir = tmp_path / "run"
     assert main(["index", "--config", "laptop", "--run_dir", str(run_dir)]) == 2
     assert not run_dir.exists()
+
+
+def test_two_commands_that_write_the_same_are_not_in_a_folder_together(monkeypatch, tmp_path, capsys):
+    from app.cluster import connection
+
+    def start(verb, work):
+        job = dataclasses.replace(jobs.JOBS[verb], check=lambda config: None, work=work)
+        monkeypatch.setitem(jobs.JOBS, verb, job)
+        return main([verb, "--config", "laptop", "--run_dir", str(tmp_path / "run")])
+
+    def start_more(config, run, report):
+        assert start("synthesize", lambda *_: pytest.fail("was started")) == 2
+        assert "is being written by `index` on" in capsys.readouterr().err
+        assert start("train", lambda *_: None) == 0
+        assert start("report", lambda *_: None) == 0
+
+    monkeypatch.setattr(connection, "connect", lambda settings: contextlib.nullcontext())
+    assert start("index", start_more) == 0
+    assert start("synthesize", lambda *_: None) == 0
 
 
 def test_every_job_can_be_run_as_a_module():

@@ -2,14 +2,24 @@
 
 import contextlib
 import logging
+import signal
+import socket
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import ray
 from ray.data import DataContext
+from ray.exceptions import RayError
 
+from app.cluster.waiting import waiting
 from app.config import RayConfig, ray_address
-from app.faults import UserError
+from app.faults import UserError, one_line
+
+TRY_SEC, PAUSE_SEC = 15.0, 1.0
+"""How long a port that does not answer is tried: a head may be starting. And the pause between."""
+MAX_REASON_CHARS = 200
 
 
 @contextlib.contextmanager
@@ -20,13 +30,14 @@ def connect(settings: RayConfig) -> Iterator[None]:
     block on this machine. Workers find Longstrap's code in the job's working dir or in their environment.
 
     Raises:
-        UserError: No Ray answers at RAY_ADDRESS.
+        UserError: no Ray answers at RAY_ADDRESS, or none starts here.
     """
     address = ray_address()
-    if address is None:
-        _start(settings)
-    else:
-        _join(address)
+    with _own_sigterm():
+        if address is None:
+            _start(settings)
+        else:
+            _join(address)
     _quiet_ray_data()
     try:
         yield
@@ -34,16 +45,38 @@ def connect(settings: RayConfig) -> Iterator[None]:
         ray.shutdown()
 
 
+@contextlib.contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Ray puts its own handler in, which ends a driver with a code that says nothing."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+
+
 def _start(settings: RayConfig) -> None:
-    ray.init(
-        address="local",
-        num_cpus=settings.num_cpus,
-        object_store_memory=settings.object_store_mb * 1_000_000 if settings.object_store_mb else None,
-        _temp_dir=str(Path(settings.temp_dir).expanduser()) if settings.temp_dir else None,
-        include_dashboard=False,
-        logging_level=logging.ERROR,
-        log_to_driver=False,
-    )
+    try:
+        with waiting("starting Ray on this machine"):
+            ray.init(
+                address="local",
+                num_cpus=settings.num_cpus,
+                object_store_memory=settings.object_store_mb * 1_000_000
+                if settings.object_store_mb
+                else None,
+                _temp_dir=str(Path(settings.temp_dir).expanduser()) if settings.temp_dir else None,
+                include_dashboard=False,
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+            )
+    except Exception as error:
+        if not _is_rays(error):
+            raise
+        raise UserError(
+            f"ray: it does not start on this machine ({_reason(error)}); give the same command again when the machine "
+            f"is less busy, and look at memory and at the disk of ray.temp_dir"
+        ) from error
 
 
 def _join(address: str) -> None:
@@ -53,11 +86,48 @@ def _join(address: str) -> None:
             f"or set RAY_ADDRESS=auto on the head node"
         )
     try:
-        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
-    except ConnectionError as error:
+        with waiting(f"waiting for Ray at RAY_ADDRESS {address}"):
+            if address != "auto":
+                _try_port(address)
+            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+    except Exception as error:
+        if not _is_rays(error):
+            raise
         raise UserError(
-            f"RAY_ADDRESS: no Ray answers at {address!r}; start one there, or unset it to run on this machine"
+            f"RAY_ADDRESS: no Ray answers at {address!r} ({_reason(error)}); start one there, or unset it to run on "
+            f"this machine"
         ) from error
+
+
+def _try_port(address: str) -> None:
+    """Whether anything listens there, as Ray itself asks for minutes and in silence.
+
+    Raises:
+        OSError: nothing does.
+        ValueError: it is no address.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 2**16:
+        raise ValueError("it is not HOST:PORT, for example 10.0.0.1:6379")
+    deadline = time.monotonic() + TRY_SEC
+    while True:
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=TRY_SEC / 3).close()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(PAUSE_SEC)
+
+
+def _is_rays(error: Exception) -> bool:
+    """Whether Ray's start failed, not our call of it; Ray raises bare Exceptions too."""
+    return isinstance(error, OSError | RuntimeError | ValueError | RayError) or type(error) is Exception
+
+
+def _reason(error: Exception) -> str:
+    text = one_line(error)
+    return text if len(text) <= MAX_REASON_CHARS else f"{text[: MAX_REASON_CHARS - 1]}…"
 
 
 def _quiet_ray_data() -> None:
