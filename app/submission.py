@@ -1,6 +1,7 @@
 """Submits a job to a running Ray cluster and follows its log, as `ray job submit` does."""
 
 import asyncio
+import logging
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -16,6 +17,8 @@ EXCLUDES = (
     ".git", ".venv", ".*_cache", ".hypothesis", "__pycache__", "*.egg-info", "build", "dist", "runs", "tests",
 )  # fmt: skip
 """Files that are not uploaded with the working directory, in addition to those in .gitignore."""
+NUM_SHOWN_FILES = 5
+"""Files that are named when the folder is too large to upload."""
 MAX_RECONNECTS = 5
 POLL_SEC = 1.0
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
@@ -45,6 +48,8 @@ def submit(
     Raises:
         UserError: The settings cannot work there, or no cluster answers.
     """
+    if not address.startswith(("http://", "https://")):
+        raise UserError(f"--address {address}: is not a dashboard's; give http://HEAD:8265")
     here = Path.cwd()
     config = load_config(recipe, overrides)
     check_portable(config)
@@ -53,6 +58,7 @@ def submit(
         raise UserError(
             f"--address: uploads the current folder, but {here} has no ray_jobs/{verb}.py; cd to Longstrap's folder"
         )
+    _check_upload(here)
     client = (connect or _connect)(address)
     job_id = client.submit_job(
         entrypoint=shlex.join(["python", "-m", f"ray_jobs.{verb}", "--config", carried, *overrides]),
@@ -135,6 +141,45 @@ def _carried_recipe(recipe: str, here: Path) -> str:
             f"--config {recipe}: is not in {here}, the folder that the job gets a copy of; put it there"
         )
     return path.relative_to(here.resolve()).as_posix()
+
+
+def _check_upload(folder: Path) -> None:
+    """Refuse a folder whose copy Ray's dashboard does not take; Ray itself packs it first, and names no file.
+
+    Raises:
+        UserError: it is too large, with its largest files, or can't be read.
+    """
+    from ray._private.ray_constants import DASHBOARD_CLIENT_MAX_SIZE
+    from ray._private.runtime_env.packaging import _dir_travel, _get_excludes
+
+    num_bytes: dict[str, int] = {}
+
+    def measure(path: Path) -> None:
+        # Ray packs without compression.
+        if path.is_file():
+            num_bytes[path.relative_to(folder).as_posix()] = path.stat().st_size
+
+    try:
+        _dir_travel(
+            folder, [_get_excludes(folder, list(EXCLUDES))], measure, True, logging.getLogger(__name__)
+        )
+    except (OSError, RecursionError) as error:
+        raise UserError(
+            f"--address: uploads {folder}, which can't be read ({one_line(error)}); mend it, or name it in .gitignore"
+        ) from error
+    total = sum(num_bytes.values())
+    if total < DASHBOARD_CLIENT_MAX_SIZE:
+        return
+    largest = sorted(num_bytes, key=lambda name: (-num_bytes[name], name))[:NUM_SHOWN_FILES]
+    shown = ", ".join(f"{name} ({_mebibytes(num_bytes[name])})" for name in largest)
+    raise UserError(
+        f"--address: uploads {folder}, whose {len(num_bytes):,} files have {_mebibytes(total)} where Ray takes at most "
+        f"{_mebibytes(DASHBOARD_CLIENT_MAX_SIZE)}; move the largest away, or name them in .gitignore: {shown}"
+    )
+
+
+def _mebibytes(num_bytes: int) -> str:
+    return f"{num_bytes / 2**20:,.1f} MiB"
 
 
 def _connect(address: str) -> Any:

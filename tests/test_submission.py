@@ -198,3 +198,45 @@ def test_a_log_that_stays_away_does_not_end_the_wait_for_the_job():
     client = FakeClient([[OSError("gone")]] * submission.MAX_RECONNECTS)
     client.get_job_status = lambda job_id: next(states)
     assert asyncio.run(submission._follow(client, "raysubmit_1")) == 0
+
+
+@pytest.mark.parametrize("address", ["head:8265", "127.0.0.1:6399", "auto", "ray://head:10001"])
+def test_what_is_no_dashboard_is_refused_at_once(address):
+    with pytest.raises(UserError, match=r"^--address .*: is not a dashboard's; give http://HEAD:8265$"):
+        submit(
+            "index",
+            "laptop.yaml",
+            ["--run_dir", "/shared/r"],
+            address,
+            connect=lambda _: pytest.fail("was asked"),
+        )
+
+
+def checkout(tmp_path, monkeypatch, **num_bytes) -> FakeClient:
+    """The least that can be submitted, with files of these sizes."""
+    (tmp_path / "ray_jobs").mkdir()
+    (tmp_path / "ray_jobs" / "index.py").touch()
+    for name, size in num_bytes.items():
+        path = tmp_path / name.replace("__", "/").replace("_", ".")
+        path.parent.mkdir(exist_ok=True)
+        with path.open("wb") as file:
+            file.truncate(size)
+    monkeypatch.chdir(tmp_path)
+    return FakeClient([["x"]])
+
+
+def test_a_folder_that_is_too_large_is_told_with_its_largest_files(tmp_path, monkeypatch):
+    client = checkout(tmp_path, monkeypatch, notes_bin=90 * 2**20, data__more_bin=12 * 2**20)
+    with pytest.raises(UserError) as raised:
+        run(client)
+    assert str(raised.value).startswith(
+        f"--address: uploads {tmp_path}, whose 3 files have 102.0 MiB where Ray takes at"
+    )
+    assert "name them in .gitignore: notes.bin (90.0 MiB), data/more.bin (12.0 MiB), " in str(raised.value)
+    assert client.submitted == {}
+    (tmp_path / ".gitignore").write_text("*.bin\n")
+    assert run(client) == 0
+
+
+def test_what_is_left_out_of_the_upload_may_be_large(tmp_path, monkeypatch):
+    assert run(checkout(tmp_path, monkeypatch, runs__x_bin=200 * 2**20, x_bin=5 * 2**20)) == 0
