@@ -5,10 +5,12 @@ straight to its name, in one request. What is written piece by piece goes aside 
 breaks off would be closed, and count as complete.
 """
 
+import errno
 import json
+import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -23,6 +25,14 @@ OBJECT_STORES = ("s3", "gcs", "abfs")
 """pyarrow's names of filesystems that know no folders and where a file appears when its upload is complete."""
 DELAYED_OPEN = "allow_delayed_open=true"
 """Without it pyarrow's S3 opens a file in a request of its own, and a small one takes three instead of one."""
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_NO_PERMISSION = (errno.EACCES, errno.EPERM)
+
+
+class NotWritableError(UserError, OSError):
+    """A storage that takes no more: full, read-only, or not this user's."""
 
 
 def open_storage(uri: str) -> tuple[pafs.FileSystem, str]:
@@ -89,17 +99,54 @@ class Folder:
 
     @contextmanager
     def replace(self, name: str) -> Iterator[str]:
-        """Path to write to; it becomes `name` when the block ends, and goes if the block raises."""
-        if not self._is_object_store:
-            self.filesystem.create_dir(self.path, recursive=True)
+        """Path to write to; it becomes `name` when the block ends, and goes if the block raises.
+
+        Raises:
+            NotWritableError: the disk is full or may not be written to.
+        """
         aside = self.file(f".{name}.{uuid.uuid4().hex}")
+        with self.writing(name):
+            if not self._is_object_store:
+                self.filesystem.create_dir(self.path, recursive=True)
+            try:
+                yield aside
+                self.filesystem.move(aside, self.file(name))
+            except BaseException:
+                # What can't be written can't always be deleted; the first error says why.
+                with suppress(OSError):
+                    if self.filesystem.get_file_info(aside).type != pafs.FileType.NotFound:
+                        self.filesystem.delete_file(aside)
+                raise
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[None]:
+        """Tell a storage that takes no more from faults of the writer.
+
+        Args:
+            name: What is written in the block; empty: all of the folder.
+
+        Raises:
+            NotWritableError: the disk is full or may not be written to.
+        """
         try:
-            yield aside
-            self.filesystem.move(aside, self.file(name))
-        except BaseException:
-            if self.filesystem.get_file_info(aside).type != pafs.FileType.NotFound:
-                self.filesystem.delete_file(aside)
-            raise
+            yield
+        # FAISS, safetensors and torch have errors of their own, with the system's words in them.
+        except Exception as error:
+            reason = None if isinstance(error, UserError) else self._refusal_in(error)
+            if reason is None:
+                raise
+            place = f"{self.uri}/{name}".rstrip("/")
+            raise NotWritableError(
+                f"{place}: can't be written ({reason}); make room or mend the permissions there, and give the same "
+                f"command again"
+            ) from error
+
+    def _refusal_in(self, error: Exception) -> str | None:
+        """What this folder's storage says in an error; None: it is about something else, for example a file read."""
+        words = str(error)
+        mine = [os.strerror(number) for number in _NO_ROOM]
+        mine += [os.strerror(number) for number in _NO_PERMISSION if self.path in words]
+        return next((each for each in mine if each in words), None)
 
     @property
     def _is_object_store(self) -> bool:
@@ -108,7 +155,7 @@ class Folder:
     def write_bytes(self, name: str, payload: bytes | pa.Buffer) -> None:
         """Write one file, whole or not at all."""
         if self._is_object_store:
-            with self.filesystem.open_output_stream(self.file(name)) as stream:
+            with self.writing(name), self.filesystem.open_output_stream(self.file(name)) as stream:
                 stream.write(payload)
             return
         with self.replace(name) as aside, self.filesystem.open_output_stream(aside) as stream:

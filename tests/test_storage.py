@@ -1,3 +1,5 @@
+import errno
+import os
 import pickle
 from pathlib import Path
 
@@ -5,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from app.faults import UserError
-from app.storage import Folder, is_remote, open_storage
+from app.storage import Folder, NotWritableError, is_remote, open_storage
 
 
 def test_files_are_written_whole_or_not_at_all(tmp_path):
@@ -86,3 +88,43 @@ def test_options_of_a_uri_stay_behind_the_path():
     )
     assert folder.uri == "s3://bucket/runs/corpus/documents?region=eu-west-1&endpoint_override=localhost:9000"
     assert folder.path == "bucket/runs/corpus/documents"
+
+
+def test_a_disk_that_is_full_is_told_with_the_file(tmp_path):
+    folder = Folder("/dev")
+    with (
+        pytest.raises(
+            NotWritableError, match=r"^/dev/full: can't be written \(No space left on device\); make room"
+        ),
+        folder.writing("full"),
+        folder.filesystem.open_output_stream(folder.file("full")) as stream,
+    ):
+        stream.write(b"x")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+        OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)),
+        OSError(errno.EROFS, os.strerror(errno.EROFS)),
+        RuntimeError("Error in faiss::FileIOWriter: write error: 3 != 5 (No space left on device)"),
+    ],
+)
+def test_a_storage_that_takes_no_more_is_the_users_to_mend(tmp_path, error):
+    folder = Folder(str(tmp_path / "run"))
+    folder.write_bytes("name", b"first")
+    with pytest.raises(UserError, match=r"/run/name: can't be written") as raised, folder.replace("name"):
+        raise error
+    # Best effort writers, such as signs of life, go on.
+    assert isinstance(raised.value, OSError)
+    assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
+    assert folder.read_bytes("name") == b"first"
+
+
+def test_what_is_refused_elsewhere_is_not_this_storages(tmp_path):
+    folder = Folder(str(tmp_path))
+    with pytest.raises(PermissionError), folder.replace("name"):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/corpus/file.txt")
+    with pytest.raises(NotWritableError, match="Permission denied"), folder.replace("name") as aside:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), aside)

@@ -149,7 +149,7 @@ def save_index(index: Any, folder: Folder) -> None:
             faiss.write_index(index, aside)
         return
     folder.filesystem.create_dir(folder.path, recursive=True)
-    with tempfile.TemporaryDirectory() as directory:
+    with folder.writing(INDEX_FILE), tempfile.TemporaryDirectory() as directory:
         path = str(Path(directory) / INDEX_FILE)
         faiss.write_index(index, path)
         pafs.copy_files(path, folder.file(INDEX_FILE), pafs.LocalFileSystem(), folder.filesystem)

@@ -100,7 +100,8 @@ class Checkpoints:
         """
         under_way, self._under_way = self._under_way, None
         if under_way is not None:
-            under_way.result()
+            with self._folder.writing(""):
+                under_way.result()
 
     def newest(self, folder: Folder | None = None) -> int | None:
         """Step of the newest undamaged checkpoint, the same on all processes; None if there is none.

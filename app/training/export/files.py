@@ -46,10 +46,11 @@ def published(folder: Folder) -> Iterator[Path]:
         target = Path(folder.path)
         aside = target.with_name(f".{target.name}.part")
         shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        yield aside
-        folder.delete()
-        aside.rename(target)
+        with folder.writing(""):
+            aside.mkdir(parents=True)
+            yield aside
+            folder.delete()
+            aside.rename(target)
         return
     with tempfile.TemporaryDirectory() as name:
         yield Path(name)
