@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import uuid
 from pathlib import Path
 
@@ -15,6 +16,31 @@ from app.storage import Folder
 ELSEWHERE = "submit the job to a cluster with --address http://HEAD:8265"
 GPU_DEVICES = ("nvidia[0-9]*", "kfd", "dxg", "dri/renderD*", "accel/accel*")
 """Device files under /dev of machines that may have a GPU."""
+
+
+_ONE_SLASH = re.compile(r"(s3|gs|gcs|abfs|abfss|hdfs|file):/(?!/)(.*)")
+
+
+def check_run_dir_name(run_dir: str) -> None:
+    """Refuse a name that is not what it looks like, or that Ray or pyarrow can't take.
+
+    Raises:
+        UserError: names the right spelling.
+    """
+    if slip := _ONE_SLASH.fullmatch(run_dir):
+        raise UserError(
+            f"run_dir: {run_dir!r} has one slash and would be a folder on this machine; give {slip[1]}://{slip[2]}"
+        )
+    if (
+        not run_dir.strip()
+        or "\0" in run_dir
+        or run_dir.encode("utf-8", "replace").decode("utf-8") != run_dir
+    ):
+        raise UserError(f"run_dir: {run_dir!r} is no name that can be written in UTF-8; give another")
+    if "://" not in run_dir and "?" in str(Path(run_dir).expanduser().absolute()):
+        raise UserError(
+            f"run_dir: {run_dir!r} has a `?`, which Ray takes for the end of a path; give another name"
+        )
 
 
 def check_run_dir(config: RunConfig) -> None:

@@ -42,7 +42,10 @@ def run_job(verb: str, config: "RunConfig") -> None:
     Raises:
         UserError: The settings cannot work.
     """
+    from app.checks import check_run_dir_name
+
     job = JOBS[verb]
+    check_run_dir_name(config.run_dir)
     job.check(config)
     if (text := job.preview(config)) is not None:
         _print_line(text)

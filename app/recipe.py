@@ -57,7 +57,8 @@ def find_recipe(name: str) -> Path:
     """
     shipped = RECIPES_DIR / (name if name.endswith(".yaml") else f"{name}.yaml")
     for path in (Path(name), shipped):
-        if path.is_file():
+        # A pipe too, as `--config <(...)` gives it.
+        if path.exists() and not path.is_dir():
             return path
     choices = ", ".join(sorted(path.name for path in RECIPES_DIR.glob("*.yaml")))
     raise UserError(f"--config {name}: no such file; give a YAML file or one of {choices}")

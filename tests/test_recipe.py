@@ -1,6 +1,9 @@
 """Recipes, overrides and the messages for their faults."""
 # ruff: noqa: E501
 
+import os
+import threading
+
 import pytest
 
 from app.config import Config
@@ -53,6 +56,17 @@ def test_a_recipe_is_found_by_name_with_or_without_suffix_and_by_path(tmp_path):
     own = tmp_path / "own.yaml"
     own.touch()
     assert find_recipe(str(own)) == own
+
+
+def test_a_recipe_may_come_through_a_pipe(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    thread = threading.Thread(target=pipe.write_text, args=(find_recipe("laptop").read_text("utf-8"),))
+    thread.start()
+    assert load_config(str(pipe)) == load_config("laptop")
+    thread.join()
+    with pytest.raises(UserError, match="no such file"):
+        find_recipe(str(tmp_path))
 
 
 def test_overrides_reach_nested_settings_and_list_items():

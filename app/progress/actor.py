@@ -45,8 +45,7 @@ class ProgressTally:
     def __init__(self, run_name: str, num_seeds: int, num_seeds_done_before: int) -> None:
         self._life = uuid.uuid4().hex
         self._tally = Tally(num_seeds, num_seeds_done_before)
-        # Ray takes ASCII only.
-        tags = {"run": quote(run_name, safe=" ")}
+        tags = {"run": _label(run_name)}
         self._seeds_done = _gauge("longstrap_seeds_done", "Seeds that became an example or a reject", tags)
         self._rejects = _gauge("longstrap_rejects", "Rejected seeds by reason", tags, "reason")
         self._examples = _gauge("longstrap_examples", "Finished examples", tags)
@@ -75,7 +74,7 @@ class ProgressTally:
             self._seeds_done.set(counters.num_seeds_done)
             self._examples.set(counters.num_examples)
             for reason, number in counters.rejects.items():
-                self._rejects.set(number, tags={"reason": reason})
+                self._rejects.set(number, tags={"reason": _label(reason)})
 
     def snapshot(self) -> Snapshot:
         return Snapshot(self._life, self._tally.counters)
@@ -218,6 +217,11 @@ def watch(progress_actor: Any, view: ProgressView) -> Iterator[Watcher]:
             view.close(counters)
         except OSError as error:
             logger.warning("progress is not shown: %s", error)
+
+
+def _label(text: str) -> str:
+    """Text as a metric's label, for which Ray takes ASCII alone: `größe` is `gr%C3%B6%C3%9Fe`."""
+    return quote(text, safe=" !#$&'()*+,/:;=?@[]", errors="replace")
 
 
 def _gauge(name: str, description: str, tags: dict[str, str], *keys: str) -> Gauge:
