@@ -21,7 +21,7 @@ GPU_DEVICES = ("nvidia[0-9]*", "kfd", "dxg", "dri/renderD*", "accel/accel*")
 _ONE_SLASH = re.compile(r"(s3|gs|gcs|abfs|abfss|hdfs|file):/(?!/)(.*)")
 
 
-def check_run_dir_name(run_dir: str) -> None:
+def check_run_dir_name(run_dir: str, field: str = "run_dir") -> None:
     """Refuse a name that is not what it looks like, or that Ray or pyarrow can't take.
 
     Raises:
@@ -29,17 +29,14 @@ def check_run_dir_name(run_dir: str) -> None:
     """
     if slip := _ONE_SLASH.fullmatch(run_dir):
         raise UserError(
-            f"run_dir: {run_dir!r} has one slash and would be a folder on this machine; give {slip[1]}://{slip[2]}"
+            f"{field}: {run_dir!r} has one slash and would be a folder on this machine; give {slip[1]}://{slip[2]}"
         )
-    if (
-        not run_dir.strip()
-        or "\0" in run_dir
-        or run_dir.encode("utf-8", "replace").decode("utf-8") != run_dir
-    ):
-        raise UserError(f"run_dir: {run_dir!r} is no name that can be written in UTF-8; give another")
+    is_empty = not run_dir.strip() or run_dir.rstrip("/").endswith(":")
+    if is_empty or "\0" in run_dir or run_dir.encode("utf-8", "replace").decode("utf-8") != run_dir:
+        raise UserError(f"{field}: {run_dir!r} is no name of a folder in UTF-8; give another")
     if "://" not in run_dir and "?" in str(Path(run_dir).expanduser().absolute()):
         raise UserError(
-            f"run_dir: {run_dir!r} has a `?`, which Ray takes for the end of a path; give another name"
+            f"{field}: {run_dir!r} has a `?`, which Ray takes for the end of a path; give another name"
         )
 
 

@@ -1,5 +1,6 @@
 """Loads recipe files and command-line overrides into a `RunConfig`. Every user error becomes one line."""
 
+import contextlib
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -57,9 +58,11 @@ def find_recipe(name: str) -> Path:
     """
     shipped = RECIPES_DIR / (name if name.endswith(".yaml") else f"{name}.yaml")
     for path in (Path(name), shipped):
-        # A pipe too, as `--config <(...)` gives it.
-        if path.exists() and not path.is_dir():
-            return path
+        # A name may be longer than any file's.
+        with contextlib.suppress(OSError):
+            # A pipe too, as `--config <(...)` gives it.
+            if path.exists() and not path.is_dir():
+                return path
     choices = ", ".join(sorted(path.name for path in RECIPES_DIR.glob("*.yaml")))
     raise UserError(f"--config {name}: no such file; give a YAML file or one of {choices}")
 
@@ -79,7 +82,8 @@ def load_config(recipe: str, overrides: Sequence[str] = ()) -> RunConfig:
         settings = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
     except UserError as error:
         raise UserError(f"--config {recipe}: {error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    # Dates and numbers that are none are errors of Python's, not of YAML's.
+    except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"--config {recipe}: not YAML ({one_line(error)})") from error
     if not isinstance(settings, dict):
         raise UserError(f"--config {recipe}: holds {type(settings).__name__}, not a mapping of settings")
@@ -124,7 +128,7 @@ def parse_overrides(arguments: Sequence[str]) -> list[tuple[str, Any]]:
             pairs.append((name, yaml.load(text, Loader=_Loader)))  # noqa: S506 (a SafeLoader)
         except UserError as error:
             raise UserError(f"--{name}: {error}") from error
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError):
             pairs.append((name, text))
     return pairs
 
@@ -164,7 +168,7 @@ def _assign(settings: dict[str, Any], name: str, value: Any) -> None:
     place: Any = settings
     for parent in parents:
         if isinstance(place, list):
-            if not parent.isdigit() or int(parent) >= len(place):
+            if not parent.isdecimal() or int(parent) >= len(place):
                 raise UserError(f"--{name}: the recipe's list has {len(place)} item(s); count from 0")
             place = place[int(parent)]
         else:
@@ -174,7 +178,7 @@ def _assign(settings: dict[str, Any], name: str, value: Any) -> None:
         if not isinstance(place, dict | list):
             raise UserError(f"--{name}: {parent} is {_shown(place)}, which has no fields; drop the rest")
     if isinstance(place, list):
-        if not leaf.isdigit() or int(leaf) >= len(place):
+        if not leaf.isdecimal() or int(leaf) >= len(place):
             raise UserError(f"--{name}: the recipe's list has {len(place)} item(s); count from 0")
         place[int(leaf)] = value
     else:

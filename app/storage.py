@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from app.faults import UserError
+from app.faults import UserError, one_line
 
 OBJECT_STORES = ("s3", "gcs", "abfs")
 """pyarrow's names of filesystems that know no folders and where a file appears when its upload is complete."""
@@ -95,7 +95,17 @@ class Folder:
             return bytes(stream.readall())
 
     def read_json(self, name: str) -> Any:
-        return json.loads(self.read_bytes(name))
+        """Content of a JSON file.
+
+        Raises:
+            UserError: it is damaged.
+        """
+        try:
+            return json.loads(self.read_bytes(name))
+        except ValueError as error:
+            raise UserError(
+                f"{self.uri}/{name}: is no whole JSON ({one_line(error)}); give it back from a copy, or delete it"
+            ) from error
 
     @contextmanager
     def replace(self, name: str) -> Iterator[str]:

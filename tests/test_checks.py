@@ -14,6 +14,7 @@ from app.faults import UserError
         ("file:/shared/x", "run_dir: .* give file://"),
         ("runs/why?", "run_dir: 'runs/why.' has a `.`, which Ray takes for"),
         ("", "run_dir: '' is no name"),
+        ("s3://", "run_dir: 's3://' is no name"),
         ("runs/a\0b", "run_dir: .* is no name"),
         ("runs/\udcff", "run_dir: .* is no name"),
     ],

@@ -65,8 +65,9 @@ def test_a_recipe_may_come_through_a_pipe(tmp_path):
     thread.start()
     assert load_config(str(pipe)) == load_config("laptop")
     thread.join()
-    with pytest.raises(UserError, match="no such file"):
-        find_recipe(str(tmp_path))
+    for nothing in (str(tmp_path), "x" * 5000):
+        with pytest.raises(UserError, match="no such file"):
+            find_recipe(nothing)
 
 
 def test_overrides_reach_nested_settings_and_list_items():
@@ -105,6 +106,12 @@ def test_override_values_are_yaml_or_text():
         (["--corpus.sources.5.path", "x"], "--corpus.sources.5.path: the recipe's list has 1 item(s); count from 0"),
         (["--seed.x", "3"], "--seed.x: seed is 1, which has no fields; drop the rest"),
         (["--retrieval.dtype", "int3"], "retrieval.dtype: 'int3' is wrong; it should be 'float32', 'bfloat16' or 'float16'"),
+        (["--evaluate.url", "http://[::1/v1"], "evaluate.url: 'http://[::1/v1' is not a URL; use for example"),
+        (["--evaluate.url", "http:///v1"], "evaluate.url: 'http:///v1' is not a URL; use for example"),
+        (["--evaluate.url", "http://h:x/v1"], "evaluate.url: 'http://h:x/v1' is not a URL; use for example"),
+        (["--seed", "1" * 5000], "seed: '1111"),
+        (["--seed", "2024-13-45"], "seed: '2024-13-45' is wrong; it should be a valid integer"),
+        (["--corpus.sources.²", "x"], "--corpus.sources.²: the recipe's list has 1 item(s); count from 0"),
         (["--run_dir", "3"], "run_dir: 3 is a number; quote it twice to make it text: --run_dir '\"3\"'"),
         (["--seed", "true"], "seed: True is wrong; it should be a valid integer"),
         (["--agent.chunk_tokens", "40000"], "agent.chunk_tokens 40000 does not fit generator.max_model_tokens 4096; at most"),

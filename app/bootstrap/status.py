@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from app.checks import check_run_dir_name
 from app.faults import UserError, one_line
 from app.progress.attempts import Attempt, read_attempts
 from app.quantities import duration
@@ -21,6 +22,7 @@ def describe_status(run_dir: str, now_sec: float) -> str:
     Raises:
         UserError: There is no run.
     """
+    check_run_dir_name(run_dir, "status")
     folder = require_run("status", run_dir)
     rounds = [folder, *later_rounds(folder)]
     blocks = []
@@ -53,7 +55,9 @@ def require_run(field: str, run_dir: str) -> Folder:
 
 def _steps(folder: Folder, now_sec: float, is_first: bool) -> list[str]:
     run = Run(folder.uri)
-    config: dict[str, Any] = folder.read_json(CONFIG_FILE)["config"]
+    config: dict[str, Any] = folder.read_json(CONFIG_FILE).get("config")
+    if not isinstance(config, dict):
+        raise UserError(f"{folder.uri}/{CONFIG_FILE}: holds no settings; give the folder of a run")
     attempts = {each.step: each for each in read_attempts(folder)}
     seen: set[str] = set()
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Literal
 
-import pyarrow as pa
 import pyarrow.fs as pafs
 
 from app.config import FieldNames, SourceConfig
@@ -106,7 +105,8 @@ def list_source(
     try:
         filesystem, path = open_storage(source.path)
         infos, is_chosen_by_name = find_files(filesystem, path)
-    except (OSError, pa.ArrowInvalid, UserError) as error:
+    # Each filesystem has its own errors for names that it can't take; all of them are one of these.
+    except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{field}: {source.path!r} can't be listed ({reason}); give another path") from error
     if not infos:

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.config import RunConfig
+from app.faults import UserError, one_line
 from app.planning.plan import make_plan
 from app.planning.steps import Plan, PlannedStep
 from app.quantities import GIB, duration, money, short, size
@@ -24,7 +25,16 @@ def describe_plan(config: RunConfig) -> str:
     plan = make_plan(config)
     if config.plan.json_path is not None:
         path = Path(config.plan.json_path).expanduser().absolute()
-        Folder(str(path.parent)).write_json(path.name, plan.record())
+        if path.exists() and not path.is_file():
+            raise UserError(
+                f"plan.json_path: {config.plan.json_path!r} is there and is no file; give another name"
+            )
+        try:
+            Folder(str(path.parent)).write_json(path.name, plan.record())
+        except OSError as error:
+            raise UserError(
+                f"plan.json_path: {config.plan.json_path!r} can't be written ({one_line(error)}); give another place"
+            ) from error
     return render_plan(plan)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-from app.faults import one_line, user_error_in
+from app.faults import UserError, one_line, user_error_in
 from app.secrets import mask
 from app.storage import Folder
 
@@ -121,7 +121,12 @@ def _writable(line: str) -> str:
 def read_attempts(run: Folder) -> list[Attempt]:
     """All attempts of a run, in the order of their start."""
     folder = run / ATTEMPTS_DIR
-    found = [Attempt(**folder.read_json(name)) for name in folder.list_names(".json")]
+    found = []
+    for name in folder.list_names(".json"):
+        try:
+            found.append(Attempt(**folder.read_json(name)))
+        except TypeError as error:
+            raise UserError(f"{folder.uri}/{name}: is no record of an attempt; delete it") from error
     return sorted(found, key=lambda each: each.started_sec)
 
 

@@ -83,7 +83,8 @@ def served_files(config: RunConfig, name: str, may_be_to_come: bool = False) -> 
     """
     served = serve_section(config).models[name]
     if may_be_to_come and (stage := stage_to_come(config, name)) is not None:
-        files = find_model("train.model", *config.trained_model)
+        field = "train.model" if config.train is not None and config.train.model else "generator.model"
+        files = find_model(field, *config.trained_model)
         scaled = ("rope_scaling", "rope_parameters")
         kept = {key: value for key, value in (files.config or {}).items() if key not in scaled}
         return replace(

@@ -4,6 +4,7 @@ import pytest
 
 from app.bootstrap.status import describe_status
 from app.cli import main
+from app.faults import UserError
 from app.progress.attempts import ATTEMPTS_DIR
 from app.run import ASKED_FILE, Run
 from tests.bootstrap.loop_settings import loop_config
@@ -121,3 +122,27 @@ def test_a_report_of_each_round_that_was_begun_the_newest_first(tmp_path, capsys
     lines = capsys.readouterr().out.splitlines()
     assert lines == [f"open      {tmp_path}/run/round2/report.html", f"open      {tmp_path}/run/report.html"]
     assert "round2/report.html" in (tmp_path / "run" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("config.json", "{broken", "config.json: is no whole JSON"),
+        ("config.json", "{}", "config.json: holds no settings"),
+        ("attempts/1.json", "{}", "attempts/1.json: is no record of an attempt; delete it"),
+        ("corpus/_complete.json", "", "corpus/_complete.json: is no whole JSON"),
+    ],
+)
+def test_a_damaged_record_is_named(tmp_path, name, content, expected):
+    for file, text in (("config.json", '{"config": {"corpus": {}}}'), (name, content)):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text(text)
+    with pytest.raises(UserError, match=expected) as raised:
+        describe_status(str(tmp_path), 0.0)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["s3://", "s3:/bucket/x", "a\0b", ""])
+def test_what_is_no_folder_is_told(name):
+    with pytest.raises(UserError, match=r"^status: "):
+        describe_status(name, 0.0)

@@ -168,3 +168,9 @@ def test_a_folder_of_hidden_files_is_there(tmp_path):
         listed(tmp_path)
     with pytest.raises(UserError, match=r"path: '.*nowhere' is not there; give"):
         listed(tmp_path / "nowhere")
+
+
+def test_a_name_that_its_filesystem_cannot_take_is_told():
+    source = SourceConfig(path="hf://x")
+    with pytest.raises(UserError, match=r"^corpus\.sources\.0\.path: 'hf://x' can't be listed \("):
+        list_files([source])

@@ -1,6 +1,7 @@
 """The plan of whole recipes, as a person and as a program reads it."""
 
 import json
+import os
 import re
 
 import pytest
@@ -118,3 +119,13 @@ def test_an_endpoints_tokens_have_their_own_price():
     assert synthesis.money == pytest.approx(
         (2 * synthesis.prompt_tokens + 10 * synthesis.output_tokens) / 1e6
     )
+
+
+@pytest.mark.parametrize("name", [".", "pipe", "file/plan.json"])
+def test_what_the_plan_cannot_be_written_to_is_told(tmp_path, capsys, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "pipe")
+    assert main(["plan", "--config", "laptop", "--json", name]) == 2
+    assert capsys.readouterr().err.startswith(f"longstrap: plan.json_path: '{name}' ")
+    assert (tmp_path / "pipe").is_fifo()
