@@ -130,7 +130,7 @@ def test_a_report_of_each_round_that_was_begun_the_newest_first(tmp_path, capsys
         ("config.json", "{broken", "config.json: is no whole JSON"),
         ("config.json", "{}", "config.json: holds no settings"),
         ("attempts/1.json", "{}", "attempts/1.json: is no record of an attempt; delete it"),
-        ("corpus/_complete.json", "", "corpus/_complete.json: is no whole JSON"),
+        ("corpus/_complete.json", "", "corpus/_complete.json: is damaged"),
     ],
 )
 def test_a_damaged_record_is_named(tmp_path, name, content, expected):
