@@ -1,6 +1,7 @@
 """One request inside a replica: its JSON → the engine → its reply. It knows only how to call an engine."""
 
 import asyncio
+import json
 import logging
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
@@ -15,6 +16,12 @@ BUNDLE_SEC = 0.02
 """Pieces of a stream that come within this time go on together: each message between processes costs."""
 MAX_ERROR_CHARS = 1000
 """vLLM's errors may repeat a whole prompt."""
+RESTART_SEC = 30
+"""When to ask again for an engine that is started anew."""
+ERROR_PIECE = 'data: {"error"'
+"""How vLLM begins the last piece of a stream that breaks; it says [DONE] behind it all the same."""
+DEAD_ENGINE, FAILED_OUTPUT = "EngineCore encountered an issue", "Internal server error"
+"""What vLLM says of an engine that died, and of a sequence that the engine gave up."""
 logger = logging.getLogger(__name__)
 
 
@@ -26,6 +33,7 @@ class CallAnswerer:
         engine: Any,
         parsers: Mapping[str, Callable[[bytes], Any]],
         *,
+        vocab_tokens: int,
         takes_seeds: bool,
         on_death: Callable[[], None],
     ) -> None:
@@ -34,49 +42,72 @@ class CallAnswerer:
         Args:
             engine: With an async generator of the name of each call, which takes a request and headers.
             parsers: Call → makes its request of a body.
+            vocab_tokens: Token ids that the model knows. vLLM 0.29 takes one more where the tokenizer's vocabulary is
+                as large as the model's, and the engine dies of it.
             takes_seeds: Otherwise a request's `seed` is left out: vLLM 0.29's CPU engine dies of one whose prefill is
                 chunked ("CPU Generator does not use offset").
             on_death: Called when the engine is found dead.
         """
         self._engine = engine
         self._parsers = parsers
+        self._vocab_tokens = vocab_tokens
         self._takes_seeds = takes_seeds
         self._on_death = on_death
+        self._is_dead = False
 
     async def answer(self, call: str, body: bytes) -> AsyncGenerator[Message, None]:
-        """Messages of one answer; an error is one too."""
+        """Messages of one answer; an error is the last one."""
         yield None
+        if self._is_dead:
+            yield RequestError(
+                503, "the engine is started anew; send the request again", retry_after_sec=RESTART_SEC
+            )
+            return
+        request: Any = None
         try:
-            async with aclosing(self._ask(call, body)) as replies:
+            request = self._parsed(call, body)
+            async with aclosing(self._ask(call, request)) as replies:
                 async for reply in replies:
                     yield reply
         except Exception as error:
-            fault = self._fault_of(error)
-            yield Reply(fault.status, JSON, fault.body())
+            yield self._fault_of(error, request)
 
-    async def _ask(self, call: str, body: bytes) -> AsyncGenerator[Message, None]:
+    def _parsed(self, call: str, body: bytes) -> Any:
         request = self._parsers[call](body)
         # The engine's requests are told apart by it: two of one client's choice must not meet.
         request.request_id = uuid.uuid4().hex
         if not self._takes_seeds:
             request.seed = None
+        check_token_ids(getattr(request, "prompt", None), self._vocab_tokens)
+        return request
+
+    async def _ask(self, call: str, request: Any) -> AsyncGenerator[Message, None]:
         async with aclosing(getattr(self._engine, call)(request, None)) as results:
             first = await anext(results)
             if not isinstance(first, str):
                 yield _whole_reply(first)
                 return
+            _check_piece(first)
             yield Reply(200, EVENT_STREAM, first.encode())
-            try:
-                async with aclosing(in_bundles(results, BUNDLE_SEC)) as bundles:
-                    async for bundle in bundles:
-                        yield bundle.encode()
-            except Exception as error:
-                yield self._fault_of(error).event()
+            async with aclosing(in_bundles(_sound(results), BUNDLE_SEC)) as bundles:
+                async for bundle in bundles:
+                    yield bundle.encode()
 
-    def _fault_of(self, error: Exception) -> RequestError:
+    def _fault_of(self, error: Exception, request: Any) -> RequestError:
         """The error that a client gets. vLLM's errors are recognised by name, because importing them takes seconds."""
         names = {kind.__name__ for kind in type(error).__mro__}
         text = _shortened(str(error))
+        if "EngineDeadError" in names or (isinstance(error, RequestError) and DEAD_ENGINE in text):
+            self._is_dead = True
+            self._on_death()
+            return RequestError(
+                500,
+                "the engine died under this request, and is started anew; the request may be the cause",
+                code="engine_died",
+                is_loss=True,
+            )
+        if ("GenerationError" in names or text == FAILED_OUTPUT) and (field := _grammar_field(request)):
+            return RequestError(400, f"{field}: no grammar can be made of it; give another one", param=field)
         if isinstance(error, RequestError):
             return error
         if isinstance(error, ValidationError):
@@ -89,11 +120,52 @@ class CallAnswerer:
             return RequestError(400, text, param=getattr(error, "parameter", None))
         if "NotImplementedError" in names:
             return RequestError(501, text)
-        if "EngineDeadError" in names:
-            self._on_death()
-            return RequestError(503, "the engine died under this request and is started anew; send it again")
         logger.exception("%s failed", type(error).__name__, exc_info=error)
         return RequestError(500, "the engine failed on this request; the replica's log says where")
+
+
+def check_token_ids(prompt: Any, vocab_tokens: int) -> None:
+    """Refuse a prompt of token ids that the model does not have.
+
+    Raises:
+        RequestError: names the first such id and the largest there is.
+    """
+    if not isinstance(prompt, list):
+        return
+    for ids in [prompt] if prompt and isinstance(prompt[0], int) else prompt:
+        if not isinstance(ids, list) or (max(ids, default=0) < vocab_tokens and min(ids, default=0) >= 0):
+            continue
+        wrong = next(token for token in ids if not 0 <= token < vocab_tokens)
+        raise RequestError(
+            400,
+            f"prompt: the token id {wrong} is not in the model's vocabulary; the largest is {vocab_tokens - 1}",
+            param="prompt",
+        )
+
+
+def _grammar_field(request: Any) -> str | None:
+    """The request's field that asks for a grammar, if one does."""
+    if getattr(request, "structured_outputs", None) is not None:
+        return "structured_outputs"
+    wanted = getattr(getattr(request, "response_format", None), "type", "text")
+    return None if wanted == "text" else "response_format"
+
+
+async def _sound(pieces: AsyncIterator[str]) -> AsyncGenerator[str, None]:
+    """Pieces of a stream as they come.
+
+    Raises:
+        RequestError: one is an error.
+    """
+    async for piece in pieces:
+        _check_piece(piece)
+        yield piece
+
+
+def _check_piece(piece: str) -> None:
+    if piece.startswith(ERROR_PIECE):
+        error = json.loads(piece.removeprefix("data: "))["error"]
+        raise RequestError(int(error["code"]), _shortened(error["message"]), param=error.get("param"))
 
 
 async def in_bundles(pieces: AsyncIterator[str], pause_sec: float) -> AsyncGenerator[str, None]:
@@ -129,12 +201,15 @@ async def in_bundles(pieces: AsyncIterator[str], pause_sec: float) -> AsyncGener
 
 
 def _whole_reply(result: Any) -> Reply:
-    """The reply for an engine's response object or error object."""
+    """The reply for an engine's response object.
+
+    Raises:
+        RequestError: it is an error object.
+    """
     error = getattr(result, "error", None)
     if error is None:
         return Reply(200, JSON, result.model_dump_json().encode())
-    fault = RequestError(int(error.code), _shortened(error.message), param=getattr(error, "param", None))
-    return Reply(fault.status, JSON, fault.body())
+    raise RequestError(int(error.code), _shortened(error.message), param=getattr(error, "param", None))
 
 
 def _shortened(text: str) -> str:

@@ -21,6 +21,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.serving.access import is_allowed
+from app.serving.losses import Losses
 from app.serving.replies import Message, Reply, RequestError
 from app.serving.request_limits import Deadline, Limits, model_in, read_body
 from app.serving.sending import error_response, send_error, send_reply
@@ -82,6 +83,7 @@ class Front:
         self._is_draining = False
         self._is_cut = False
         self._deadlines: set[asyncio.Timeout] = set()
+        self._losses = Losses()
         self.traffic = Traffic()
         self._app: ASGIApp = Starlette(
             routes=[
@@ -181,12 +183,15 @@ class Front:
         error: RequestError | None = None
         with self.traffic.request(model) as watch:
             try:
+                self._losses.check(model, call, body)
                 async with (
                     Deadline(self._limits.timeout_sec, self._deadlines),
                     self._backend.answer(model, call, body) as messages,
                 ):
                     async for message in messages:
                         self.traffic.leave_queue(model, watch)
+                        if isinstance(message, RequestError):
+                            raise message
                         if isinstance(message, Reply):
                             head = message
                             self.traffic.begin_answer(model, watch, head.status)
@@ -197,6 +202,8 @@ class Front:
                     error = RequestError(502, "the replica ended without an answer; send the request again")
             except RequestError as fault:
                 error = fault
+                if fault.is_loss:
+                    self._losses.add(model, call, body)
             except TimeoutError:
                 error = self._too_late()
             except Exception:

@@ -108,6 +108,7 @@ class HandleBackend:
                 503,
                 f"the replica of {model} that had this request is gone; send it again",
                 retry_after_sec=RETRY_AFTER_SEC,
+                is_loss=isinstance(error, RayActorError),
             ) from error
         finally:
             if not is_over:

@@ -53,6 +53,7 @@ class ModelReplica:
                 "chat": ChatCompletionRequest.model_validate_json,
                 "completions": CompletionRequest.model_validate_json,
             },
+            vocab_tokens=self._server.engine._engine_client.model_config.get_vocab_size(),
             takes_seeds=served.gpus_per_replica > 0,
             on_death=_end_soon,
         )

@@ -38,6 +38,9 @@ async def send_error(error: RequestError, head: Reply | None, send: Send) -> Non
 def error_response(error: RequestError) -> Response:
     """The response of an error, with the headers that belong to it."""
     headers = {} if error.retry_after_sec is None else {"retry-after": str(error.retry_after_sec)}
+    if error.is_loss and error.retry_after_sec is None:
+        # OpenAI's clients send what got a 500 twice more by themselves, and another engine might die of it.
+        headers["x-should-retry"] = "false"
     if error.status == 401:
         headers["www-authenticate"] = "Bearer"
     return Response(error.body(), error.status, headers, JSON)

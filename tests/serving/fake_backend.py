@@ -13,7 +13,10 @@ STREAM: list[Message] = [None, Reply(200, EVENT_STREAM, b"data: 1\n\n"), b"data:
 
 @dataclass
 class FakeBackend:
-    """Gives `messages`; an exception among them is raised, an event waited for."""
+    """Gives `messages`; an event among them is waited for, an exception raised.
+
+    An error that comes after the replica has taken the request is a message of the replica's, as it is sent.
+    """
 
     messages: list[Message | Exception | asyncio.Event] = field(default_factory=lambda: [None, WHOLE])
     num_models_ready: int = 2
@@ -27,13 +30,15 @@ class FakeBackend:
 
         async def messages() -> AsyncIterator[Message]:
             nonlocal is_over
+            is_taken = False
             for message in self.messages:
                 if isinstance(message, asyncio.Event):
                     await message.wait()
-                elif isinstance(message, Exception):
+                elif isinstance(message, Exception) and not (is_taken and isinstance(message, RequestError)):
                     is_over = True
                     raise message
                 else:
+                    is_taken = True
                     yield message
             is_over = True
 

@@ -8,12 +8,15 @@ import pytest
 from pydantic import BaseModel
 
 from app.serving.answering import CallAnswerer, in_bundles
-from app.serving.replies import Reply
+from app.serving.replies import Reply, RequestError
+
+VOCAB_TOKENS = 100
 
 
 class Ask(BaseModel):
-    prompt: str | list[int]
+    prompt: str | list[int] | list[list[int]] | list[str]
     seed: int | None = None
+    structured_outputs: dict[str, str] | None = None
     request_id: str = "theirs"
 
 
@@ -30,6 +33,10 @@ class VLLMValidationError(VLLMClientError):
 
 
 class EngineDeadError(Exception):
+    pass
+
+
+class GenerationError(Exception):
     pass
 
 
@@ -57,6 +64,7 @@ def answer(engine, body=b'{"prompt": [1, 2], "seed": 3}', takes_seeds=True, deat
     answerer = CallAnswerer(
         engine,
         {"completions": Ask.model_validate_json},
+        vocab_tokens=VOCAB_TOKENS,
         takes_seeds=takes_seeds,
         on_death=lambda: (deaths if deaths is not None else []).append(1),
     )
@@ -101,10 +109,8 @@ def test_a_stream_keeps_every_piece_in_order():
 
 def test_an_error_object_of_the_engine_keeps_its_status():
     said = SimpleNamespace(error=SimpleNamespace(message="too\nlong", code=400, param="prompt"))
-    [reply] = answer(Engine(said))
-    assert reply.status == 400
-    assert json.loads(reply.body)["error"]["message"] == "too long"
-    assert json.loads(reply.body)["error"]["param"] == "prompt"
+    [error] = answer(Engine(said))
+    assert (error.status, error.message, error.param) == (400, "too long", "prompt")
 
 
 @pytest.mark.parametrize(
@@ -117,39 +123,99 @@ def test_an_error_object_of_the_engine_keeps_its_status():
     ],
 )
 def test_faults_become_errors(fault, status):
-    [reply] = answer(Engine(fault))
-    assert reply.status == status
-    message = json.loads(reply.body)["error"]["message"]
-    assert ("secret" in message) is False
-    assert status >= 500 or str(fault) in message
+    [error] = answer(Engine(fault))
+    assert error.status == status
+    assert ("secret" in error.message) is False
+    assert status >= 500 or str(fault) in error.message
 
 
 def test_an_error_that_repeats_the_prompt_is_cut():
-    [reply] = answer(Engine(ValueError("x" * 100_000)))
-    assert len(reply.body) < 2000
+    [error] = answer(Engine(ValueError("x" * 100_000)))
+    assert len(error.body()) < 2000
 
 
-def test_a_dead_engine_is_told_of_once_for_all_its_requests():
+@pytest.mark.parametrize("prompt", [[1, VOCAB_TOKENS], [[1], [VOCAB_TOKENS, 2]], [[], [10**30]], [[-1]]])
+def test_a_token_id_that_the_model_does_not_have_never_reaches_the_engine(prompt):
+    engine = Engine(Said(text="hi"))
+    [error] = answer(engine, json.dumps({"prompt": prompt}).encode())
+    assert (error.status, error.param) == (400, "prompt")
+    assert f"the largest is {VOCAB_TOKENS - 1}" in error.message
+    assert engine.requests == []
+
+
+@pytest.mark.parametrize("prompt", [[VOCAB_TOKENS - 1, 0], [[0], []], [], "100", ["100", ""]])
+def test_all_other_prompts_do(prompt):
+    assert answer(Engine(Said(text="hi")), json.dumps({"prompt": prompt}).encode())[0].status == 200
+
+
+def test_who_had_a_request_in_an_engine_that_died_is_not_asked_to_send_it_again():
     deaths = []
-    [reply] = answer(Engine(EngineDeadError()), deaths=deaths)
-    assert reply.status == 503
+    [error] = answer(Engine(EngineDeadError()), deaths=deaths)
+    assert (error.status, error.is_loss, error.retry_after_sec) == (500, True, None)
+    assert "again" not in error.message
     assert deaths == [1]
 
 
-def test_an_engine_that_dies_in_a_stream_ends_it_with_an_error():
+def test_who_comes_after_the_death_is_told_when_to_send_it_again():
+    engine, deaths = Engine(EngineDeadError()), []
+    answerer = CallAnswerer(
+        engine,
+        {"completions": Ask.model_validate_json},
+        vocab_tokens=VOCAB_TOKENS,
+        takes_seeds=True,
+        on_death=lambda: deaths.append(1),
+    )
+
+    async def run() -> list:
+        return [
+            message
+            for _ in range(2)
+            async for message in answerer.answer("completions", b'{"prompt": "x"}')
+            if message is not None
+        ]
+
+    first, second = asyncio.run(run())
+    assert first.is_loss
+    assert (second.status, second.is_loss) == (503, False)
+    assert second.retry_after_sec
+    assert len(engine.requests) == len(deaths) == 1
+
+
+VLLM_DIED = (
+    'data: {"error": {"message": "EngineCore encountered an issue. See stack trace (above) for the root cause.", '
+    '"type": "InternalServerError", "param": null, "code": 500}}\n\n'
+)
+DONE = "data: [DONE]\n\n"
+
+
+@pytest.mark.parametrize("end", [(EngineDeadError(),), (VLLM_DIED, DONE)])
+@pytest.mark.parametrize("pieces", [(), ("data: 1\n\n", "data: 2\n\n")])
+def test_an_engine_that_dies_in_a_stream_ends_it_with_an_error(pieces, end):
     deaths = []
-    head, *rest = answer(Engine("data: 1\n\n", "data: 2\n\n", EngineDeadError()), deaths=deaths)
-    assert head.status == 200
-    last = b"".join(rest).decode().split("\n\n")[-2]
-    assert json.loads(last.removeprefix("data: "))["error"]["type"] == "server_error"
+    *begun, error = answer(Engine(*pieces, *end), deaths=deaths)
+    text = b"".join(part.body if isinstance(part, Reply) else part for part in begun).decode()
+    assert text == "".join(pieces)
+    assert isinstance(error, RequestError)
+    assert (error.status, error.is_loss) == (500, True)
     assert deaths == [1]
+
+
+@pytest.mark.parametrize("fault", [
+    GenerationError("Internal server error"),
+    SimpleNamespace(error=SimpleNamespace(message="Internal server error", code=500)),
+])  # fmt: skip
+def test_a_grammar_that_cannot_be_compiled_is_the_clients_fault(fault):
+    [error] = answer(Engine(fault), b'{"prompt": "x", "structured_outputs": {"grammar": "root ::= "}}')
+    assert (error.status, error.param) == (400, "structured_outputs")
+    [error] = answer(Engine(fault), b'{"prompt": "x"}')
+    assert error.status == 500
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"prompt": {}}', b"[]", b"{"])
 def test_a_body_that_is_no_such_request_is_a_400_without_its_values(body):
     engine = Engine(Said(text="hi"))
-    [reply] = answer(engine, body)
-    assert reply.status == 400
+    [error] = answer(engine, body)
+    assert error.status == 400
     assert engine.requests == []
 
 
@@ -166,7 +232,11 @@ def test_a_client_that_goes_stops_the_engine():
 
     async def run() -> None:
         answerer = CallAnswerer(
-            engine, {"completions": Ask.model_validate_json}, takes_seeds=True, on_death=lambda: None
+            engine,
+            {"completions": Ask.model_validate_json},
+            vocab_tokens=VOCAB_TOKENS,
+            takes_seeds=True,
+            on_death=lambda: None,
         )
         seen = []
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import pickle
 
 import httpx
 import pytest
@@ -40,6 +41,7 @@ def error(response) -> dict:
     assert set(body) == {"error"}
     assert set(body["error"]) == {"message", "type", "param", "code"}
     assert body["error"]["message"]
+    assert isinstance(body["error"]["code"], str)
     return body["error"]
 
 
@@ -216,6 +218,35 @@ def test_a_stream_that_breaks_ends_with_the_error():
     assert last.endswith("\n\n")
     assert json.loads(last[6:])["error"]["message"] == "gone"
     assert not sent[-1].get("more_body")
+
+
+def test_a_stream_that_breaks_counts_as_failed():
+    lost = RequestError(500, "the engine died", is_loss=True)
+    app = front(FakeBackend([*STREAM[:2], lost]))
+    sent = asyncio.run(sent_by(app, BODY))
+    assert b"".join(message.get("body", b"") for message in sent).count(b"[DONE]") == 0
+    assert app.traffic.num_failed == 1
+    assert 'status="500"' in app.traffic.render().decode()
+
+
+def test_what_died_with_its_engine_is_not_to_be_sent_again_and_given_up_after_two():
+    lost = RequestError(500, "the engine died", is_loss=True)
+    backend = FakeBackend([None, lost])
+    app = front(backend)
+    for _ in range(2):
+        response = ask(app, json=BODY)
+        assert response.status_code == 500
+        assert response.headers["x-should-retry"] == "false"
+    response = ask(app, json=BODY)
+    assert (response.status_code, error(response)["code"]) == (400, "request_given_up")
+    assert len(backend.asked) == 2
+    backend.messages = [None, WHOLE]
+    assert ask(app, json=BODY | {"prompt": "another"}).status_code == 200
+
+
+def test_an_error_crosses_processes_as_it_is():
+    lost = RequestError(500, "died", code="engine_died", param="x", retry_after_sec=3, is_loss=True)
+    assert pickle.loads(pickle.dumps(lost)).__dict__ == lost.__dict__
 
 
 def test_a_late_answer_is_an_error_with_the_limit_and_the_replica_stops():

@@ -96,6 +96,7 @@ def test_what_happens_to_replicas_is_told_to_clients(fault, status, part):
     assert caught.value.status == status
     assert part in caught.value.message
     assert caught.value.retry_after_sec
+    assert caught.value.is_loss == isinstance(fault, ActorDiedError | ActorUnavailableError)
 
 
 def test_a_model_is_ready_with_a_running_replica(monkeypatch):
