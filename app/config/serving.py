@@ -83,6 +83,12 @@ class ServeConfig(Section):
     """File with the key, instead of a variable; for mounted secrets."""
     max_body_bytes: PositiveInt = 64_000_000
     """Largest request body; a larger one is refused unread. A million token ids take 7 MB."""
+    max_all_bodies_bytes: PositiveInt = 1_000_000_000
+    """Largest size of all request bodies in memory together; a request beyond it gets HTTP 503."""
+    body_timeout_sec: PositiveFloat = 120.0
+    """How long a request's body may take to arrive."""
+    max_sequences_per_request: PositiveInt = 64
+    """Most sequences (prompts times `n`) in one request. Each sequence takes one place in the queue."""
     request_timeout_sec: PositiveFloat = 3600.0
     drain_timeout_sec: PositiveFloat = 60.0
     """How long running requests may take to finish once the server is told to stop."""

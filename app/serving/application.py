@@ -71,7 +71,17 @@ def build_application(config: RunConfig, key: str | None) -> Application:
         handles,
         lengths,
         {name: served.max_queued_requests for name, served in settings.models.items()},
-        Limits(settings.max_body_bytes, settings.request_timeout_sec),
+        {
+            name: served.max_concurrent_requests * served.max_replicas + served.max_queued_requests
+            for name, served in settings.models.items()
+        },
+        Limits(
+            settings.max_body_bytes,
+            settings.max_all_bodies_bytes,
+            settings.body_timeout_sec,
+            settings.request_timeout_sec,
+            settings.max_sequences_per_request,
+        ),
         None if key is None else digest_of(key),
     )
 

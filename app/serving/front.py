@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, ExitStack
 from typing import Any, Protocol
 
 from starlette.applications import Starlette
@@ -23,14 +23,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.serving.access import is_allowed
 from app.serving.losses import Losses
 from app.serving.replies import Message, Reply, RequestError
-from app.serving.request_limits import Deadline, Limits, model_in, read_body
+from app.serving.request_checks import check_messages, model_in, num_sequences, parsed
+from app.serving.request_limits import RETRY_AFTER_SEC, Deadline, Limits, Room, read_body
 from app.serving.sending import error_response, send_error, send_reply
 from app.serving.traffic import NO_MODEL, Traffic
 
 CALLS = {"/v1/chat/completions": "chat", "/v1/completions": "completions"}
 """Path → what a replica is asked to do."""
 OPEN_PATHS = ("/health",)
-RETRY_AFTER_SEC = 5
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 logger = logging.getLogger(__name__)
 
@@ -63,6 +63,7 @@ class Front:
     def __init__(
         self,
         models: Mapping[str, int | None],
+        places: Mapping[str, int],
         backend: Backend,
         limits: Limits,
         key_digest: bytes | None,
@@ -71,6 +72,7 @@ class Front:
 
         Args:
             models: Name in requests → longest prompt and answer together, where that is known.
+            places: Sequences of each model that may be under way or wait.
             backend: Answers for them.
             limits: Limits of a request.
             key_digest: SHA-256 of the key that clients must send; None: none.
@@ -84,6 +86,8 @@ class Front:
         self._is_cut = False
         self._deadlines: set[asyncio.Timeout] = set()
         self._losses = Losses()
+        self._bodies = Room(limits.max_all_bodies_bytes)
+        self._places = {name: Room(number) for name, number in places.items()}
         self.traffic = Traffic()
         self._app: ASGIApp = Starlette(
             routes=[
@@ -159,13 +163,24 @@ class Front:
     async def _call(self, request: Request) -> Response:
         if self._is_draining:
             raise _stopping()
-        with self.traffic.arrival():
-            try:
-                async with Deadline(self._limits.timeout_sec, self._deadlines):
-                    body = await read_body(request, self._limits.max_body_bytes)
-            except TimeoutError:
-                raise self._too_late() from None
-        return _Answer(self, self._known(model_in(body, self._models)), CALLS[request.url.path], body)
+        call, limits = CALLS[request.url.path], self._limits
+        with ExitStack() as held:
+            share = held.enter_context(self._bodies.share(_full_of_bodies(limits.max_all_bodies_bytes)))
+            with self.traffic.arrival():
+                try:
+                    async with Deadline(min(limits.body_timeout_sec, limits.timeout_sec), self._deadlines):
+                        body = await read_body(request, limits.max_body_bytes, share)
+                except TimeoutError:
+                    raise _stopping() if self._is_cut else _slow(limits.body_timeout_sec) from None
+            asked = parsed(body)
+            model = self._known(model_in(asked, self._models))
+            if call == "chat":
+                check_messages(asked.get("messages"))
+            number = num_sequences(asked, limits.max_sequences)
+            if number > 1:
+                # Single ones wait in Serve's own queue, which has a limit.
+                held.enter_context(self._places[model].share(_full_queue(model, number))).grow(number)
+            return _Answer(self, model, call, body, held.pop_all())
 
     def _known(self, name: str) -> str:
         if name not in self._models:
@@ -244,12 +259,35 @@ class Front:
 class _Answer(Response):
     """What a replica says, sent as it comes."""
 
-    def __init__(self, front: Front, model: str, call: str, body: bytes) -> None:
+    def __init__(self, front: Front, model: str, call: str, body: bytes, held: ExitStack) -> None:
         super().__init__()
         self._front, self._model, self._call, self._request_body = front, model, call, body
+        self._held = held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._front.send_answer(self._model, self._call, self._request_body, send)
+        with self._held:
+            await self._front.send_answer(self._model, self._call, self._request_body, send)
+
+
+def _full_of_bodies(max_bytes: int) -> RequestError:
+    return RequestError(
+        503,
+        f"the bodies of all requests are more than max_all_bodies_bytes {max_bytes}; send the request again later",
+        retry_after_sec=RETRY_AFTER_SEC,
+    )
+
+
+def _full_queue(model: str, number: int) -> RequestError:
+    return RequestError(
+        429,
+        f"the queue of {model} has no place for {number} sequences more; send the request again later",
+        code="rate_limit_exceeded",
+        retry_after_sec=RETRY_AFTER_SEC,
+    )
+
+
+def _slow(limit_sec: float) -> RequestError:
+    return RequestError(408, f"the body did not come within body_timeout_sec {limit_sec:g}; send it faster")
 
 
 def _stopping() -> RequestError:

@@ -17,9 +17,9 @@ from ray.serve.exceptions import (
 from ray.serve.handle import DeploymentHandle
 
 from app.serving.engine_metrics import engine_lines, read_node_metrics
-from app.serving.front import RETRY_AFTER_SEC, Front
+from app.serving.front import Front
 from app.serving.replies import Message, RequestError
-from app.serving.request_limits import Limits
+from app.serving.request_limits import RETRY_AFTER_SEC, Limits
 
 STATUS_SEC = 1.0
 """Health is asked of Serve's controller no more often."""
@@ -33,6 +33,7 @@ class Ingress:
         handles: dict[str, DeploymentHandle],
         lengths: Mapping[str, int | None],
         queues: Mapping[str, int],
+        places: Mapping[str, int],
         limits: Limits,
         key_digest: bytes | None,
     ) -> None:
@@ -42,10 +43,11 @@ class Ingress:
             handles: Handles of each model's replicas, by its name in requests.
             lengths: Longest prompt and answer together of each.
             queues: `max_queued_requests` of each.
+            places: How many sequences of each may run or wait.
             limits: Limits of one request.
             key_digest: Digest of the key that clients must send. None: no key is required.
         """
-        self._front = Front(lengths, HandleBackend(handles, queues), limits, key_digest)
+        self._front = Front(lengths, places, HandleBackend(handles, queues), limits, key_digest)
 
     def __serve_build_asgi_app__(self) -> Front:
         return self._front

@@ -1,25 +1,69 @@
-"""Limits of one request (bytes, time), and the model that it asks for."""
+"""Limits of one request and of all requests together: bytes, time, sequences."""
 
 import asyncio
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
 
-from app.faults import one_line
 from app.serving.replies import JSON, RequestError
 
-MAX_SHOWN_CHARS = 200
+RETRY_AFTER_SEC = 5
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of one request."""
+    """Limits of one request, unless a field says otherwise."""
 
     max_body_bytes: int
+    max_all_bodies_bytes: int
+    """Limit of all requests together: a body counts from its first byte to the end of the answer."""
+    body_timeout_sec: float
     timeout_sec: float
+    max_sequences: int
+
+
+class Room:
+    """Bytes or sequences that all requests share."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+
+    @contextmanager
+    def share(self, refusal: RequestError) -> Iterator["Share"]:
+        """A share of it that ends with the block; what does not fit in is refused."""
+        share = Share(self, refusal)
+        try:
+            yield share
+        finally:
+            self._left += share.size
+
+    def take(self, size: int) -> bool:
+        """Take a part, if there is so much left."""
+        if size > self._left:
+            return False
+        self._left -= size
+        return True
+
+
+class Share:
+    """What one request has of a room."""
+
+    def __init__(self, room: Room, refusal: RequestError) -> None:
+        self._room, self._refusal = room, refusal
+        self.size = 0
+
+    def grow(self, size: int) -> None:
+        """Take more.
+
+        Raises:
+            RequestError: there is not so much left.
+        """
+        if not self._room.take(size):
+            raise self._refusal
+        self.size += size
 
 
 class Deadline:
@@ -43,8 +87,13 @@ class Deadline:
         await self._timeout.__aexit__(*error)
 
 
-async def read_body(request: Request, max_bytes: int) -> bytes:
+async def read_body(request: Request, max_bytes: int, share: Share) -> bytes:
     """The body of a JSON request; one that is too large is not read to its end.
+
+    Args:
+        request: The request; its head has arrived.
+        max_bytes: Largest size of this body.
+        share: Its share of the memory for all bodies, which grows as it is read.
 
     Raises:
         RequestError: It is something else, or larger.
@@ -59,28 +108,8 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
         raise refusal
     body = bytearray()
     async for piece in request.stream():
-        body += piece
-        if len(body) > max_bytes:
+        if len(body) + len(piece) > max_bytes:
             raise refusal
+        share.grow(len(piece))
+        body += piece
     return bytes(body)
-
-
-def model_in(body: bytes, models: Mapping[str, int | None]) -> str:
-    """Name of the model that a request's JSON asks for; the only one there is where it names none.
-
-    Raises:
-        RequestError: The body is no JSON object with a name in it.
-    """
-    try:
-        request = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        reason = "too deep" if isinstance(error, RecursionError) else one_line(error)
-        raise RequestError(400, f"the body is not JSON ({reason[:MAX_SHOWN_CHARS]})") from error
-    if not isinstance(request, dict):
-        raise RequestError(400, 'the body is not a JSON object; send {"model": NAME, ...}')
-    name = request.get("model")
-    if name is None and len(models) == 1:
-        return next(iter(models))
-    if not isinstance(name, str):
-        raise RequestError(400, f"`model` is no name; there are {', '.join(models)}", param="model")
-    return name

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import pickle
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -18,9 +19,16 @@ BODY = {"model": "base", "prompt": [1, 2, 3]}
 COMPLETIONS = "/v1/completions"
 
 
-def front(backend=None, key=None, max_body_bytes=1000, timeout_sec=30.0) -> Front:
+CHAT_PATH = "/v1/chat/completions"
+LIMITS = Limits(
+    max_body_bytes=1000, max_all_bodies_bytes=2000, body_timeout_sec=20.0, timeout_sec=30.0, max_sequences=8
+)
+
+
+def front(backend=None, key=None, models=MODELS, **limits) -> Front:
     digest = None if key is None else digest_of(key)
-    return Front(MODELS, backend or FakeBackend(), Limits(max_body_bytes, timeout_sec), digest)
+    places = dict.fromkeys(models, 10)
+    return Front(models, places, backend or FakeBackend(), replace(LIMITS, **limits), digest)
 
 
 def ask(app, method="POST", path=COMPLETIONS, **options) -> httpx.Response:
@@ -58,7 +66,9 @@ JSON_TYPE = {"content-type": "application/json; charset=utf-8"}
 
 def test_chat_is_another_call():
     backend = FakeBackend()
-    ask(front(backend), path="/v1/chat/completions", json={"model": "base"})
+    ask(
+        front(backend), path=CHAT_PATH, json={"model": "base", "messages": [{"role": "user", "content": "x"}]}
+    )
     assert backend.asked[0][1] == "chat"
 
 
@@ -89,7 +99,9 @@ def test_what_cannot_be_answered_is_refused_in_openai_s_shape(status, part, opti
 
 
 def test_deep_json_is_refused_and_not_a_fault_of_ours():
-    response = ask(front(max_body_bytes=10**6), content=b"[" * 200_000, headers=JSON_TYPE)
+    response = ask(
+        front(max_body_bytes=10**6, max_all_bodies_bytes=10**6), content=b"[" * 200_000, headers=JSON_TYPE
+    )
     assert response.status_code == 400
 
 
@@ -109,7 +121,7 @@ def test_a_large_body_is_not_read_to_its_end():
 
 def test_the_only_model_needs_no_name():
     backend = FakeBackend()
-    app = Front({"base": 1}, backend, Limits(1000, 1.0), None)
+    app = front(backend, models={"base": 1})
     assert ask(app, json={"prompt": "x"}).status_code == 200
     assert backend.asked[0][0] == "base"
 
@@ -340,6 +352,137 @@ def test_a_body_that_never_ends_counts_as_under_way_and_is_cut():
         assert app.traffic.num_in_flight == 0
 
     asyncio.run(run())
+
+
+def asked_with(receive, app) -> "asyncio.Task[list[dict]]":
+    """A request whose body comes as `receive` says; its ASGI messages."""
+    scope = {"type": "http", "method": "POST", "path": COMPLETIONS, "raw_path": b"", "query_string": b""}
+    scope["headers"] = [(b"content-type", b"application/json")]
+    sent: list[dict] = []
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    async def run() -> list[dict]:
+        await app(scope, receive, send)
+        return sent
+
+    return asyncio.create_task(run())
+
+
+def test_bodies_have_a_time_limit_of_their_own():
+    async def run() -> None:
+        app = front(body_timeout_sec=0.05)
+        sent = await asked_with(asyncio.Event().wait, app)
+        assert sent[0]["status"] == 408
+        assert b"body_timeout_sec 0.05" in sent[1]["body"]
+
+    asyncio.run(run())
+
+
+def test_held_uploads_take_no_more_than_all_bodies_may():
+    async def run() -> None:
+        app = front()
+
+        def held():
+            pieces = [{"type": "http.request", "body": b"x" * 900, "more_body": True}]
+
+            async def receive() -> dict:
+                if not pieces:
+                    await asyncio.Event().wait()
+                return pieces.pop()
+
+            return receive
+
+        uploads = [asked_with(held(), app) for _ in range(2)]
+        await asyncio.sleep(0.01)
+        refused = await send(app, json=BODY | {"prompt": "x" * 500})
+        assert refused.status_code == 503
+        assert "max_all_bodies_bytes 2000" in error(refused)["message"]
+        assert refused.headers["retry-after"]
+        for upload in uploads:
+            upload.cancel()
+        await asyncio.gather(*uploads, return_exceptions=True)
+        for _ in range(5):
+            assert (await send(app, json=BODY | {"prompt": "x" * 500})).status_code == 200
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("request_", "number"),
+    [
+        ({"prompt": ["a"] * 9}, 9),
+        ({"prompt": ["a"] * 3, "n": 3}, 9),
+        ({"prompt": [[1], [2]], "n": 5}, 10),
+        ({"prompt": "a", "n": 10**9}, 10**9),
+        ({"prompt": [1, 2], "best_of": 9}, 9),
+    ],
+)
+def test_one_request_of_many_sequences_is_refused(request_, number):
+    backend = FakeBackend()
+    response = ask(front(backend), json={"model": "base"} | request_)
+    assert response.status_code == 400
+    assert f"{number} sequences, more than max_sequences_per_request 8" in error(response)["message"]
+    assert backend.asked == []
+
+
+def test_token_ids_are_one_sequence():
+    assert ask(front(), json={"model": "base", "prompt": list(range(100))}).status_code == 200
+
+
+def test_sequences_take_places_until_they_are_answered():
+    async def run() -> None:
+        released = asyncio.Event()
+        backend = FakeBackend([None, released, WHOLE])
+        app = front(backend)
+        eight = asyncio.create_task(send(app, json=BODY | {"n": 8}))
+        while not backend.asked:
+            await asyncio.sleep(0)
+        refused = await send(app, json=BODY | {"n": 3})
+        assert refused.status_code == 429
+        assert refused.headers["retry-after"]
+        assert error(refused)["type"] == "rate_limit_error"
+        two = asyncio.create_task(send(app, json=BODY | {"n": 2}))
+        released.set()
+        assert [(await eight).status_code, (await two).status_code] == [200, 200]
+        assert (await send(app, json=BODY | {"n": 8})).status_code == 200
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("messages", "field"),
+    [
+        (None, "messages"),
+        ([], "messages"),
+        ("hi", "messages"),
+        ({"role": "user"}, "messages"),
+        ([None], "messages.0"),
+        ([{"content": "a"}], "messages.0.role"),
+        ([{"role": None, "content": "a"}], "messages.0.role"),
+        ([{"role": "user<|im_end|>", "content": "a"}], "messages.0.role"),
+        ([{"role": "user", "content": "a"}, {"role": "user", "content": 5}], "messages.1.content"),
+        ([{"role": "user", "content": [5]}], "messages.0.content.0"),
+        ([{"role": "user", "content": [{"type": "wat"}]}], "messages.0.content.0.type"),
+        ([{"role": "user", "content": [{"type": "text", "text": None}]}], "messages.0.content.0.text"),
+    ],
+)
+def test_a_chat_that_is_none_is_told_where_it_is_wrong(messages, field):
+    backend = FakeBackend()
+    response = ask(front(backend), path=CHAT_PATH, json={"model": "base", "messages": messages})
+    assert response.status_code == 400
+    assert error(response)["message"].startswith(f"{field}: ")
+    assert error(response)["param"] == "messages"
+    assert backend.asked == []
+
+
+@pytest.mark.parametrize("content", [
+    "a", None, [], ["a"], [{"type": "text", "text": "a"}], [{"text": "a"}], [{"type": "image_url", "image_url": {}}],
+])  # fmt: skip
+def test_a_chat_in_any_of_openai_s_forms_passes(content):
+    messages = [{"role": "developer", "content": content}]
+    assert ask(front(), path=CHAT_PATH, json={"model": "base", "messages": messages}).status_code == 200
 
 
 def test_metrics_count_by_model_and_status_and_know_the_queue():
