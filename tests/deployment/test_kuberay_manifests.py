@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 CRDS = os.environ.get("LONGSTRAP_KUBERAY_CRDS")
 JOBS = {name: manifest for name, manifest in read_manifests().items() if manifest["kind"] == "RayJob"}
 CLUSTER = read_manifests()["raycluster.yaml"]
+SERVICE = read_manifests()["rayservice.yaml"]
 GROUPS = {group["groupName"]: group for group in CLUSTER["spec"]["workerGroupSpecs"]}
 NAME = re.compile(r"[a-z]([-a-z0-9]{0,45}[a-z0-9])?")
 """A DNS label, as long as KubeRay allows."""
@@ -28,11 +29,16 @@ def schemas() -> dict:
     return read_crds(Path(CRDS)) if CRDS else read_reduced()
 
 
+def templates(spec: dict, head: str) -> dict[str, dict]:
+    """A cluster's pods by group."""
+    named = {head: spec["headGroupSpec"]} | {group["groupName"]: group for group in spec["workerGroupSpecs"]}
+    return {name: group["template"] for name, group in named.items()}
+
+
 def pods() -> dict[str, dict]:
-    """The cluster's pods by group."""
-    spec = CLUSTER["spec"]
-    named = {"head": spec["headGroupSpec"]} | GROUPS
-    return {name: group["template"]["spec"] for name, group in named.items()}
+    """The pods of the cluster and of the service, by group."""
+    both = templates(CLUSTER["spec"], "head") | templates(SERVICE["spec"]["rayClusterConfig"], "serving-head")
+    return {name: template["spec"] for name, template in both.items()}
 
 
 @pytest.mark.parametrize("name", read_manifests())
@@ -139,15 +145,84 @@ def test_a_pod_has_few_rights(group):
     # The user of the images.
     assert pod["securityContext"]["runAsUser"] == 1000
     assert pod.get("restartPolicy") is None
-    if group != "head":
+    if not group.endswith("head"):
         assert pod["automountServiceAccountToken"] is False
     mounted = {volume["name"] for volume in pod["volumes"]}
     [container] = pod["containers"]
     assert container["securityContext"]["allowPrivilegeEscalation"] is False
     assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
     assert {mount["name"] for mount in container["volumeMounts"]} == mounted
+    assert pod["securityContext"] == pods()["head"]["securityContext"]
+    assert container["securityContext"] == pods()["head"]["containers"][0]["securityContext"]
     limits, requests = container["resources"]["limits"], container["resources"]["requests"]
     assert limits == requests
+
+
+@pytest.mark.parametrize("group", pods())
+def test_a_pod_has_what_its_siblings_have(group):
+    pod, sibling = pods()[group], pods()["head"]
+    for shared in ("serviceAccountName", "imagePullSecrets"):
+        assert pod[shared] == sibling[shared], shared
+    [container], [other] = pod["containers"], sibling["containers"]
+    assert (container["image"], container["envFrom"]) == (other["image"], other["envFrom"])
+    assert [mount for mount in container["volumeMounts"] if mount["name"] == "cache"] == other["volumeMounts"]
+    assert {"name": "metrics", "containerPort": 8080} in container["ports"]
+    takes_gpus = "nvidia.com/gpu" in container["resources"]["limits"]
+    assert ("tolerations" in pod) == takes_gpus
+    if takes_gpus:
+        assert pod["tolerations"] == pods()["train-gpu"]["tolerations"]
+    assert "longstrap/pool" in pod["nodeSelector"]
+    variables = {variable["name"] for variable in container["env"]}
+    assert {"RAY_USAGE_STATS_ENABLED", "LONGSTRAP_API_KEY"} <= variables
+
+
+def test_head_and_autoscaler_of_both_clusters_are_alike():
+    service = SERVICE["spec"]["rayClusterConfig"]
+    container = CLUSTER["spec"]["headGroupSpec"]["template"]["spec"]["containers"][0]
+    for spec in (CLUSTER["spec"], service):
+        assert spec["rayVersion"] == metadata.version("ray")
+        assert spec["authOptions"]["mode"] == "token"
+        assert spec["headGroupSpec"]["serviceType"] == "ClusterIP"
+        assert spec["autoscalerOptions"]["version"] == "v2"
+        # Beside containers that Pod Security lets in, one that it does not keeps the whole pod out.
+        assert spec["autoscalerOptions"]["securityContext"] == container["securityContext"]
+
+
+@pytest.mark.parametrize("group", ["head", "train-gpu", "serving-head", "eight-gpus"])
+def test_pods_that_cannot_be_moved_say_so(group):
+    both = templates(CLUSTER["spec"], "head") | templates(SERVICE["spec"]["rayClusterConfig"], "serving-head")
+    assert both[group]["metadata"]["annotations"] == {
+        "karpenter.sh/do-not-disrupt": "true",
+        "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+    }
+
+
+def test_names_do_not_collide():
+    # KubeRay calls a head's service OWNER-head-svc, whatever kind the owner is, and takes what is there for its own.
+    names = [manifest["metadata"]["name"] for manifest in read_manifests().values()]
+    assert len(set(names)) == len(names)
+
+
+def test_the_evaluation_asks_the_service_that_is_there():
+    url = f"http://{SERVICE['metadata']['name']}-serve-svc:8000/v1"
+    assert f"--url {url}" in JOBS["rayjob-evaluate.yaml"]["spec"]["entrypoint"]
+
+
+def test_jobs_of_one_run_folder_read_one_corpus():
+    corpora = {
+        place
+        for manifest in JOBS.values()
+        for place in re.findall(r"--corpus\.sources\.0\.path (\S+)", manifest["spec"]["entrypoint"])
+    }
+    [corpus] = corpora
+    assert corpus in (ROOT / "docs" / "cluster.md").read_text()
+
+
+def test_a_stopped_server_has_time_to_drain():
+    variables = {each["name"]: each.get("value") for each in pods()["head"]["containers"][0]["env"]}
+    config = load_config("llama3_8b_1m", [])
+    assert config.serve is not None
+    assert float(variables["RAY_JOB_STOP_WAIT_TIME_S"]) > config.serve.drain_timeout_sec
 
 
 def test_secrets_are_named_never_held():
@@ -168,6 +243,7 @@ def secrets_of(value: object) -> set[str]:
     if not isinstance(value, dict):
         return set()
     own = {value[key]["name"] for key in ("secretRef", "secretKeyRef") if key in value}
+    own |= {each["name"] for each in value.get("imagePullSecrets", ())}
     own |= {value["secretName"]} if "secretName" in value else set()
     return own.union(*map(secrets_of, value.values()))
 
@@ -176,7 +252,8 @@ def test_every_secret_is_explained():
     head = (MANIFESTS / "raycluster.yaml").read_text().partition("apiVersion:")[0]
     guide = (ROOT / "docs" / "cluster.md").read_text()
     secrets = secrets_of(CLUSTER)
-    assert len(secrets) == 4
+    assert secrets >= secrets_of(SERVICE)
+    assert len(secrets) == 5
     for secret in secrets:
         assert secret in head
-        assert f"secret generic {secret}" in guide
+        assert re.search(f"secret (generic|docker-registry) {secret}", guide)
