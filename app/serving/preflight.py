@@ -4,14 +4,23 @@ Every fault is a UserError of one line: the field, the value, and what would be 
 """
 
 import socket
+from pathlib import Path
+from typing import Any
 
 from app.checks import check_held_cpus, check_held_gpus, check_run_dir
 from app.config import RunConfig, ServeConfig, ray_address
 from app.faults import UserError
+from app.models.engine_args import check_engine_args
 from app.models.files import ModelFiles
+from app.models.places import BUNDLED_PREFIX, resolve_model
+from app.models.weights import check_tokenizer, check_weights
 from app.serving.access import is_loopback, read_key, require_key
 from app.serving.plan import check_plan
-from app.serving.sources import serve_section, served_files
+from app.serving.sources import serve_section, served_files, served_source, stage_to_come
+from app.storage import Folder, is_remote
+
+LOADED_FROM_SAFETENSORS = (None, "auto", "hf", "safetensors")
+"""`load_format`s of vLLM that read a folder's own weights."""
 
 
 def check_serving(config: RunConfig, may_be_to_come: bool = False) -> None:
@@ -48,9 +57,26 @@ def check_models(config: RunConfig, may_be_to_come: bool = False) -> None:
     Raises:
         UserError: A model is not there, is asked for more than it reads, or does not fit.
     """
-    for name in serve_section(config).models:
+    for name, served in serve_section(config).models.items():
+        check_engine_args(f"serve.models.{name}.engine_args", served.engine_args)
         _check_length(config, name, served_files(config, name, may_be_to_come))
+        if not (may_be_to_come and stage_to_come(config, name)):
+            _check_files(f"serve.models.{name}.model", served_source(config, name), served.engine_args)
     check_plan(config, may_be_to_come)
+
+
+def _check_files(field: str, source: str, engine_args: dict[str, Any]) -> None:
+    """Look at the large files too: an engine that can't read them says so after a minute, in many lines."""
+    if source.startswith(BUNDLED_PREFIX):
+        return
+    uri = source if is_remote(source) else resolve_model(source)
+    if not is_remote(uri) and not Path(uri).is_dir():
+        return
+    folder = Folder(uri)
+    if not engine_args.keys() & {"tokenizer", "skip_tokenizer_init"}:
+        check_tokenizer(field, folder)
+    if engine_args.get("load_format") in LOADED_FROM_SAFETENSORS:
+        check_weights(field, folder)
 
 
 def _check_length(config: RunConfig, name: str, files: ModelFiles) -> None:

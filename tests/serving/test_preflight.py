@@ -63,6 +63,61 @@ def test_models_that_cannot_be_served(tmp_path, served, port, change, expected, 
     assert re.match(expected, fault(recipe(tmp_path, {"m": served | change}, port=port)))
 
 
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda path: path.unlink(), "holds no weights"),
+        (
+            lambda path: path.write_bytes(path.read_bytes()[:-3]),
+            r"has 1\d\d bytes, and its header tells of 1",
+        ),
+        (
+            lambda path: path.write_bytes(path.read_bytes() + b"x"),
+            r"has 1\d\d bytes, and its header tells of 1",
+        ),
+        (lambda path: path.write_bytes(path.read_bytes()[:50]), "is cut in its header"),
+        (
+            lambda path: path.write_bytes(b"version https://git-lfs.github.com/spec/v1"),
+            "is no safetensors file",
+        ),
+        (lambda path: path.write_bytes(b"abc"), "has 3 bytes"),
+        (
+            lambda path: path.write_bytes(path.read_bytes().replace(b'{"__', b'["__')),
+            "header that can't be read",
+        ),
+        (lambda path: path.write_bytes(path.read_bytes().replace(b"[4, 8]", b"[5, 8]")), "leave gaps"),
+        (lambda path: (path.parent / "tokenizer.json").unlink(), "holds no tokenizer"),
+        (
+            lambda path: (path.parent / "tokenizer.json").write_text("{"),
+            r"tokenizer\.json in .* can't be read ",
+        ),
+        (
+            lambda path: (path.parent / "model.safetensors.index.json").write_text(
+                '{"weight_map": {"a": "model-00001-of-00002.safetensors"}}'
+            ),
+            "lacks model-00001-of-00002.safetensors",
+        ),
+    ],
+)
+@pytest.mark.parametrize("plan", [True, False])
+def test_a_model_that_cannot_be_loaded_is_one_line(tmp_path, served, port, spoil, told, plan):
+    spoil(tmp_path / "tiny" / "model.safetensors")
+    text = fault(recipe(tmp_path, {"m": served}, port=port, plan=plan))
+    assert re.match(rf"serve\.models\.m\.model: .*{told}.*; ", text)
+
+
+def test_weights_that_are_not_read_need_not_be_there(tmp_path, served):
+    (tmp_path / "tiny" / "model.safetensors").unlink()
+    check_models(recipe(tmp_path, {"m": served | {"engine_args": {"load_format": "dummy"}}}))
+
+
+def test_an_engine_argument_that_vllm_does_not_have(tmp_path, served, port):
+    arguments = {"engine_args": {"enforce_eagr": True}}
+    assert fault(recipe(tmp_path, {"m": served | arguments}, port=port)) == (
+        "serve.models.m.engine_args: vLLM has no argument 'enforce_eagr'; did you mean enforce_eager?"
+    )
+
+
 def test_a_length_of_one_s_own_is_right_with_hf_overrides(tmp_path, served):
     overrides = {"hf_overrides": {"max_position_embeddings": 256}}
     check_models(recipe(tmp_path, {"m": served | {"max_model_tokens": 256, "engine_args": overrides}}))
