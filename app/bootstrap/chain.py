@@ -39,8 +39,8 @@ def bootstrap(config: Config, run: Run, report: Report) -> None:
         report: Takes lines for the person who watches.
 
     Raises:
-        UserError: The run was made with other settings, or a gate refused to go on.
-        RuntimeError: A stage stopped, or its model could not be served.
+        UserError: The run was made with other settings, a model could not be served, or a gate refused to go on.
+        RuntimeError: A stage stopped.
     """
     for each in rounds_of(config, run):
         if each.number > 1:

@@ -18,6 +18,7 @@ from app.faults import UserError
 from app.progress.attempts import Report
 from app.serving.access import is_loopback, read_key
 from app.serving.application import build_application
+from app.serving.ownership import claim, is_left_behind, release
 from app.serving.sources import serve_section
 
 APPLICATION = "longstrap"
@@ -34,8 +35,8 @@ def serve(config: RunConfig, report: Report) -> None:
         report: Takes one line for the person who watches.
 
     Raises:
-        UserError: Serve runs on this cluster already, or others reach a Ray without token authentication.
-        RuntimeError: A model could not be loaded.
+        UserError: Serve runs on this cluster already, others reach a Ray without token authentication, or a model
+            could not be loaded.
     """
     server = Server(config, report)
     with _set_on_signals() as stopping:
@@ -58,7 +59,6 @@ def serving(config: RunConfig, report: Report) -> Iterator[str]:
 
     Raises:
         UserError: As in `serve`.
-        RuntimeError: The same.
     """
     server = Server(config, report)
     try:
@@ -75,7 +75,7 @@ class Server:
         self._config, self._report = config, report
         self._settings = serve_section(config)
         self._ingress: DeploymentHandle | None = None
-        self._is_started = False
+        self._owner: Any = None
         self.models = list(self._settings.models)
 
     @property
@@ -88,7 +88,7 @@ class Server:
         """Load the models and return when each has as many replicas as it begins with, or `stopping` is set."""
         self._check_cluster()
         logging.getLogger("ray.serve").setLevel(logging.WARNING)
-        self._is_started = True
+        self._owner = claim()
         ray_serve.start(
             proxy_location="HeadOnly",
             http_options={"host": self._settings.host.strip("[]"), "port": self._settings.port},
@@ -104,9 +104,9 @@ class Server:
             if status.status == "RUNNING":
                 return
             if status.status in ("DEPLOY_FAILED", "UNHEALTHY"):
-                raise RuntimeError(f"the models could not be loaded: {_faults(status)}")
+                raise UserError(f"serve.models: could not be loaded: {_faults(status)}")
             if time.monotonic() > deadline:
-                raise RuntimeError(
+                raise UserError(
                     f"serve.startup_timeout_sec: {self._settings.startup_timeout_sec:g} seconds were not enough "
                     f"for all models to be loaded ({_replicas(status)}); {_faults(status)}"
                 )
@@ -147,13 +147,17 @@ class Server:
 
     def shutdown(self) -> None:
         """End Serve, if it is ours."""
-        if self._is_started:
+        if self._owner is not None:
             ray_serve.shutdown()
-            self._is_started = False
+            release(self._owner)
+            self._owner = None
 
     def _check_cluster(self) -> None:
         running = ray_serve.status()
-        if running.applications or running.proxies:
+        if set(running.applications) == {APPLICATION} and is_left_behind(APPLICATION):
+            self._report("ending what a driver that was killed has left behind")
+            ray_serve.shutdown()
+        elif running.applications or running.proxies:
             raise UserError(
                 "serve: Ray Serve already runs on this cluster, at another address; end it with `serve "
                 "shutdown`, or give RAY_ADDRESS of another cluster"
@@ -188,8 +192,12 @@ def _replicas(status: ApplicationStatusOverview) -> str:
 
 
 def _faults(status: ApplicationStatusOverview) -> str:
-    messages = [f"{name}: {each.message}" for name, each in status.deployments.items() if each.message]
-    return "\n".join([*messages, status.message, _logs()])
+    """The last line of each message: what comes before is the way that an error took through Ray."""
+    told = {name: each.message for name, each in status.deployments.items() if each.message.strip()}
+    lines = [f"{name}: {message.strip().splitlines()[-1]}" for name, message in told.items()]
+    if not lines and status.message.strip():
+        lines = [status.message.strip().splitlines()[-1]]
+    return "; ".join([*lines, _logs()])
 
 
 def _logs() -> str:

@@ -24,11 +24,11 @@ class FakeServe:
 
     RunTarget = SimpleNamespace
 
-    def __init__(self, *states, in_flight=(0,), is_running_before=False):
+    def __init__(self, *states, in_flight=(0,), before=()):
         self.states = list(states)
         self.in_flight = list(in_flight)
         self.calls = []
-        self.applications = {"other": None} if is_running_before else {}
+        self.applications = dict.fromkeys(before)
 
     def status(self):
         applications = dict(self.applications)
@@ -45,6 +45,7 @@ class FakeServe:
 
     def shutdown(self):
         self.calls.append("shutdown")
+        self.applications = {}
 
     def __getattr__(self, method):
         if method not in ("drain", "cut", "counts"):
@@ -64,10 +65,13 @@ class FakeServe:
 def started(tmp_path, monkeypatch):
     """A server on a double, and the lines that it reported."""
 
-    def make(serve: FakeServe, **settings) -> tuple[Server, list[str]]:
+    def make(serve: FakeServe, is_left_behind=False, **settings) -> tuple[Server, list[str]]:
         monkeypatch.setattr(server, "ray_serve", serve)
         monkeypatch.setattr(server, "POLL_SEC", 0.001)
         monkeypatch.setattr(server, "DRAIN_POLL_SEC", 0.001)
+        monkeypatch.setattr(server, "claim", lambda: serve.calls.append("claim") or "owner")
+        monkeypatch.setattr(server, "release", lambda owner: serve.calls.append("release"))
+        monkeypatch.setattr(server, "is_left_behind", lambda name: is_left_behind)
         monkeypatch.setattr(server, "_logs", lambda: "the logs are somewhere")
         lines: list[str] = []
         model = write_model(tmp_path / "tiny", TINY)
@@ -81,7 +85,7 @@ def test_it_waits_until_all_models_answer(started):
     one, lines = started(serve, port=8123)
     one.start(threading.Event())
     assert one.url == "http://127.0.0.1:8123/v1"
-    assert serve.calls == [("start", {"host": "127.0.0.1", "port": 8123})]
+    assert serve.calls == ["claim", ("start", {"host": "127.0.0.1", "port": 8123})]
     assert lines == ["loading base"]
 
 
@@ -97,13 +101,26 @@ def test_its_url_is_one_that_can_be_asked(started, host, url):
     assert started(FakeServe(), host=host)[0].url == url
 
 
-def test_a_serve_of_others_is_left_alone(started):
-    serve = FakeServe(is_running_before=True)
-    one, _ = started(serve)
+@pytest.mark.parametrize(
+    ("before", "is_left_behind"), [(["other"], True), (["longstrap"], False), (["longstrap", "other"], True)]
+)
+def test_a_serve_of_others_is_left_alone(started, before, is_left_behind):
+    serve = FakeServe(state("RUNNING"), before=before)
+    one, _ = started(serve, is_left_behind)
     with pytest.raises(UserError, match=r"^serve: Ray Serve already runs on this cluster"):
         one.start(threading.Event())
     one.shutdown()
     assert serve.calls == []
+
+
+def test_what_a_killed_driver_left_behind_does_not_block_the_next_one(started):
+    serve = FakeServe(state("RUNNING"), before=["longstrap"])
+    one, lines = started(serve, is_left_behind=True)
+    one.start(threading.Event())
+    assert serve.calls[:2] == ["shutdown", "claim"]
+    assert lines[0] == "ending what a driver that was killed has left behind"
+    one.shutdown()
+    assert serve.calls[-2:] == ["shutdown", "release"]
 
 
 @pytest.mark.parametrize(("host", "has_token", "starts"), [
@@ -124,14 +141,18 @@ def test_others_reach_no_ray_without_a_token(started, monkeypatch, host, has_tok
 
 
 def test_a_model_that_does_not_load_ends_it_with_the_reason(started):
-    one, _ = started(FakeServe(state("DEPLOYING"), state("DEPLOY_FAILED", "no such weights")))
-    with pytest.raises(RuntimeError, match="no such weights"):
+    message = "failed to start 3 times\nTraceback:\n  File x\nRuntimeError: no such weights\n"
+    one, _ = started(FakeServe(state("DEPLOYING"), state("DEPLOY_FAILED", message)))
+    with pytest.raises(UserError) as caught:
         one.start(threading.Event())
+    assert str(caught.value) == (
+        "serve.models: could not be loaded: model-0-base: RuntimeError: no such weights; the logs are somewhere"
+    )
 
 
 def test_a_model_that_takes_too_long_ends_it_with_the_limit(started):
     one, _ = started(FakeServe(state("DEPLOYING", STARTING=1)), startup_timeout_sec=0.01)
-    with pytest.raises(RuntimeError, match=r"serve\.startup_timeout_sec: 0\.01 .*model-0-base: 1 starting"):
+    with pytest.raises(UserError, match=r"^serve\.startup_timeout_sec: 0\.01 .*model-0-base: 1 starting"):
         one.start(threading.Event())
 
 
@@ -143,7 +164,7 @@ def test_it_can_be_stopped_while_it_loads(started):
     one.start(stopping)
     one.drain()
     one.shutdown()
-    assert serve.calls[-1] == "shutdown"
+    assert serve.calls[-2:] == ["shutdown", "release"]
 
 
 def test_it_waits_for_requests_under_way(started):
@@ -152,7 +173,7 @@ def test_it_waits_for_requests_under_way(started):
     one.start(threading.Event())
     one.drain()
     one.shutdown()
-    assert serve.calls[1:] == ["drain", "shutdown"]
+    assert serve.calls[2:] == ["drain", "shutdown", "release"]
     assert lines[1].startswith("stopping: 2 requests in flight have 60 seconds")
 
 
@@ -161,7 +182,7 @@ def test_it_does_not_wait_for_ever(started):
     one, lines = started(serve, drain_timeout_sec=0.01)
     one.start(threading.Event())
     one.drain()
-    assert serve.calls[1:] == ["drain", "cut"]
+    assert serve.calls[2:] == ["drain", "cut"]
     assert "2 requests did not finish in time and get an error" in lines
 
 
