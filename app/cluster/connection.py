@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import signal
 import socket
 import threading
@@ -20,6 +21,9 @@ from app.faults import UserError, one_line
 TRY_SEC, PAUSE_SEC = 15.0, 1.0
 """How long a port that does not answer is tried: a head may be starting. And the pause between."""
 MAX_REASON_CHARS = 200
+
+PROXY_CALLBACK = {"RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "app.serving.proxy:middlewares"}
+"""Of Ray Serve, read where a node's processes start; on a cluster of others the files that start it set it."""
 
 
 @contextlib.contextmanager
@@ -58,6 +62,7 @@ def _own_sigterm() -> Iterator[None]:
 
 
 def _start(settings: RayConfig) -> None:
+    os.environ.update(PROXY_CALLBACK)
     try:
         with waiting("starting Ray on this machine"):
             ray.init(

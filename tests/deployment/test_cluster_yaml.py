@@ -16,6 +16,7 @@ from ray.autoscaler.v2.scheduler import ResourceDemandScheduler, SchedulingReque
 from ray.autoscaler.v2.utils import ResourceRequestUtil
 from ray.core.generated.common_pb2 import LabelSelectorOperator
 
+from app.cluster.connection import PROXY_CALLBACK
 from app.config import ServeConfig
 from app.recipe import load_config
 
@@ -103,6 +104,7 @@ def test_the_token_is_a_file_of_the_user_and_every_container_is_told_where(clust
         if option.startswith("-e ")
     )
     assert options["RAY_AUTH_MODE"] == "token"
+    assert options.items() >= PROXY_CALLBACK.items()
     # More than `serve` waits for requests under way.
     assert float(options["RAY_JOB_STOP_WAIT_TIME_S"]) > ServeConfig.model_fields["drain_timeout_sec"].default
     for variable in ("RAY_AUTH_TOKEN_PATH", "HF_TOKEN_PATH"):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.cli import parse_command
+from app.cluster.connection import PROXY_CALLBACK
 from app.recipe import load_config
 from app.submission import check_portable
 from tests.deployment.kuberay_schemas import MANIFESTS, faults, read_crds, read_manifests, read_reduced
@@ -172,8 +173,9 @@ def test_a_pod_has_what_its_siblings_have(group):
     if takes_gpus:
         assert pod["tolerations"] == pods()["train-gpu"]["tolerations"]
     assert "longstrap/pool" in pod["nodeSelector"]
-    variables = {variable["name"] for variable in container["env"]}
-    assert {"RAY_USAGE_STATS_ENABLED", "LONGSTRAP_API_KEY"} <= variables
+    variables = {variable["name"]: variable.get("value") for variable in container["env"]}
+    assert variables.keys() >= {"RAY_USAGE_STATS_ENABLED", "LONGSTRAP_API_KEY"}
+    assert variables.items() >= PROXY_CALLBACK.items()
 
 
 def test_head_and_autoscaler_of_both_clusters_are_alike():

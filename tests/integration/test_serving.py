@@ -12,6 +12,7 @@ import openai
 import psutil
 import pytest
 
+from tests.integration.bad_requests import ask_all, known_cases, made_cases
 from tests.integration.served_smollm2 import KEY, STOP_SEC, Served, serve_smollm2
 
 pytestmark = pytest.mark.timeout(900)
@@ -151,6 +152,16 @@ def test_bad_requests_are_refused_in_openai_s_shape_and_the_engine_survives_each
             wrong.append((path, shown, "shape", response.text[:300]))
     assert wrong == []
     # Each replica, not only the luckier one.
+    for _ in range(4):
+        assert client.completions.create(model="base", prompt="x", max_tokens=1).choices
+    assert {process.pid for process in served.replicas("model-0-base")} == before
+
+
+def test_500_bad_requests_are_no_fault_of_the_server_s_and_kill_nothing(served, client):
+    cases = [*known_cases(), *made_cases()]
+    assert len(cases) >= 500
+    before = {process.pid for process in served.replicas("model-0-base")}
+    assert ask_all(served.url.removesuffix("/v1"), KEY, cases) == []
     for _ in range(4):
         assert client.completions.create(model="base", prompt="x", max_tokens=1).choices
     assert {process.pid for process in served.replicas("model-0-base")} == before
