@@ -5,6 +5,7 @@ from app.config import Config, OpenAiConfig, VllmConfig
 from app.corpus.sources import list_files
 from app.endpoints.keys import read_api_key
 from app.faults import UserError
+from app.models.engine_args import check_engine_args
 from app.models.files import ModelFiles, find_model
 from app.retrieval.preflight import check_index_inputs, tokenizer_field, unreadable
 from app.storage import Folder
@@ -88,6 +89,8 @@ def _check_generator(config: Config) -> None:
     generator = config.generator
     files = find_model(tokenizer_field(config), config.generator_tokenizer, generator.revision)
     _check_chats(tokenizer_field(config), config.generator_tokenizer, files, PROMPT_ROLES)
+    if isinstance(generator, VllmConfig):
+        check_engine_args("generator.engine_args", generator.engine_args)
     if not isinstance(generator, VllmConfig) or "hf_overrides" in generator.engine_args:
         return
     if files.max_tokens is not None and generator.max_model_tokens > files.max_tokens:

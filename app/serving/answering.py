@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -34,6 +34,7 @@ class CallAnswerer:
         parsers: Mapping[str, Callable[[bytes], Any]],
         *,
         vocab_tokens: int,
+        unknown_texts: Collection[str],
         takes_seeds: bool,
         on_death: Callable[[], None],
     ) -> None:
@@ -44,6 +45,8 @@ class CallAnswerer:
             parsers: Call → makes its request of a body.
             vocab_tokens: Token ids that the model knows. vLLM 0.29 takes one more where the tokenizer's vocabulary is
                 as large as the model's, and the engine dies of it.
+            unknown_texts: Tokens of the tokenizer whose ids the model does not have, as an added padding token's. Texts
+                with one in them are refused too.
             takes_seeds: Otherwise a request's `seed` is left out: vLLM 0.29's CPU engine dies of one whose prefill is
                 chunked ("CPU Generator does not use offset").
             on_death: Called when the engine is found dead.
@@ -51,6 +54,7 @@ class CallAnswerer:
         self._engine = engine
         self._parsers = parsers
         self._vocab_tokens = vocab_tokens
+        self._unknown_texts = unknown_texts
         self._takes_seeds = takes_seeds
         self._on_death = on_death
         self._is_dead = False
@@ -79,6 +83,7 @@ class CallAnswerer:
         if not self._takes_seeds:
             request.seed = None
         check_token_ids(getattr(request, "prompt", None), self._vocab_tokens)
+        _check_texts(body, self._unknown_texts)
         return request
 
     async def _ask(self, call: str, request: Any) -> AsyncGenerator[Message, None]:
@@ -140,6 +145,15 @@ def check_token_ids(prompt: Any, vocab_tokens: int) -> None:
             400,
             f"prompt: the token id {wrong} is not in the model's vocabulary; the largest is {vocab_tokens - 1}",
             param="prompt",
+        )
+
+
+def _check_texts(body: bytes, unknown: Collection[str]) -> None:
+    # Of models whose tokenizer knows no more than they do, which most are, nothing is looked at.
+    text = json.dumps(json.loads(body), ensure_ascii=False) if unknown else ""
+    if wrong := next((each for each in unknown if json.dumps(each, ensure_ascii=False)[1:-1] in text), None):
+        raise RequestError(
+            400, f"the request holds {wrong!r}, a token that the model does not have; leave it out"
         )
 
 

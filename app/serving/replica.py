@@ -47,13 +47,17 @@ class ModelReplica:
 
         self._server = LLMServer.sync_init(LLMConfig(**llm_settings(name, served, path, max_model_tokens)))
         await self._server.start()
+        engine = self._server.engine._engine_client
+        vocab_tokens = engine.model_config.get_vocab_size()
+        vocabulary = engine.get_tokenizer().get_vocab()
         self._answerer = CallAnswerer(
             self._server.engine,
             {
                 "chat": ChatCompletionRequest.model_validate_json,
                 "completions": CompletionRequest.model_validate_json,
             },
-            vocab_tokens=self._server.engine._engine_client.model_config.get_vocab_size(),
+            vocab_tokens=vocab_tokens,
+            unknown_texts=[text for text, token in vocabulary.items() if token >= vocab_tokens],
             takes_seeds=served.gpus_per_replica > 0,
             on_death=_end_soon,
         )

@@ -78,6 +78,7 @@ def test_good_settings_pass(config):
         (["--retrieval.model", "bundled:gpt"], "retrieval.model: 'bundled:gpt' is not bundled; give one of"),
         (["--dataset.tokenizer", "/not/there"], "dataset.tokenizer: '/not/there' does not exist; give a folder"),
         (["--generator.max_model_tokens", "8193"], "generator.max_model_tokens: 8193 is more than"),
+        (["--generator.engine_args", "{max_num_seq: 3}"], "generator.engine_args: vLLM has no argument"),
         (["--retrieval.embedding_tokens", "513"], "retrieval.embedding_tokens: 513 is more than"),
         (["--retrieval.index_factory", "Flt"], "retrieval.index_factory: FAISS can't build 'Flt' for vectors of 384"),
         (["--ray.num_cpus", "1"], "ray.num_cpus: 1 is too few for the actors"),

@@ -65,6 +65,7 @@ def answer(engine, body=b'{"prompt": [1, 2], "seed": 3}', takes_seeds=True, deat
         engine,
         {"completions": Ask.model_validate_json},
         vocab_tokens=VOCAB_TOKENS,
+        unknown_texts=["<|pad|>"],
         takes_seeds=takes_seeds,
         on_death=lambda: (deaths if deaths is not None else []).append(1),
     )
@@ -148,6 +149,15 @@ def test_all_other_prompts_do(prompt):
     assert answer(Engine(Said(text="hi")), json.dumps({"prompt": prompt}).encode())[0].status == 200
 
 
+@pytest.mark.parametrize("text", ['"a <|pad|>"', '["a", "<\\u007cpad|>"]'])
+def test_a_text_with_a_token_that_the_model_does_not_have_never_reaches_the_engine(text):
+    engine = Engine(Said(text="hi"))
+    [error] = answer(engine, b'{"prompt": %s}' % text.encode())
+    assert error.status == 400
+    assert "'<|pad|>'" in error.message
+    assert engine.requests == []
+
+
 def test_who_had_a_request_in_an_engine_that_died_is_not_asked_to_send_it_again():
     deaths = []
     [error] = answer(Engine(EngineDeadError()), deaths=deaths)
@@ -162,6 +172,7 @@ def test_who_comes_after_the_death_is_told_when_to_send_it_again():
         engine,
         {"completions": Ask.model_validate_json},
         vocab_tokens=VOCAB_TOKENS,
+        unknown_texts=["<|pad|>"],
         takes_seeds=True,
         on_death=lambda: deaths.append(1),
     )
@@ -235,6 +246,7 @@ def test_a_client_that_goes_stops_the_engine():
             engine,
             {"completions": Ask.model_validate_json},
             vocab_tokens=VOCAB_TOKENS,
+            unknown_texts=["<|pad|>"],
             takes_seeds=True,
             on_death=lambda: None,
         )
