@@ -68,6 +68,7 @@ RIM = (
     "app.retrieval.pipeline",
     "app.serving.application",
     "app.serving.ingress",
+    "app.serving.ownership",
     "app.serving.replica",
     "app.serving.server",
     "app.submission",
