@@ -1,69 +1,69 @@
 """A driver that serves is killed on a cluster: Serve's actors stay, and the next command takes over."""
 
-import os
-import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from tests.integration.ray_heads import free_ports, local_head
+from tests.integration.ray_heads import LocalHead, free_ports, local_head
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(400)
 
+ROOT = Path(__file__).parents[2]
 DRIVER = """
-import time
+import os, pathlib, signal, time
 import ray
 from ray import serve
-from app.serving.ownership import claim, is_left_behind, release
-
-ray.init(address="GCS", log_to_driver=False)
+from app.serving.ownership import claim, is_left_behind
 
 @serve.deployment(ray_actor_options={"num_cpus": 0})
 class Model:
     pass
 
+ray.init(log_to_driver=False)
 names = set(serve.status().applications)
-if names:
-    print("left behind", is_left_behind("longstrap"), flush=True)
-if not names or is_left_behind("longstrap"):
-    if names:
-        serve.shutdown()
+print("applications", sorted(names), "left behind", bool(names) and is_left_behind("longstrap"), flush=True)
+if not names:
     owner = claim()
     serve.start(http_options={"host": "127.0.0.1", "port": PORT})
     serve.run(Model.bind(), name="longstrap")
-    print("serving", flush=True)
-    time.sleep(600)
+    pathlib.Path("SERVING").touch()
+    while not pathlib.Path("KILL").exists():
+        time.sleep(0.2)
+    os.kill(os.getpid(), signal.SIGKILL)
+if is_left_behind("longstrap"):
+    serve.shutdown()
+    print("applications", sorted(serve.status().applications), flush=True)
 """
 
 
-def test_an_application_is_left_behind_when_its_driver_is_killed_and_not_before():
-    with local_head("--num-cpus", "2") as head:
-        environment = os.environ | head.environment
-        drivers = []
+def test_an_application_is_left_behind_when_its_driver_is_killed_and_not_before(tmp_path):
+    script, serving, kill = (tmp_path / name for name in ("driver.py", "serving", "kill"))
+    code = DRIVER.replace("PORT", str(free_ports(1)[0]))
+    script.write_text(code.replace("SERVING", str(serving)).replace("KILL", str(kill)))
 
-        def driver() -> subprocess.Popen:
-            code = DRIVER.replace("PORT", str(free_ports(1)[0])).replace("GCS", head.gcs_address)
-            drivers.append(
-                subprocess.Popen(
-                    [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True
-                )
-            )
-            return drivers[-1]
+    def submit(head: LocalHead) -> "subprocess.Popen[str]":
+        submission = ["job", "submit", "--address", head.address, "--", sys.executable, str(script)]
+        return subprocess.Popen(
+            [str(Path(sys.executable).parent / "ray"), *submission],
+            env=head.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
 
+    with local_head("--num-cpus", "2", environment={"PYTHONPATH": str(ROOT)}) as head:
+        first = submit(head)
         try:
-            first = driver()
-            assert first.stdout.readline() == "serving\n"
-            second = driver()
-            assert second.stdout.read() == "left behind False\n"
-            first.send_signal(signal.SIGKILL)
-            first.wait()
-            time.sleep(2)
-            third = driver()
-            assert third.stdout.readline() == "left behind True\n"
-            assert third.stdout.readline() == "serving\n"
+            while not serving.exists():
+                assert first.poll() is None, first.communicate()[0]
+                time.sleep(0.5)
+            assert "applications ['longstrap'] left behind False" in submit(head).communicate()[0]
+            kill.touch()
+            first.communicate()
+            told = submit(head).communicate()[0]
+            assert "applications ['longstrap'] left behind True\napplications []" in told
         finally:
-            for each in drivers:
-                if each.poll() is None:
-                    each.kill()
+            first.kill()
