@@ -77,7 +77,13 @@ class CallAnswerer:
             yield self._fault_of(error, request)
 
     def _parsed(self, call: str, body: bytes) -> Any:
-        request = self._parsers[call](body)
+        try:
+            request = self._parsers[call](body)
+        except (AttributeError, LookupError) as error:
+            # vLLM's own checks take some fields for objects before anything has looked at their kind.
+            raise RequestError(
+                400, f"a field has a value of another kind ({_shortened(str(error))})"
+            ) from error
         # The engine's requests are told apart by it: two of one client's choice must not meet.
         request.request_id = uuid.uuid4().hex
         if not self._takes_seeds:

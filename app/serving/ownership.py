@@ -7,6 +7,7 @@ from typing import Any
 
 import ray
 from ray.serve.context import _get_global_client
+from ray.serve.schema import APIType, ServeInstanceDetails
 
 NAME, NAMESPACE = "serve-owner", "longstrap"
 
@@ -31,8 +32,8 @@ def release(owner: Any) -> None:
 
 def is_left_behind(application: str) -> bool:
     """Whether a driver deployed this application and lives no more; one of a file (RayService) needs no driver."""
-    details = _get_global_client().get_serve_details()["applications"].get(application, {})
-    return str(details.get("source")) == "imperative" and not _has_owner()
+    details = ServeInstanceDetails(**_get_global_client().get_serve_details()).applications.get(application)
+    return details is not None and details.source == APIType.IMPERATIVE and not _has_owner()
 
 
 def _has_owner() -> bool:

@@ -230,6 +230,26 @@ def test_a_body_that_is_no_such_request_is_a_400_without_its_values(body):
     assert engine.requests == []
 
 
+def test_a_field_that_the_parser_trips_over_is_the_clients_fault():
+    def parse(body):
+        return (5).get("json")  # type: ignore[attr-defined]
+
+    answerer = CallAnswerer(
+        Engine(),
+        {"completions": parse},
+        vocab_tokens=VOCAB_TOKENS,
+        unknown_texts=[],
+        takes_seeds=True,
+        on_death=lambda: None,
+    )
+
+    async def run() -> list:
+        return [message async for message in answerer.answer("completions", b"{}")]
+
+    _, error = asyncio.run(run())
+    assert error.status == 400
+
+
 def test_a_client_that_goes_stops_the_engine():
     class Endless(Engine):
         async def completions(self, request, headers):
