@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 CHAT_PATH, PATH = "/v1/chat/completions", "/v1/completions"
 MODEL = b'"model":"base"'
 HI = [{"role": "user", "content": "hi"}]
-NUM_MADE = 420
+NUM_MADE = 560
 CONCURRENT = 8
 ANSWER_SEC = 60
 JSON_TYPE = {"content-type": "application/json"}
@@ -55,10 +55,7 @@ MODELS: list[Any] = [
     *(None, 5, ["base"], {"a": 1}, "", "../../etc/passwd", "a" * 100_000, "x\r\nSet-Cookie: a=b", "<script>"),
 ]
 CALL = {"id": "a", "type": "function"}
-MESSAGES: list[Any] = [
-    *(None, "hi", {"role": "user"}, [None], [[]], [5], ["a"], [], [{"content": "a"}], HI * 5000),
-    *([{"role": role, "content": "a"}] for role in (None, 5, "wizard", "user<|im_end|>", "", "x" * 10_000)),
-    *([{"role": "user", "content": content}] for content in (
+CONTENTS: list[Any] = [
         5, {"a": 1}, None, "", "word " * 30_000, [{"type": "wat"}], [{"text": "a"}], [5], [{}], [None], [[]],
         [{"type": "text", "text": None}], [{"type": "text"}], [{"type": None, "text": "a"}], [{"type": ["text"]}],
         [{"type": "image_url", "image_url": {"url": "http://127.0.0.1:1/x"}}], [{"type": "image_url"}],
@@ -66,7 +63,11 @@ MESSAGES: list[Any] = [
         [{"type": "video_url", "video_url": {"url": "file:///etc/passwd"}}],
         [{"type": "file", "file": {"file_id": "x"}}],
         [{"type": "image_embeds", "image_embeds": "gASVCgAAAAAAAACMBG9z"}],
-    )),
+]  # fmt: skip
+MESSAGES: list[Any] = [
+    *(None, "hi", {"role": "user"}, [None], [[]], [5], ["a"], [], [{"content": "a"}], HI * 5000),
+    *([{"role": role, "content": "a"}] for role in (None, 5, "wizard", "user<|im_end|>", "", "x" * 10_000)),
+    *([{"role": "user", "content": content}] for content in CONTENTS),
     *([{"role": "user"}], [{"role": "assistant", "tool_calls": 5}], [{"role": "tool", "content": "a"}]),
     *([*HI, {"role": "assistant", "tool_calls": [CALL | {"function": {"name": "f", "arguments": arguments}}]}]
       for arguments in ("not json", None, "[1]", 5)),
