@@ -208,7 +208,7 @@ def _finish(config: Config, run: Run, num_seeds: int) -> DatasetRecord:
         reasons = ", ".join(f"{row.reason} {row.num_rejects}" for row in record.rejects[:3])
         raise TooManyRejectsError(
             f"dataset: none of {num_seeds} seeds became an example ({reasons}); see {(folder / REJECTS_DIR).uri}, "
-            f"mend that, and the same command makes them again"
+            f"fix that, and the same command makes them again"
         )
     return record
 

@@ -73,7 +73,7 @@ def check_rejects(rejects: Iterable[Reject | None], max_share: float) -> None:
             words = " ".join(f"{reason}: {details[-1]}".split())[:MAX_DETAIL_CHARS] if details[-1] else reason
             raise TooManyRejectsError(
                 f"dataset.max_reject_share: {number} of {len(rows)} rows became rejects for one reason ({step}: "
-                f"{words}), above {max_share:.0%}; mend that, and the same command makes them again, or "
+                f"{words}), above {max_share:.0%}; fix that, and the same command makes them again, or "
                 f"raise dataset.max_reject_share",
                 step,
                 reason,

@@ -212,9 +212,7 @@ class EndpointClient:
                 f"{fields.model}: {self._url} does not serve {arguments['model']!r} ({said}); give a name that its "
                 f"/models lists"
             )
-        return UserError(
-            f"{fields.url}: {self._url} refuses every request ({said}); mend that, and {RESUMES}"
-        )
+        return UserError(f"{fields.url}: {self._url} refuses every request ({said}); fix that; {RESUMES}")
 
 
 def _shortest(api: Api, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -163,7 +163,9 @@ def test_records_are_one_line_of_json_a_sample(tmp_path):
 def test_other_prompts_do_not_go_into_the_same_records(tmp_path):
     with both(knows) as endpoint:
         evaluate(config_of(tmp_path, suites=["niah"]), endpoint)
-        with pytest.raises(UserError, match=r"samples.template: .* was made with 'chat', now it is 'base'"):
+        with pytest.raises(
+            UserError, match=r"samples.template: .* was made with 'chat', but now it is 'base'"
+        ):
             evaluate(config_of(tmp_path, suites=["niah"], template="base"), endpoint)
 
 

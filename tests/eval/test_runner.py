@@ -7,6 +7,7 @@ import pytest
 
 from app.config import EvaluateConfig
 from app.endpoints import client as client_module
+from app.endpoints.client import NUM_PROBE_TOKENS
 from app.faults import UserError
 from app.storage import Folder
 from eval.client import EvaluationClient
@@ -18,7 +19,7 @@ from tests.eval.completions_double import Answer, CompletionsDouble
 
 def samples(count, group=""):
     return [
-        Sample(f"t-64-{i:05}", "t", 64, np.full(4, i, np.int32), 8, [str(i)], group) for i in range(count)
+        Sample(f"t-64-{i:05}", "t", 64, np.full(8, i, np.int32), 8, [str(i)], group) for i in range(count)
     ]
 
 
@@ -78,7 +79,8 @@ def test_failures_are_records_and_asked_again_the_next_time(tmp_path):
     folder, asked = Folder(str(tmp_path)), samples(6)
 
     def script(body):
-        return Answer(status=400, message="too long") if body["prompt"][0] == 2 else Answer()
+        is_refused = body["prompt"][0] == 2 and len(body["prompt"]) > NUM_PROBE_TOKENS
+        return Answer(status=400, message="too long") if is_refused else Answer()
 
     lines = []
     with CompletionsDouble(script) as endpoint:

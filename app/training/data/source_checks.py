@@ -94,9 +94,8 @@ def _check_tokenizer(
 def _fingerprint_of(field: str, tokenizer: Tokenizer) -> str:
     try:
         return tokenizer.fingerprint
-    except (OSError, RuntimeError) as error:
+    except UserError as error:
         reason = one_line(error)[:300]
         raise UserError(
-            f"{field}: the tokenizer of {tokenizer.model!r} can't be loaded ({reason}), and the dataset's tokens "
-            f"can't be compared with the model's; bring it back"
+            f"{field}: the tokenizer that measures the dataset can't be compared with the model's ({reason})"
         ) from error

@@ -69,7 +69,7 @@ def test_a_file_of_the_folder_comes_before_the_cached_one(tmp_path):
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"ruler\.data: '.*nowhere' is no folder"):
+    with pytest.raises(UserError, match=r"ruler\.data: '.*nowhere' is not a folder"):
         Ingredients(RulerConfig(data=str(tmp_path / "nowhere")))
 
 

@@ -82,7 +82,7 @@ def test_a_dataset_of_another_tokenizer_or_chat_template(tmp_path, chatml, llama
 def test_a_tokenizer_that_is_gone_says_so(tmp_path, chatml):
     write_dataset(tmp_path / "run", {"type": "vllm", "model": f"{tmp_path}/gone", "revision": None})
     message = refusal(on_the_dataset(tmp_path / "run", chatml.model))
-    assert message.startswith("dataset.tokenizer: the tokenizer of ")
+    assert message.startswith("dataset.tokenizer: the tokenizer that measures the dataset can't be compared ")
     assert "can't be loaded" in message
 
 
