@@ -71,6 +71,8 @@ class ProgressTally:
                     counter.inc(number, tags={"step": step})
         if delta.outcomes:
             counters = self._tally.counters
+            # Again, as an export is lost while the node's metrics agent is not up.
+            self._seeds.set(counters.num_seeds)
             self._seeds_done.set(counters.num_seeds_done)
             self._examples.set(counters.num_examples)
             for reason, number in counters.rejects.items():
