@@ -148,15 +148,15 @@ def test_the_same_again_is_reused(built):
     [
         (
             ["--retrieval.query_prefix", "''"],
-            r"^retrieval.query_prefix: .* was made with 'query: ', now it is ''",
+            r"^retrieval.query_prefix: .* was made with 'query: ', but now it is ''",
         ),
         (["--retrieval.passage_prefix", "'text: '"], r"^retrieval.passage_prefix: .* now it is 'text:"),
-        (["--retrieval.embedding_tokens", "100"], r"^retrieval.embedding_tokens: .* 512, now it is 100"),
+        (["--retrieval.embedding_tokens", "100"], r"^retrieval.embedding_tokens: .* 512, but now it is 100"),
         (["--retrieval.dtype", "bfloat16"], r"^retrieval.dtype: "),
-        (["--retrieval.index_factory", "SQ8"], r"^retrieval.index_factory: .* 'Flat', now it is 'SQ8'"),
+        (["--retrieval.index_factory", "SQ8"], r"^retrieval.index_factory: .* 'Flat', but now it is 'SQ8'"),
         (["--retrieval.num_training_vectors", "9"], r"^retrieval.num_training_vectors: .* now it is 9"),
         (["--retrieval.num_recall_queries", "9"], r"^retrieval.num_recall_queries: .* now it is 9"),
-        (["--seed", "1"], r"^seed: .* was made with 0, now it is 1"),
+        (["--seed", "1"], r"^seed: .* was made with 0, but now it is 1"),
     ],
 )
 def test_other_vectors_are_refused_by_name(built, overrides, message):
@@ -168,7 +168,7 @@ def test_other_vectors_are_refused_by_name(built, overrides, message):
 def test_another_model_is_refused_by_name(built, tmp_path):
     _, run, lines = built
     (tmp_path / "config.json").write_text(json.dumps({"hidden_size": 384}))
-    with pytest.raises(UserError, match=r"^retrieval.model: .*multilingual-e5-small', now it is "):
+    with pytest.raises(UserError, match=r"^retrieval.model: .*multilingual-e5-small', but now it is "):
         build_index(config_of(run.folder.path, "--retrieval.model", str(tmp_path)), run, lines.append)
 
 
@@ -177,7 +177,7 @@ def test_another_corpus_is_refused_by_name(built, tmp_path):
     shutil.copytree(run.folder.path, tmp_path / "run")
     other = Run(str(tmp_path / "run"))
     other.corpus.complete(corpus_record(fingerprint="corpus two"))
-    with pytest.raises(UserError, match=r"^corpus.fingerprint: .* 'corpus one', now it is 'corpus two'"):
+    with pytest.raises(UserError, match=r"^corpus.fingerprint: .* 'corpus one', but now it is 'corpus two'"):
         build_index(config, other, lines.append)
 
 
@@ -190,7 +190,7 @@ def test_a_half_done_index_is_continued_and_its_settings_may_still_change(local_
     with pytest.raises(UserError, match=r"^retrieval.min_recall: .* raise retrieval.nprobe above 1"):
         build_index(too_coarse, half, lines.append)
     vectors = half.index.folder / "_vectors"
-    made = {name: Path(vectors.file(name)).stat().st_mtime_ns for name in vectors.list_names()}
+    made = {name: Path(vectors.file(name)).stat().st_mtime_ns for name in vectors.list_names(".npy")}
     assert len(made) == 2
     (half.index.folder / "_vectors").filesystem.delete_file(vectors.file(min(made)))
     finer = config_of(tmp_path / "run", "--retrieval.index_factory", "IVF8,Flat", "--retrieval.nprobe", "8",

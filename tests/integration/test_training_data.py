@@ -279,7 +279,7 @@ def test_faults_stop_the_job_in_one_line_until_they_are_mended(tmp_path, two_wor
     assert "\n" not in str(raised.value)
     path.write_text("\n".join(['{"text": "A tale of the sea."}'] * 100))
     prepare_tokens(config, run, lines.append)
-    assert any("has changed since the job was interrupted" in line for line in lines)
+    assert any("have changed since the job was interrupted" in line for line in lines)
     unfilled = r"^train\.stages\.0\.mix\.short: stage s needs 2,048 tokens .* there are 700 at"
     with pytest.raises(UserError, match=unfilled):
         check_mixes(config, run)
@@ -295,7 +295,7 @@ def test_faults_stop_the_job_in_one_line_until_they_are_mended(tmp_path, two_wor
     assert prepare_stage(changed[0], run, more[0], lines.append).num_sequences == 1
     with pytest.raises(
         UserError,
-        match=r"^train\.stages\.s\.max_epochs: .*/train/s/data was made with 3\.0, now it is 4\.0",
+        match=r"^train\.stages\.s\.max_epochs: .*/train/s/data was made with 3\.0, but now it is 4\.0",
     ):
         prepare_stage(changed[1], run, more[1], lines.append)
     other = config_of(run.folder.uri, [stage], short=tmp_path)
