@@ -126,7 +126,7 @@ def run_to_end(verb: str, recipe: Path, *overrides: str, timeout_sec: float = 30
     return text
 
 
-def wait_until(condition: Callable[[], bool], process: subprocess.Popen, timeout_sec: float = 180) -> None:
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen, timeout_sec: float = 300) -> None:
     deadline = time.monotonic() + timeout_sec
     while not condition():
         assert process.poll() is None, f"the job ended too early:\n{process.log.read_text()}"
