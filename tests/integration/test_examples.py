@@ -15,7 +15,7 @@ from tests.integration.synthesis_runs import dataset_ids, write_corpus
 from tests.integration.test_bootstrap_killed import write_model
 from tests.integration.training_runs import losses, write_chats
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(900)
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TOKENIZER = "bundled:smollm2-135m-instruct"
@@ -35,7 +35,7 @@ def run(name: str, *arguments: object) -> str:
         env=environment | {"OPENAI_API_KEY": "none"},
         capture_output=True,
         text=True,
-        timeout=360,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -45,7 +45,7 @@ def run(name: str, *arguments: object) -> str:
 @pytest.fixture(scope="module")
 def documents(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("documents") / "corpus.jsonl"
-    write_corpus(path, num_documents=16)
+    write_corpus(path, num_documents=8, num_chars=4000)
     return path
 
 
