@@ -52,7 +52,7 @@ def test_every_sample_becomes_a_record(tmp_path):
 
 
 def test_no_more_than_asked_for_are_under_way(tmp_path):
-    with CompletionsDouble(lambda body: Answer(delay_sec=0.02)) as endpoint:
+    with CompletionsDouble(lambda body: Answer(delay_sec=0.1)) as endpoint:
         ask_all(endpoint, Folder(str(tmp_path)), samples(20), num_concurrent=3)
     assert endpoint.most_at_once == 3
 
