@@ -25,6 +25,7 @@ from app.storage import open_storage
 
 MIN_SHARED_WORDS = 8
 _BATCH_ROWS = 128
+_BATCH_WORDS = 500_000
 
 
 @dataclass(frozen=True)
@@ -118,17 +119,60 @@ def read_contaminants(files: Sequence[SourceFile], ngram_words: int) -> Contamin
     num_strings = 0
     for file in files:
         num_before = num_strings
-        for text in _read_strings(file):
-            words = words_of(text)
-            if words:
-                num_strings += 1
-                num_words = min(ngram_words, len(words))
-                parts[num_words].append(np.unique(join_hashes(hash_words(words), num_words)))
+        for strings in _batches(_read_strings(file)):
+            num_strings += len(strings)
+            for num_words, hashes in _hash_strings(strings, ngram_words).items():
+                parts[num_words].append(hashes)
         if num_strings == num_before:
             raise UserError(f"corpus.decontamination: {file.name} holds no word to compare with; remove it")
     # The longest first: they tell the most.
-    hashes = {length: np.unique(np.concatenate(parts[length])) for length in sorted(parts, reverse=True)}
+    hashes = {length: _distinct(np.concatenate(parts[length])) for length in sorted(parts, reverse=True)}
     return Contaminants(hashes, ngram_words, len(files), num_strings)
+
+
+def _batches(texts: Iterable[str]) -> Iterator[list[list[str]]]:
+    """The words of the texts that hold any, some hundred thousand words at a time."""
+    batch: list[list[str]] = []
+    num_words = 0
+    for text in texts:
+        if words := words_of(text):
+            batch.append(words)
+            num_words += len(words)
+        if num_words >= _BATCH_WORDS:
+            yield batch
+            batch, num_words = [], 0
+    if batch:
+        yield batch
+
+
+def _hash_strings(strings: list[list[str]], ngram_words: int) -> dict[int, Hashes]:
+    """Number of words → hashes of the strings' n-grams; a string of fewer words gives one hash, of its whole.
+
+    All strings are hashed as one array: an array for each would take most of the time.
+    """
+    lengths = np.fromiter(map(len, strings), dtype=np.int64, count=len(strings))
+    ends = np.cumsum(lengths)
+    starts = ends - lengths
+    word_hashes = hash_words([word for words in strings for word in words])
+    found = {
+        int(length): _distinct(join_hashes(word_hashes, int(length))[starts[lengths == length]])
+        for length in np.unique(lengths[lengths < ngram_words])
+    }
+    ngrams = join_hashes(word_hashes, ngram_words)
+    # A stretch that begins in one string and ends in the next stands in neither.
+    words_left = np.repeat(ends, lengths) - np.arange(len(word_hashes))
+    whole = np.flatnonzero(words_left[: len(ngrams)] >= ngram_words)
+    if len(whole):
+        found[ngram_words] = _distinct(ngrams[whole])
+    return found
+
+
+def _distinct(hashes: Hashes) -> Hashes:
+    """The hashes, ascending, each once. NumPy's `unique` takes several times as long for millions of them."""
+    ordered = np.sort(hashes)
+    is_first = np.ones(len(ordered), dtype=bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=is_first[1:])
+    return ordered[is_first]
 
 
 def _list(uri: str) -> EvaluationText:
