@@ -1,4 +1,4 @@
-"""The whole loop as a user starts it, killed with SIGKILL at ten random moments: the same data, the same losses.
+"""The whole loop as a user starts it, killed with SIGKILL at random moments: the same data, the same losses.
 
 Ray, embedder, trainer and server are the real ones; the generator is a double that answers the same question alike.
 """
@@ -30,7 +30,7 @@ from tests.integration.synthesis_runs import (
 from tests.integration.synthesis_runs import write_recipe as write_synthesis_recipe
 from tests.integration.training_runs import losses
 
-NUM_KILLS, NUM_STEPS = 10, 4
+NUM_KILLS, NUM_STEPS = 5, 4
 STAGE_TOKENS = 3072
 
 
@@ -93,7 +93,7 @@ def write_recipe(folder: Path, name: str, base_url: str) -> Path:
         },
         "bootstrap": {"gate": {"min_niah_percent": 0}},
     }
-    recipe["dataset"] |= {"num_long_input_seeds": 10, "num_long_output_seeds": 4}
+    recipe["dataset"] |= {"num_long_input_seeds": 6, "num_long_output_seeds": 2}
     path.write_text(yaml.safe_dump(recipe, sort_keys=False))
     return path
 
@@ -130,7 +130,7 @@ def has_begun(run: Path, step: str, since_sec: float) -> bool:
 
 
 @pytest.mark.timeout(1500)
-def test_killed_at_ten_random_moments_it_ends_with_the_same_data_and_losses(tmp_path):
+def test_killed_at_random_moments_it_ends_with_the_same_data_and_losses(tmp_path):
     write_corpus(tmp_path / "corpus.jsonl", num_documents=16)
     write_model(tmp_path / "model")
     expected, found = tmp_path / "undisturbed", tmp_path / "killed"
@@ -153,7 +153,7 @@ def test_killed_at_ten_random_moments_it_ends_with_the_same_data_and_losses(tmp_
         text = run_to_end("bootstrap", recipe, timeout_sec=600)
 
     examples, rejects = dataset_ids(expected)
-    assert len(examples) + len(rejects) == 14
+    assert len(examples) + len(rejects) == 8
     assert dataset_ids(found) == (examples, rejects)
     assert losses(found, "3k") == losses(expected, "3k")
     assert len(losses(found, "3k")) == NUM_STEPS

@@ -66,13 +66,12 @@ def run(indexed, tmp_path):
     return copy
 
 
-@pytest.mark.parametrize("status", [402, 503])
-def test_credit_that_ends_and_an_outage_lose_nothing(run, tmp_path, status):
+def test_credit_that_ends_loses_nothing(run, tmp_path):
     with EndpointDouble(is_repeatable=True) as endpoint:
         recipe = run(endpoint)
-        endpoint.fault = lambda system, num_served: (status, "sorry, not now") if num_served >= 20 else None
+        endpoint.fault = lambda system, num_served: (402, "sorry, not now") if num_served >= 20 else None
         with pytest.raises(
-            UserError, match=rf"^generator.base_url: .*HTTP {status}: sorry, not now.*resumes"
+            UserError, match=r"^generator.base_url: .*HTTP 402: sorry, not now.*resumes"
         ) as raised:
             make(recipe)
         assert len(str(raised.value).splitlines()) == 1

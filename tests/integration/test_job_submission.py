@@ -63,7 +63,7 @@ def test_without_the_token_one_line_says_what_to_set(head):
 @pytest.mark.timeout(START_SEC + SYNTHESIS_SEC)
 def test_rays_own_command_makes_a_dataset_with_the_real_engine(head, tmp_path):
     """What `make demo` does, smaller, as `ray job submit --working-dir .`: SmolLM2, E5, vLLM, nothing doubled."""
-    write_corpus(tmp_path / "corpus.jsonl", num_documents=16)
+    write_corpus(tmp_path / "corpus.jsonl", num_documents=12)
     run_dir = tmp_path / "run"
     lengths = '{"min_tokens": 1500, "max_tokens": 2500}'
     done = subprocess.run(
@@ -71,9 +71,16 @@ def test_rays_own_command_makes_a_dataset_with_the_real_engine(head, tmp_path):
             *(str(Path(sys.executable).parent / "ray"), "job", "submit", "--address", head.address),
             *("--working-dir", str(ROOT), "--", "python", "-m", "ray_jobs.synthesize", "--config", "laptop"),
             *("--run_dir", str(run_dir), "--corpus.sources.0.path", str(tmp_path / "corpus.jsonl")),
-            *("--dataset.target_lengths.0", lengths, "--dataset.num_long_input_seeds", "5"),
+            *(
+                "--dataset.target_lengths.0",
+                lengths,
+                "--dataset.num_long_input_seeds",
+                "3",
+                "--corpus.decontamination.ruler",
+                "false",
+            ),
             *("--dataset.long_output_tokens", '{"min_tokens": 1000, "max_tokens": 4000}'),
-            *("--dataset.num_long_output_seeds", "2", "--pipeline.rows_per_batch", "7"),
+            *("--dataset.num_long_output_seeds", "1", "--pipeline.rows_per_batch", "4"),
         ],
         cwd=ROOT,
         env=head.environment,
@@ -84,7 +91,7 @@ def test_rays_own_command_makes_a_dataset_with_the_real_engine(head, tmp_path):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     examples, rejects = dataset_ids(run_dir)
-    assert len(examples) + len(rejects) == 7
+    assert len(examples) + len(rejects) == 4
     assert examples, f"nothing but rejects: {rejects}"
     assert f"dataset: {len(examples)} examples" in done.stdout
     for row in pq.read_table(run_dir / "dataset" / "examples").to_pylist():

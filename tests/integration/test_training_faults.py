@@ -15,7 +15,7 @@ from tests.integration.training_runs import losses, stage, write_chats, write_mo
 
 pytestmark = pytest.mark.timeout(900)
 
-NUM_STEPS = 40
+NUM_STEPS = 16
 TOLERANCE = 2e-4
 """Relative, of losses: other numbers of workers add floats up in another order."""
 
@@ -60,18 +60,18 @@ def training_workers(process):
 def test_losses_are_those_of_an_undisturbed_run(folder):
     undisturbed = write_recipe(folder, "undisturbed")
     text = run_to_end("train", undisturbed)
-    assert "step 40/40" in text
+    assert f"step {NUM_STEPS}/{NUM_STEPS}" in text
 
     recipe = write_recipe(folder, "disturbed")
     with driver("train", recipe) as process:
-        wait_until(lambda: at_step(process, "1k", 8), process)
+        wait_until(lambda: at_step(process, "1k", 4), process)
         training_workers(process)[-1].send_signal(signal.SIGKILL)
         # Ray starts new workers, which go on from the checkpoint.
-        wait_until(lambda: at_step(process, "1k", 20), process)
+        wait_until(lambda: at_step(process, "1k", 9), process)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     with driver("train", recipe, "--train.num_workers", "4") as process:
-        wait_until(lambda: at_step(process, "2k", 12), process)
+        wait_until(lambda: at_step(process, "2k", 5), process)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     run_to_end("train", recipe)
@@ -82,8 +82,6 @@ def test_losses_are_those_of_an_undisturbed_run(folder):
         assert found == pytest.approx(expected, rel=TOLERANCE)
     assert losses(folder / "disturbed", "2k")[-1] < losses(folder / "disturbed", "1k")[0] - 0.1
 
-    again = run_to_end("train", recipe)
-    assert again.count("complete") == 2
     models = [
         AutoModelForCausalLM.from_pretrained(folder / run / "train" / "2k" / "export")
         for run in ("undisturbed", "disturbed")
