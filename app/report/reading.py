@@ -27,6 +27,7 @@ from app.training.metrics import read_records
 TOKENS_DIR = "train/_tokens"
 EVALUATION_DIR = "eval"
 EVALUATION_SECTION = "section.html"
+EVALUATION_HEADLINE = "headline.html"
 NUM_EXAMPLES = 3
 EXAMPLE_CHARS = 900
 NUM_REJECTS_READ = 1000
@@ -80,6 +81,8 @@ class RunFacts:
     """Stage → what its gate measured."""
     evaluation: str | None = None
     """The evaluation's own section of this page, HTML."""
+    growth: str | None = None
+    """The evaluation's own headline, HTML: how far the context has grown."""
     attempts: list[Attempt] = field(default_factory=list)
     num_bytes: dict[str, int] = field(default_factory=dict)
     """Folder of the run → size of all its files."""
@@ -110,6 +113,7 @@ def read_facts(config: RunConfig, run: Run) -> RunFacts:
         stages=stages,
         gates={stage.name: gate for stage in stages if (gate := run.gate(stage.name))},
         evaluation=_read_text(run.evaluation_report, EVALUATION_SECTION),
+        growth=_read_text(run.evaluation_report, EVALUATION_HEADLINE),
         attempts=read_attempts(folder),
         num_bytes=_sizes(folder, stages),
         fingerprints=dict(_fingerprints(run, stages)),
