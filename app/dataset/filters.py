@@ -4,54 +4,17 @@ All checks read text alone. They are meant to miss rather than to hit wrongly: a
 a sample that a list of phrases has bent.
 """
 
-import re
 from collections.abc import Iterable
 
 from app.config import FilterConfig
+from app.dataset.refusals import is_refusal
 from app.schema import Draft, Reject
+from app.text.words import split_words
 
 NGRAM_WORDS = 4
 SHINGLE_WORDS = 2
 """Instructions are short: with pairs, one word changed in twenty leaves a similarity of 0.8."""
 NUM_PERMUTATIONS = 128
-OPENING_CHARS = 300
-"""A refusal shows at an answer's start; further on, people in documents refuse and regret things."""
-
-# Chinese and Japanese have no spaces: each character counts as a word.
-_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_WORD = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+")
-
-_CANNOT = (
-    r"(?:cannot|can't|can not|could not|couldn't|am unable to|'m unable to|am not able to|'m not able to)"
-)
-_ANSWER = r"(?:help|assist|answer|provide|comply|fulfil|complete|generate|access|browse|determine|find|see|summarize)"
-_CONTEXT = r"(?:texts?|documents?|passages?|context|summary|summaries|sources?|materials?)"
-_FOUND = r"(?:information|details?|answer|content|data|context)"
-_REFUSALS = re.compile(
-    r"\W*(?:answer: )?(?:"
-    + "|".join(
-        [
-            r"(?:i'm|i am|we're|we are) (?:\w+ )?(?:sorry|afraid),? (?:but )?(?:that )?(?:i|we|there|the|as an)\b",
-            rf"(?:sorry|my apologies|i apologi[sz]e),? (?:but )?(?:i|we) ?{_CANNOT}",
-            r"i apologi[sz]e,? (?:but|for (?:the|any) (?:confusion|inconvenience))",
-            rf"(?:unfortunately|regrettably),? (?:i|we) ?(?:{_CANNOT}|don't|do not)",
-            rf"(?:unfortunately|regrettably),? the (?:\w+ )?{_CONTEXT} (?:provided )?(?:do|does) not\b",
-            rf"i ?(?:{_CANNOT}|won't|will not) (?:be able to )?{_ANSWER}\b",
-            r"i (?:do not|don't) have (?:access|enough|any|sufficient|the (?:ability|necessary|required))\b",
-            r"as an? (?:(?:ai|artificial intelligence)(?: (?:language )?(?:model|assistant))?|"
-            r"(?:large )?language model),? (?:i|my)\b",
-            rf"(?:there (?:is|are|was|were) )?no relevant {_FOUND}",
-            rf"(?:there (?:is|are) )?(?:not enough|insufficient|no (?:specific |further )?) ?{_FOUND}"
-            r" (?:is |was )?(?:available|provided|given|found|in the|about|regarding|on|to)\b",
-            rf"(?:based on |from )?the (?:\w+ )?{_CONTEXT} (?:provided )?(?:do|does) not (?:contain|provide|include|"
-            rf"offer|give|have) (?:\w+ )?(?:\w+ )?{_FOUND}",
-            r"it is (?:not possible|impossible) to (?:answer|determine)\b",
-            r"(?:this|the|your) (?:question|request|task) (?:cannot|can't|can not|could not) be \w+",
-            rf"(?:please|could you(?: please)?) (?:provide|share|give) (?:\w+ ){{0,3}}(?:{_CONTEXT}|{_FOUND})\b",
-        ]
-    )
-    + ")"
-)
 
 
 def check_draft(draft: Draft, filters: FilterConfig) -> Reject | None:
@@ -123,12 +86,6 @@ def find_similar_instructions(instructions: Iterable[tuple[str, str]], threshold
     return similar
 
 
-def is_refusal(text: str) -> bool:
-    """Whether a text opens with a refusal, or with the statement that nothing was found."""
-    opening = " ".join(text[:OPENING_CHARS].lower().replace("’", "'").split())
-    return _REFUSALS.match(opening) is not None
-
-
 def repetition(text: str) -> float:
     """Share of a text's word 4-grams that stand in it earlier; 0.0 for texts too short to have two."""
     ngrams = _ngrams(split_words(text), NGRAM_WORDS)
@@ -140,11 +97,6 @@ def overlap(answer: str, instruction: str) -> float:
     ngrams = _ngrams(split_words(answer), NGRAM_WORDS)
     copied = set(_ngrams(split_words(instruction), NGRAM_WORDS))
     return sum(ngram in copied for ngram in ngrams) / len(ngrams)
-
-
-def split_words(text: str) -> list[str]:
-    """Words in lower case, without punctuation."""
-    return _WORD.findall(text.lower())
 
 
 def _ngrams(words: list[str], size: int) -> list[str]:
