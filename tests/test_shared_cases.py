@@ -46,7 +46,6 @@ from app.faults import UserError
 from app.recipe import load_config
 from app.schema import ContextDocument, Document, Draft, Passage, Seed
 from app.storage import Folder
-from app.tokens import Tokenizer
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("LONGSTRAP_SHARED") or ROOT.parent / "shared").resolve()
@@ -254,16 +253,17 @@ def test_a_corpus_that_grew_is_noticed(tmp_path):
 
 
 @needs_cases
-@pytest.mark.parametrize(
-    ("case", "bench", "num_files"),
-    [("decontamination_line_separator", "bench.jsonl", 1), ("decontamination_reads_no_parquet", "bench", 3)],
-)
-def test_benchmarks_are_read_and_found(case, bench, num_files):
-    found = contaminants_of(CASES / "input" / case / bench)
-    assert found.num_files == num_files
-    assert found.num_ngrams > 0
-    texts = [row["text"] for row in rows_of(case)]
-    assert any(found.find_contamination(text) for text in texts)
+def test_a_benchmark_with_separators_in_its_strings_is_read():
+    found = contaminants_of(CASES / "input" / "decontamination_line_separator" / "bench.jsonl")
+    assert (found.num_files, found.num_strings) == (1, 3)
+    assert found.find_contamination("One\u2028two!") == "one two"
+
+
+@needs_cases
+def test_a_benchmark_in_parquet_is_read_and_found():
+    found = contaminants_of(CASES / "input" / "decontamination_reads_no_parquet" / "bench")
+    assert found.num_files == 3
+    assert any(found.find_contamination(row["text"]) for row in rows_of("decontamination_reads_no_parquet"))
 
 
 @needs_cases
@@ -305,7 +305,7 @@ def test_links_to_the_parent_are_walked_once(tmp_path):
 def test_titles_that_spell_control_tokens_are_rejected():
     rows = rows_of("title_with_control_tokens")
     nothing = read_contaminants([], 13)
-    tokens = Tokenizer("bundled:smollm2-135m-instruct").control_tokens
+    tokens = ("<|im_start|>", "<|im_end|>")
     documents = [
         Document(str(index), row["text"], row["title"], "s", index) for index, row in enumerate(rows)
     ]
@@ -322,7 +322,7 @@ def test_files_that_cannot_be_read_are_no_rows(tmp_path):
     )
     files, layout = list_files(settings.sources), CorpusLayout(Folder(str(tmp_path)))
     records = [scan_unit(unit, layout, settings) for unit in plan_units(files)]
-    with pytest.raises(UserError, match=r"^corpus\.max_reject_share: 4 of 10 files can't be read") as raised:
+    with pytest.raises(UserError, match=r"^corpus\.max_reject_share: .*40\.1%: unreadable 4") as raised:
         check_malformed(records, files, 0.06, "rejects")
     assert "window" in str(raised.value)
 

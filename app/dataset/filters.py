@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from app.config import FilterConfig
 from app.dataset.refusals import is_refusal
 from app.schema import Draft, Reject
-from app.text.words import split_words
+from app.text.words import split_words, word_ngrams
 
 NGRAM_WORDS = 4
 SHINGLE_WORDS = 2
@@ -72,7 +72,7 @@ def find_similar_instructions(instructions: Iterable[tuple[str, str]], threshold
     shingles: list[tuple[str, frozenset[str]]] = []
     similar: dict[str, str] = {}
     for row_id, instruction in instructions:
-        found = frozenset(_ngrams(split_words(instruction), SHINGLE_WORDS))
+        found = _shingles(instruction)
         signature = MinHash(num_perm=NUM_PERMUTATIONS)
         signature.update_batch([shingle.encode("utf-8", "surrogatepass") for shingle in sorted(found)])
         for index in sorted(lsh.query(signature)):
@@ -88,17 +88,19 @@ def find_similar_instructions(instructions: Iterable[tuple[str, str]], threshold
 
 def repetition(text: str) -> float:
     """Share of a text's word 4-grams that stand in it earlier; 0.0 for texts too short to have two."""
-    ngrams = _ngrams(split_words(text), NGRAM_WORDS)
+    ngrams = word_ngrams(text, NGRAM_WORDS)
     return 1.0 - len(set(ngrams)) / len(ngrams)
 
 
 def overlap(answer: str, instruction: str) -> float:
     """Share of an answer's word 4-grams that stand in the instruction."""
-    ngrams = _ngrams(split_words(answer), NGRAM_WORDS)
-    copied = set(_ngrams(split_words(instruction), NGRAM_WORDS))
+    ngrams = word_ngrams(answer, NGRAM_WORDS)
+    copied = set(word_ngrams(instruction, NGRAM_WORDS))
     return sum(ngram in copied for ngram in ngrams) / len(ngrams)
 
 
-def _ngrams(words: list[str], size: int) -> list[str]:
-    """All runs of `size` words; of a shorter text, the one that it is."""
-    return [" ".join(words[start : start + size]) for start in range(max(len(words) - size + 1, 1))]
+def _shingles(instruction: str) -> frozenset[str]:
+    """Runs of `SHINGLE_WORDS` words or characters; of a shorter text, the one that it is."""
+    words = split_words(instruction)
+    starts = range(max(len(words) - SHINGLE_WORDS + 1, 1))
+    return frozenset(" ".join(words[start : start + SHINGLE_WORDS]) for start in starts)

@@ -45,6 +45,8 @@ _ONLY_UNSPACED = re.compile(_UNSPACED_WORD)
 _HIRAGANA = re.compile(r"[\u3041-\u309f]+")
 _HANGUL = re.compile(r"[\uac00-\ud7a3]+")
 MIN_CONTENT_CHARS = 4
+CHARACTERS_PER_WORD = 2
+"""Of scripts without spaces, as a rule of thumb: most words of Chinese have one or two, of Thai two or three."""
 
 
 def split_words(text: str) -> list[str]:
@@ -56,6 +58,27 @@ def count_words(text: str) -> int:
     """Number of words as a person counts them: `don't` is one, and so is each character of Chinese."""
     parts = _ONLY_UNSPACED.sub(" x ", text).split()
     return sum(any(map(str.isalnum, part)) for part in parts)
+
+
+def word_ngrams(text: str, num_words: int) -> list[str]:
+    """All runs of `num_words` words, in order; of a shorter text, the one that it is.
+
+    Two characters of a script without spaces take the place of a word: runs of as many characters would be so short
+    that names alone make two texts alike.
+    """
+    words = split_words(text)
+    sizes = [1 if _ONLY_UNSPACED.match(word) else CHARACTERS_PER_WORD for word in words]
+    ngrams: list[str] = []
+    end, size = 0, 0
+    for start, first_size in enumerate(sizes):
+        while size < CHARACTERS_PER_WORD * num_words and end < len(words):
+            size += sizes[end]
+            end += 1
+        if size < CHARACTERS_PER_WORD * num_words:
+            break
+        ngrams.append(" ".join(words[start:end]))
+        size -= first_size
+    return ngrams or [" ".join(words)]
 
 
 def content_words(text: str) -> set[str]:

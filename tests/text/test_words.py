@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.text.words import content_words, count_words, split_words
+from app.text.words import content_words, count_words, split_words, word_ngrams
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,20 @@ def test_words(text, words):
 )
 def test_words_are_counted_as_a_person_counts_them(text, num_words):
     assert count_words(text) == num_words
+
+
+@pytest.mark.parametrize(
+    ("text", "ngrams"),
+    [
+        ("One two, three", ["one two", "two three"]),
+        ("One", ["one"]),
+        ("", [""]),
+        ("商人修桥，共9车", ["商 人 修 桥", "人 修 桥 共", "修 桥 共 9", "桥 共 9", "共 9 车"]),
+        ("แม่น้ำ", ["แม่ น้ำ"]),
+    ],
+)
+def test_two_characters_take_the_place_of_a_word_in_ngrams(text, ngrams):
+    assert word_ngrams(text, 2) == ngrams
 
 
 @pytest.mark.parametrize(
