@@ -186,6 +186,47 @@ TESTS: dict[str, dict[str, list[str]]] = {
             "training/test_preflight.py::test_the_longest_stage_decides_about_a_sliding_window"
         ],
     },
+    "serving": {
+        "bad.py": [
+            "integration/test_serving.py::test_500_bad_requests_are_no_fault_of_the_server_s_and_kill_nothing"
+        ],
+        "client.py": [
+            "integration/test_serving.py::test_chat",
+            "integration/test_serving.py::test_streams_come_in_pieces_and_with_their_usage",
+        ],
+        "conc.py": [
+            "integration/test_serving.py::test_200_requests_and_a_replica_that_is_killed_between_them",
+            "integration/test_serving.py::test_a_full_queue_is_refused_with_its_limit",
+        ],
+        "crash.py": [
+            "serving/test_answering.py::test_who_had_a_request_in_an_engine_that_died_is_not_asked_to_send_it_again",
+            "serving/test_answering.py::test_a_token_id_that_the_model_does_not_have_never_reaches_the_engine",
+        ],
+        "disc.py": ["integration/test_serving.py::test_a_client_that_goes_stops_its_request"],
+        "engine_killer_completions.json": [
+            "serving/test_answering.py::test_a_token_id_that_the_model_does_not_have_never_reaches_the_engine",
+            "integration/test_serving.py::test_bad_requests_are_refused_in_openai_s_shape_and_the_engine_survives_each",
+        ],
+        "fanout.py": ["serving/test_front.py::test_one_request_of_many_sequences_is_refused"],
+        "fanout_starves_completions.json": [
+            "serving/test_front.py::test_one_request_of_many_sequences_is_refused",
+            "serving/test_front.py::test_sequences_take_places_until_they_are_answered",
+        ],
+        "grammar_500_chat.json": [
+            "serving/test_answering.py::test_a_grammar_that_cannot_be_compiled_is_the_clients_fault"
+        ],
+        "kill.py": ["serving/test_answering.py::test_an_engine_that_dies_in_a_stream_ends_it_with_an_error"],
+        "n_big.py": ["serving/test_front.py::test_one_request_of_many_sequences_is_refused"],
+        "slow.py": [
+            "serving/test_front.py::test_held_uploads_take_no_more_than_all_bodies_may",
+            "serving/test_front.py::test_bodies_have_a_time_limit_of_their_own",
+        ],
+        "streamkill.py": [
+            "serving/test_front.py::test_a_stream_that_breaks_ends_with_the_error",
+            "serving/test_front.py::test_a_stream_that_breaks_counts_as_failed",
+        ],
+        "x_request_id_500.raw": ["serving/test_proxy.py::test_a_header_that_is_no_ascii_is_a_400"],
+    },
 }
 """Folder of the cases → case → its tests."""
 NO_CASES = {"_tools", "README.md", "show.py"}
@@ -195,7 +236,9 @@ def test_every_test_of_the_table_is_there():
     for path, _, name in (
         test.partition("::") for cases in TESTS.values() for tests in cases.values() for test in tests
     ):
-        assert re.search(rf"^def {name}\(", (ROOT / "tests" / path).read_text("utf-8"), re.MULTILINE), (
+        assert re.search(
+            rf"^(async )?def {name}\(", (ROOT / "tests" / path).read_text("utf-8"), re.MULTILINE
+        ), (
             path,
             name,
         )
@@ -382,20 +425,25 @@ def constants_of(name: str) -> dict[str, Any]:
 @needs_cases
 def test_lengths_that_yarn_does_not_reach_are_refused():
     from app.models.shape import transformers_config
-    from app.training.rope import rope_parameters_of
+    from app.training.rope import check_served_tokens, rope_parameters_of, with_rope
 
+    num_tokens = 1_048_576
     stage = StageConfig(
         name="1m",
-        max_seq_tokens=1_048_576,
+        max_seq_tokens=num_tokens,
         mix={"a": 1.0},
         num_steps=1,
-        batch_tokens=1_048_576,
+        batch_tokens=num_tokens,
         learning_rate=1e-5,
     )
     found = constants_of("yarn_then_base.py")
     for name in ("MINISTRAL", "QWEN"):
-        with pytest.raises(UserError, match="factor"):
-            rope_parameters_of(transformers_config("train.model", name, found[name]), [stage], 0)
+        config = transformers_config("train.model", name, found[name])
+        trained = with_rope(config, rope_parameters_of(config, [stage], 0), num_tokens)
+        with pytest.raises(
+            UserError, match=r"^train\.stages\.0\.max_seq_tokens: 1048576 is more than .*factor"
+        ):
+            check_served_tokens(trained, "train.stages.0", num_tokens)
 
 
 @needs_cases
@@ -411,3 +459,14 @@ def test_models_of_several_parts_get_their_verdict_in_little_memory():
         with pytest.raises(UserError, match=r"^train\.model: ") as raised:
             check_architecture(transformers_config("train.model", name, settings), 131_072)
         assert "allocate" not in str(raised.value)
+
+
+@needs_cases
+def test_a_request_that_starves_all_others_is_refused():
+    from tests.serving.test_front import JSON_TYPE, ask, front
+
+    body = (CASES / "serving" / "fanout_starves_completions.json").read_bytes()
+    app = front(max_body_bytes=10**6, max_all_bodies_bytes=10**7)
+    response = ask(app, content=body, headers=JSON_TYPE)
+    assert response.status_code == 400
+    assert "max_sequences_per_request" in response.json()["error"]["message"]
