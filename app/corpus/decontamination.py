@@ -122,8 +122,8 @@ def read_contaminants(files: Sequence[SourceFile], ngram_words: int) -> Contamin
         num_before = num_strings
         for strings in _batches(_read_strings(file)):
             num_strings += len(strings)
-            for num_words, hashes in _hash_strings(strings, ngram_words).items():
-                parts[num_words].append(hashes)
+            for num_words, found in _hash_strings(strings, ngram_words).items():
+                parts[num_words].append(found)
         if num_strings == num_before:
             raise UserError(f"corpus.decontamination: {file.name} holds no word to compare with; remove it")
     # The longest first: they tell the most.
