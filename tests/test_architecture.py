@@ -19,6 +19,7 @@ FLOORS = (
         "app.schema",
         "app.secrets",
         "app.storage",
+        "app.text",
         "app.versions",
     ),
     ("app.records",),

@@ -4,38 +4,16 @@ import json
 import re
 from typing import Any
 
-from app.agent.prompts import NOTHING_RELEVANT
+from app.agent.phrases import before_comment, refers_to_context, says_nothing_relevant, speaks_of_notes
+from app.text.sentences import split_sentences, whole_sentences
+from app.text.words import content_words, split_words
 
 MIN_INSTRUCTION_WORDS = 5
 MIN_SUBJECT_WORDS = 2
 MIN_KEPT_SHARE = 0.5
 
-_TEXT_NOUN = r"(?:text|passage|document|excerpt|article|paragraph|sentence|statement)s?"
-_REFERS_TO_CONTEXT = re.compile(
-    rf"\b(?:the|this|these|that|those)\s+(?:\w+\s+)?{_TEXT_NOUN}\s+(?:above|below)\b"
-    rf"|\b(?:above|following|given|provided|preceding|original)\s+{_TEXT_NOUN}\b"
-    rf"|\b(?:according to|based on|from|in|of)\s+(?:the|this)\s+{_TEXT_NOUN}\b"
-    rf"|\b(?:this|two|three|these|those)\s+{_TEXT_NOUN}\b"
-    rf"|\b(?:this|these)\s+(?:instruction|question)s?\b"
-    rf"|\bthe\s+(?:passage|excerpt)s?\b"
-    rf"|\b(?:mentioned|described|stated|discussed|written)\s+(?:above|below|here)\b",
-    re.IGNORECASE,
-)
-_ABOUT_ITSELF = re.compile(
-    r"(?<=[.!?])\s+(?:(?:This|The|Your)\s+(?:instruction|question|task|request|topic|subject|answer|response|example)\b"
-    r"|This\s+(?:is|asks|will|should|can|could|would|requires|involves)\b|For example\b|Here(?:'s| is)\b)"
-)
-_SPEAKS_OF_NOTES = re.compile(
-    r"\b(?:the|this|these|above)\s+(?:excerpts?|notes?|instructions?)\b|\bexcerpts?\s+from\b"
-    r"|\b(?:this|above|following|provided|given)\s+(?:passage|text|document)\b"
-    r"|\b(?:the)\s+(?:passage|text|document)\s+(?:is|provides|describes|discusses|contains|highlights|explains|explores)\b",
-    re.IGNORECASE,
-)
-_SENTENCE = re.compile(r".+?(?:[.!?。！？।؟…][\"'”’)\]]*(?:\s+|$)|\n+|$)", re.DOTALL)
-_CONTENT_WORD = re.compile(r"[\u3040-\u9fff]|\w{4,}")
 _FENCE = re.compile(r"```\w*\s*\n(?P<content>.*?)\n?\s*```", re.DOTALL)
 _THOUGHTS_BEGIN, _THOUGHTS_END = "<think>", "</think>"
-_SENTENCE_END = re.compile(r"[.!?。！？।؟…][\"'”’)\]]*(?=\s|$)")
 
 
 class MalformedReplyError(ValueError):
@@ -82,27 +60,18 @@ def parse_instruction(text: str, was_cut: bool, subject: str, request: str) -> s
     paragraphs = text.strip().split("\n\n")
     prose = parse_prose(paragraphs[0], was_cut and len(paragraphs) == 1)
     instruction = " ".join(prose.strip('"“”* ').split())
-    if len(instruction.split()) < MIN_INSTRUCTION_WORDS:
+    instruction = before_comment(instruction)
+    if len(split_words(instruction)) < MIN_INSTRUCTION_WORDS:
         raise MalformedReplyError("instruction too short")
-    if about_itself := _ABOUT_ITSELF.search(instruction):
-        # Small models go on to say what kind of instruction they have just written.
-        instruction = instruction[: about_itself.start()].rstrip()
-    sentences = [sentence.strip() for sentence in _SENTENCE_END.split(instruction) if sentence.strip()]
+    sentences = [words for part in split_sentences(instruction) if (words := tuple(split_words(part)))]
     if len(set(sentences)) < len(sentences):
         raise MalformedReplyError("instruction repeats itself")
-    if len(instruction.split()) < MIN_INSTRUCTION_WORDS:
-        raise MalformedReplyError("instruction too short")
-    if _REFERS_TO_CONTEXT.search(instruction):
+    if refers_to_context(instruction):
         raise MalformedReplyError("instruction refers to a text")
     named = (content_words(instruction) - content_words(request)) & content_words(subject)
     if len(named) < MIN_SUBJECT_WORDS:
         raise MalformedReplyError("instruction off its subject")
     return instruction
-
-
-def content_words(text: str) -> set[str]:
-    """Words long enough to carry meaning, in lower case; single characters of scripts without spaces count too."""
-    return set(_CONTENT_WORD.findall(text.lower()))
 
 
 def parse_selection(text: str, num_notes: int) -> list[int]:
@@ -129,7 +98,7 @@ def parse_summary(text: str, was_cut: bool) -> str | None:
         MalformedReplyError: Empty.
     """
     summary = text.strip()
-    if summary.strip(" .*\"'").upper().startswith(NOTHING_RELEVANT):
+    if says_nothing_relevant(summary):
         return None
     return parse_prose(summary, was_cut)
 
@@ -141,8 +110,8 @@ def parse_answer(text: str, was_cut: bool) -> str:
         MalformedReplyError: Empty, cut before its first sentence ended, or it speaks of little else than its notes.
     """
     answer = parse_prose(text, was_cut)
-    sentences = [match.group() for match in _SENTENCE.finditer(answer)]
-    kept = "".join(sentence for sentence in sentences if not _SPEAKS_OF_NOTES.search(sentence)).strip()
+    sentences = split_sentences(answer)
+    kept = "".join(sentence for sentence in sentences if not speaks_of_notes(sentence)).strip()
     if len(kept) < MIN_KEPT_SHARE * len(answer):
         raise MalformedReplyError("answer speaks of its notes")
     return kept
@@ -156,9 +125,7 @@ def parse_prose(text: str, was_cut: bool) -> str:
     """
     prose = text.strip()
     if was_cut:
-        ends = [match.end() for match in _SENTENCE_END.finditer(prose)]
-        # The last end may be an abbreviation at the very cut; it is a border all the same.
-        prose = prose[: ends[-1]] if ends else ""
+        prose = whole_sentences(prose)
     if not prose:
         raise MalformedReplyError("cut before a sentence ended" if was_cut else "empty reply")
     return prose

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from app.agent.asking import StepFailedError, ask
 from app.agent.llm import FILLING_PRIORITY, FIRST_PRIORITY, Generator, LlmCall, LlmReply
-from app.agent.parsing import content_words, parse_summary
+from app.agent.parsing import parse_summary
 from app.agent.prompts import number_notes, summary_messages
 from app.config import AgentConfig, GeneratorSection
 from app.schema import ContextDocument, Passage
+from app.text.words import content_words
 from app.tokens import Tokenizer
 
 _SUPPORT_SHARE = 0.6
