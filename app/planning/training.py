@@ -125,7 +125,7 @@ def computed_flops(
     product = shape.hidden_size * shape.intermediate_size
     multiplied, pairs = 0.0, 0.0
     if memory.checkpoint_activations:
-        multiplied += shape.num_layer_parameters - (0 if is_tiled else product)
+        multiplied += shape.num_active_layer_parameters - (0 if is_tiled else product)
         pairs += num_pairs
     if is_tiled:
         multiplied += 2 * product

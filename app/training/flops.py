@@ -13,7 +13,7 @@ from app.models.shape import ModelShape
 def flops_of_sequence(shape: ModelShape, boundaries: Sequence[int]) -> float:
     """Operations of a forward and a backward pass over one packed sequence.
 
-    A parameter multiplies and adds once per token going forward and twice going back: 6 operations (Kaplan et al.,
+    A parameter that a token meets multiplies and adds once per token going forward and twice going back: 6 operations (Kaplan et al.,
     arXiv 2001.08361). Attention has two such products, of scores and of values, over the causal half of each
     document's square: 2 * 6 / 2 operations per pair of tokens, for each number of each query head in each layer.
 
@@ -34,7 +34,7 @@ def flops_of_pairs(shape: ModelShape, num_tokens: float, num_pairs: float) -> fl
         num_tokens: Tokens of all documents.
         num_pairs: Sum of their squared lengths.
     """
-    multiplied = shape.num_parameters - shape.num_embedding_parameters
+    multiplied = shape.num_active_parameters - shape.num_embedding_parameters
     attention = 6.0 * num_pairs * shape.num_heads * shape.head_dim * shape.num_layers
     return 6.0 * multiplied * num_tokens + attention
 

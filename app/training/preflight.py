@@ -113,6 +113,11 @@ def _check_model(train: TrainConfig, config: Any) -> None:
     from app.training.architecture import check_architecture
 
     check_architecture(config, max(stage.max_seq_tokens for stage in train.stages))
+    if train.router_loss_weight and not hasattr(config.get_text_config(), "router_aux_loss_coef"):
+        raise UserError(
+            f"train.router_loss_weight: {train.router_loss_weight:g} is of a loss that {config.model_type} has not; leave "
+            f"it out"
+        )
     if train.memory.mlp_tile_tokens is not None:
         check_tiling(config)
     shape = shape_of(config)

@@ -37,14 +37,11 @@ def test_what_training_computes_rightly_passes(settings):
     [
         ({"model_type": "mistral", "sliding_window": 1024}, r"mistral has a sliding window of 1024 tokens, shorter than max_seq_tokens 4096; give"),
         ({"model_type": "qwen2", "use_sliding_window": True, "sliding_window": 64, "max_window_layers": 1}, r"qwen2 has a sliding window of 64"),
-        ({"model_type": "gemma2"}, r"gemma2 caps its (logits|attention scores)"),
+        ({"model_type": "gemma2"}, r"gemma2 caps its attention scores"),
         ({"model_type": "gemma3_text", "rope_parameters": None, "sliding_window": 64}, r"gemma3_text has a sliding window"),
-        ({"model_type": "mixtral"}, r"mixtral routes tokens to experts"),
-        ({"model_type": "qwen3_moe"}, r"qwen3_moe routes tokens to experts"),
-        ({"model_type": "deepseek_v3"}, r"deepseek_v3 routes tokens to experts"),
+        ({"model_type": "deepseek_v3"}, r"deepseek_v3 attends to compressed keys"),
         ({"model_type": "gpt2", "n_embd": 32, "n_head": 4, "n_inner": 48}, r"gpt2|GPT2LMHeadModel"),
         ({"model_type": "opt", "ffn_dim": 48, "word_embed_proj_dim": 32}, r"opt|OPTForCausalLM"),
-        ({"model_type": "stablelm"}, r"stablelm does not work with training's attention \(.*\); give"),
         ({"model_type": "llama", "attention_dropout": 0.1}, r"llama drops activations \(attention_dropout 0.1\), .*; set it to 0"),
         ({"model_type": "phi3", "resid_pdrop": 0.1}, r"phi3 drops activations \(resid_pdrop 0.1\)"),
         ({"model_type": "starcoder2", "residual_dropout": 0.1}, r"starcoder2 drops activations"),
@@ -52,8 +49,6 @@ def test_what_training_computes_rightly_passes(settings):
         ({"model_type": "bert"}, r"bert|Bert"),
         ({"model_type": "t5"}, r"t5|T5"),
         ({"model_type": "vit"}, r"vit|ViT"),
-        ({"model_type": "granite", "attention_multiplier": 0.2, "residual_multiplier": 0.5, "logits_scaling": 8.0}, r"granite computes its logits in a way"),
-        ({"model_type": "cohere", "logit_scale": 0.1}, r"cohere computes its logits in a way"),
     ],
     ids=lambda value: value.get("model_type") if isinstance(value, dict) else "",
 )  # fmt: skip
@@ -92,11 +87,6 @@ def test_a_quantised_model_is_refused(settings):
         check_architecture(configuration(TINY | settings), LONG)
 
 
-def test_an_output_layer_with_a_bias_is_refused():
-    with pytest.raises(UserError, match=r"^train\.model: phi adds a bias to its logits, "):
-        check_architecture(configuration(TINY | {"model_type": "phi", "attention_dropout": 0.0}), LONG)
-
-
 def test_a_bias_that_training_left_out_is_seen(monkeypatch):
     """Biases start at zero, where nobody misses them."""
     from torch.nn import functional
@@ -131,7 +121,7 @@ VISION = {"hidden_size": 1152, "image_size": 896, "intermediate_size": 4304, "nu
     [
         ({"model_type": "gemma3", "text_config": TEXT | {"sliding_window": 1024}, "vision_config": VISION}, r"gemma3_text has a sliding window of 1024"),
         ({"model_type": "qwen3_5"}, r"qwen3_5_text has layers with linear_attention"),
-        ({"model_type": "llama4"}, r"llama4_text (attends in chunks|routes tokens to experts)"),
+        ({"model_type": "llama4"}, r"llama4_text attends in chunks"),
         ({"model_type": "gemma4"}, r"gemma4_text "),
         ({"model_type": "mistral3", "text_config": {"model_type": "ministral3"}, "vision_config": {"model_type": "pixtral"}}, r"mistral3 holds a text model \(ministral3\) among other parts"),
         ({"model_type": "qwen3_vl"}, r"qwen3_vl is not a causal language model"),

@@ -65,12 +65,17 @@ def published(folder: Folder) -> Iterator[Path]:
 def published_names(decoder: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Weights under the names of published files, which vLLM and older transformers read.
 
-    Those in memory are transformers' own since version 5: GPT-NeoX's `embed_out` is `lm_head` there.
+    Those in memory are transformers' own since version 5: GPT-NeoX's `embed_out` is `lm_head` there, and all experts of
+    a layer are one tensor.
     """
     from transformers.core_model_loading import revert_weight_conversion
 
     renamed: dict[str, Tensor] = revert_weight_conversion(decoder, weights)
-    return renamed
+    # One expert is a view of all of them, which no file takes.
+    return {
+        name: weight.clone() if weight.untyped_storage().nbytes() != weight.nbytes else weight
+        for name, weight in renamed.items()
+    }
 
 
 def write_weights(weights: dict[str, Tensor], place: Path, max_file_bytes: int) -> None:

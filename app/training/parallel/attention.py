@@ -4,6 +4,9 @@ Ulysses inside a group, a ring over the groups, either or neither (`sequence_lay
 never see each other. Nothing of the size of sequence x sequence is ever built.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -76,6 +79,19 @@ class PackedSequence:
         return self._segments[device]
 
 
+_SEQUENCE: ContextVar[PackedSequence] = ContextVar("sequence")
+
+
+@contextmanager
+def attending_to(packed: PackedSequence) -> Iterator[None]:
+    """Inside the block, transformers' layers attend within this sequence."""
+    token = _SEQUENCE.set(packed)
+    try:
+        yield
+    finally:
+        _SEQUENCE.reset(token)
+
+
 def attend(query: Tensor, key: Tensor, value: Tensor, packed: PackedSequence, scale: float) -> Tensor:
     """Causal attention within each document.
 
@@ -122,7 +138,6 @@ def attention_of_transformers(
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    packed: PackedSequence,
     scaling: float | None = None,
     dropout: float = 0.0,
     sliding_window: int | None = None,
@@ -130,9 +145,12 @@ def attention_of_transformers(
 ) -> tuple[Tensor, None]:
     """`attend` as transformers calls it: `[1, heads, own tokens, head_dim]` in, `[1, own tokens, heads, head_dim]` out.
 
+    The sequence is that of `attending_to`.
+
     Raises:
         UserError: The model asks its attention for something that this one does not do.
     """
+    packed = _SEQUENCE.get()
     unknown = [
         name for name, value in arguments.items() if value is not None and name not in HARMLESS_ARGUMENTS
     ]

@@ -4,6 +4,8 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
+from tests.models.families import FAMILIES
+
 VOCABULARY = 96
 HEAD_DIM = 8
 
@@ -29,6 +31,9 @@ class Case:
     model_type: str = "llama"
     tie_weights: bool = False
     sliding_window: int | None = None
+    router_loss_weight: float = 0.0
+    family: str | None = None
+    """One of `families.FAMILIES`, instead of a model of these sizes."""
 
     @property
     def name(self) -> str:
@@ -122,4 +127,21 @@ CASES = [
     Case(4, 2, mode="ring", lengths=BATCH),
     Case(4, 2, lengths=BATCH[:3], checkpoint=True, mlp_tile_tokens=10, loss_chunk_tokens=7, heads=(9, 3)),
     Case(4, 2, mode="ring", lengths=BATCH[:3], checkpoint=True, heads=(6, 3), unlearned=(2,)),
+]  # fmt: skip
+
+# Layers are computed again, in tiles, as on a GPU.
+CASES += [
+    Case(2, 2, mode=mode, family=family, heads=(4, 2), lengths=PACKED, checkpoint=True, loss_chunk_tokens=7)
+    for family in FAMILIES
+    for mode in ("ulysses", "ring")
+]
+CASES += [
+    Case(4, 4, ulysses_size=size, family=family, heads=(4, 2), lengths=PACKED, checkpoint=True)
+    for family in ("granite", "phi", "stablelm", "qwen3_moe")
+    for size in (4, 2, 1)
+]
+CASES += [
+    Case(2, size, mode=mode, family=family, heads=(4, 2), lengths=BATCH[:num], checkpoint=True, mlp_tile_tokens=tile, router_loss_weight=0.5)
+    for family, tile in (("qwen3_moe", None), ("mixtral", 10))
+    for num, size, mode in ((3, 1, "ulysses"), (2, 2, "ulysses"), (2, 2, "ring"))
 ]  # fmt: skip

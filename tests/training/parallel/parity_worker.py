@@ -23,10 +23,13 @@ from app.training.model import LanguageModel, build_decoder, shard_model
 from app.training.parallel.layout import layout_of
 from app.training.parallel.process_groups import join_workers
 from app.training.step import StepResult, train_step
+from tests.models.families import family
 from tests.training.parallel.parity_cases import CASES, HEAD_DIM, VOCABULARY, Case, MemorySequences
 
 
 def config_of(case: Case) -> Any:
+    if case.family is not None:
+        return family(case.family)
     num_heads, num_kv_heads = case.heads
     return AutoConfig.for_model(
         case.model_type,
@@ -58,19 +61,34 @@ def reference(case: Case, sequences: MemorySequences) -> tuple[float, dict[str, 
     total = 0.0
     for index in range(sequences.num_sequences):
         ends = [*sequences.starts(index)[1:], sequences.seq_tokens]
+        routed = []
         for start, end in zip(sequences.starts(index), ends, strict=True):
             tokens = torch.from_numpy(sequences.tokens[index, start:end]).long()
             is_target = torch.from_numpy(sequences.is_target[index, start:end])
-            logits = decoder(input_ids=tokens[None], use_cache=False).logits[0, :-1]
-            losses = functional.cross_entropy(logits, tokens[1:], reduction="none")
+            wanted = {"output_router_logits": True} if case.router_loss_weight else {}
+            outputs = decoder(input_ids=tokens[None], use_cache=False, **wanted)
+            losses = functional.cross_entropy(outputs.logits[0, :-1], tokens[1:], reduction="none")
             loss = losses[is_target[1:]].sum() / num_targets
-            loss.backward()
+            loss.backward(retain_graph=bool(wanted))
             total += loss.item()
+            routed.append(outputs.router_logits if wanted else ())
+        if case.router_loss_weight:
+            router_loss = _router_loss(decoder, [torch.cat(layer) for layer in zip(*routed, strict=True)])
+            (case.router_loss_weight / sequences.num_sequences * router_loss).backward()
     return (
         total,
         {name: p.grad for name, p in decoder.named_parameters() if p.grad is not None},
         decoder.state_dict(),
     )
+
+
+def _router_loss(decoder: Any, router_logits: list[torch.Tensor]) -> torch.Tensor:
+    """Transformers' own, of a whole sequence."""
+    balance = sys.modules[type(decoder).__module__].load_balancing_loss_func
+    loss: torch.Tensor = balance(
+        tuple(router_logits), decoder.num_experts, decoder.config.num_experts_per_tok
+    )
+    return loss
 
 
 class GradientKeeper(torch.optim.Optimizer):
@@ -116,6 +134,7 @@ def step(
         workers,
         learning_rate=1.0,
         max_grad_norm=math.inf,
+        router_loss_weight=case.router_loss_weight,
     )
     return result, optimizer.kept
 
