@@ -32,6 +32,9 @@ class ModelShape:
     intermediate_size: int
     """Width of the widest MLP; of a mixture of experts, of all that one token meets together."""
     vocab_size: int
+    num_sliding_layers: int = 0
+    """Layers whose attention sees `window_tokens` only."""
+    window_tokens: int = 0
 
 
 def shape_of(config: Any) -> ModelShape:
@@ -67,7 +70,18 @@ def shape_of(config: Any) -> ModelShape:
         head_dim=int(head_dim),
         intermediate_size=max(_mlp_width(layer, settings) for layer in layers),
         vocab_size=int(settings.vocab_size),
+        num_sliding_layers=num_sliding_layers_of(settings),
+        window_tokens=int(getattr(settings, "sliding_window", None) or 0),
     )
+
+
+def num_sliding_layers_of(config: Any) -> int:
+    """Layers with a sliding window, of a text model's configuration."""
+    if not getattr(config, "sliding_window", None):
+        return 0
+    types = getattr(config, "layer_types", None)
+    # Without types all layers are alike.
+    return int(config.num_hidden_layers) if types is None else types.count("sliding_attention")
 
 
 def transformers_config(field: str, model: str, settings: dict[str, Any]) -> Any:

@@ -10,6 +10,7 @@ from app.faults import UserError, one_line
 from app.models.shape import layers_of
 from app.training.model import LanguageModel, build_decoder
 from app.training.parallel.attention import PackedSequence
+from app.training.rope import FULL_ATTENTION
 
 REFUSED_FIELDS = {
     "attn_logit_softcapping": "caps its attention scores",
@@ -26,9 +27,11 @@ INSTEAD = "give a model such as Llama, Qwen, Mistral or Gemma"
 QUANTIZATION_FIELDS = ("quantization_config", "compression_config")
 UNUSED_DROPOUTS = ("classifier_dropout",)
 """Of heads that a language model has not."""
-FULL_ATTENTION = "full_attention"
+SLIDING_ATTENTION = "sliding_attention"
 PROBE_TOKENS = (9, 14, 1)
 """Lengths of the probe's packed documents."""
+PROBE_WINDOW = 5
+"""Tokens of the probe's sliding windows, where the model has some."""
 PROBE_TOLERANCE = 1e-4
 MOST_IN_PROBE = {
     "num_experts": 16,
@@ -46,14 +49,13 @@ MAX_PROBE_PARAMETERS = 60_000_000
 """Of one of the two models that are compared, in float32."""
 
 
-def check_architecture(config: Any, max_seq_tokens: int) -> None:
+def check_architecture(config: Any) -> None:
     """Refuse a model that would be trained to compute something else than transformers and vLLM will.
 
     Besides its settings, two layers of the architecture with random weights are run both ways.
 
     Args:
         config: transformers' configuration.
-        max_seq_tokens: Longest sequence it is trained on.
 
     Raises:
         UserError: Names what is in the way.
@@ -63,7 +65,7 @@ def check_architecture(config: Any, max_seq_tokens: int) -> None:
     text = config.get_text_config()
     if type(text) not in MODEL_FOR_CAUSAL_LM_MAPPING:
         raise UserError(f"train.model: {config.model_type} is not a causal language model; {INSTEAD}")
-    _check_settings(text, max_seq_tokens)
+    _check_settings(text)
     if text is not config:
         raise UserError(
             f"train.model: {config.model_type} holds a text model ({text.model_type}) among other parts, which "
@@ -81,7 +83,7 @@ def check_architecture(config: Any, max_seq_tokens: int) -> None:
         ) from error
 
 
-def _check_settings(config: Any, max_seq_tokens: int) -> None:
+def _check_settings(config: Any) -> None:
     for field in QUANTIZATION_FIELDS:
         if settings := getattr(config, field, None):
             settings = settings if isinstance(settings, dict) else settings.to_dict()
@@ -107,17 +109,11 @@ def _check_settings(config: Any, max_seq_tokens: int) -> None:
                 f"set it to 0 in the model's config.json"
             )
     types = set(getattr(config, "layer_types", None) or [FULL_ATTENTION])
-    window = getattr(config, "sliding_window", None)
-    if not types <= {FULL_ATTENTION, "sliding_attention"}:
-        others = ", ".join(sorted(types - {FULL_ATTENTION}))
+    if not types <= {FULL_ATTENTION, SLIDING_ATTENTION}:
+        others = ", ".join(sorted(types - {FULL_ATTENTION, SLIDING_ATTENTION}))
         raise UserError(
-            f"train.model: {config.model_type} has layers with {others}; only full attention is trained"
-        )
-    slides = "sliding_attention" in types or (window is not None and not hasattr(config, "layer_types"))
-    if slides and window is not None and window < max_seq_tokens:
-        raise UserError(
-            f"train.model: {config.model_type} has a sliding window of {window} tokens, shorter than max_seq_tokens "
-            f"{max_seq_tokens}; give a model with full attention, or switch the window off in its config.json"
+            f"train.model: {config.model_type} has layers with {others}; only full attention and sliding windows are "
+            f"trained; {INSTEAD}"
         )
 
 
@@ -155,7 +151,11 @@ def _shrunken(config: Any) -> Any:
     small.intermediate_size = min(int(getattr(small, "intermediate_size", 0) or 256), 256)
     small.pad_token_id = small.bos_token_id = small.eos_token_id = None
     if getattr(small, "layer_types", None):
-        small.layer_types = small.layer_types[:2]
+        # One of each kind.
+        kinds = sorted(set(small.layer_types), key=small.layer_types.index)
+        small.layer_types = (kinds * 2)[:2]
+    if getattr(small, "sliding_window", None):
+        small.sliding_window = PROBE_WINDOW
     for field, most in MOST_IN_PROBE.items():
         if isinstance(number := getattr(small, field, None), int):
             setattr(small, field, min(number, most))

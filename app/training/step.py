@@ -121,8 +121,10 @@ def _refuse_non_finite(what: str, value: float) -> None:
 
 def build_optimizer(model: LanguageModel, settings: OptimizerConfig) -> torch.optim.Optimizer:
     """AdamW on the float32 shards; only matrices decay."""
-    matrices = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
-    vectors = [parameter for parameter in model.parameters() if parameter.ndim < 2]
+    # The others, such as a router's corrections, would have no state for a checkpoint.
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    matrices = [parameter for parameter in trained if parameter.ndim >= 2]
+    vectors = [parameter for parameter in trained if parameter.ndim < 2]
     groups = [
         {"params": matrices, "weight_decay": settings.weight_decay},
         {"params": vectors, "weight_decay": 0.0},

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Tiny configurations of the families of models that docs/own_model.md names."""
 
 from typing import Any
@@ -8,14 +9,30 @@ MISSING = object()
 """A setting of the others that a type does not take."""
 BASE = TINY | {"hidden_size": 64, "head_dim": 16}
 EXPERTS = {"num_local_experts": 4, "num_experts_per_tok": 2}
-GROUPED = {"n_routed_experts": 4, "n_shared_experts": 1, "moe_intermediate_size": 24, "first_k_dense_replace": 1, "n_group": 1, "topk_group": 1}  # fmt: skip
+GROUPED = {
+    "n_routed_experts": 4,
+    "n_shared_experts": 1,
+    "moe_intermediate_size": 24,
+    "first_k_dense_replace": 1,
+    "n_group": 1,
+    "topk_group": 1,
+}
+WINDOWS = {"sliding_window": 10, "layer_types": ["sliding_attention", "full_attention"]}
+GPT_OSS_ROPE = {
+    "rope_type": "yarn",
+    "rope_theta": 150_000.0,
+    "factor": 32.0,
+    "beta_fast": 32.0,
+    "beta_slow": 1.0,
+    "truncate": False,
+    "original_max_position_embeddings": 16,
+}
 
 FAMILIES: dict[str, dict[str, Any]] = {
     # Full attention, one kind of layer.
     "llama": {"rope_parameters": LLAMA_3_ROPE | {"original_max_position_embeddings": 64}},
     "qwen2": {},
     "qwen3": {},
-    "mistral": {"sliding_window": None},
     "gemma": {},
     "phi3": {},
     "smollm3": {},
@@ -47,14 +64,19 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "ernie4_5_moe": {"moe_num_experts": 4, "moe_k": 2, "moe_intermediate_size": 24, "moe_num_shared_experts": 1},
     "minimax_m2": EXPERTS,
     "hunyuan_v1_moe": {"num_experts": 4, "moe_topk": 2},
+    # Sliding windows.
+    "mistral": {"sliding_window": 10},
+    "gemma3_text": WINDOWS | {"rope_parameters": None, "final_logit_softcapping": 20.0},
+    "olmo3": WINDOWS | {"rope_parameters": None},
+    "cohere2": WINDOWS | {"logit_scale": 0.0625},
+    "exaone4": WINDOWS | {"sliding_window_pattern": 2},
+    # Attention sinks.
+    "gpt_oss": WINDOWS | EXPERTS | {"rope_parameters": GPT_OSS_ROPE},
 }  # fmt: skip
 """Trained."""
 
 REFUSED: dict[str, dict[str, Any]] = {
     "falcon": {"head_dim": MISSING, "new_decoder_architecture": True},
-    "gemma3_text": {"rope_parameters": None, "sliding_window": 64},
-    "olmo3": {"rope_parameters": None, "sliding_window": 64},
-    "cohere2": {"sliding_window": 64, "logit_scale": 0.0625},
     "gemma2": {},
     "llama4_text": {},
     "qwen3_next": {},

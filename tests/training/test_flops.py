@@ -51,6 +51,15 @@ def test_experts_that_a_token_does_not_meet_cost_nothing():
     assert flops_of_sequence(shape, range(1001)) == pytest.approx(6 * 1000 * active, rel=0.01)
 
 
+def test_a_sliding_window_bounds_what_a_layer_sees():
+    config = configuration(TINY, model_type="mistral", sliding_window=10)
+    free = shape_of(configuration(TINY, model_type="mistral", sliding_window=None))
+    whole, windowed = (flops_of_sequence(shape, [0, 200]) for shape in (free, shape_of(config)))
+    assert whole - windowed == pytest.approx(6 * (200**2 - 2 * 200 * 10) * 4 * 8 * 2)
+    # A document within its window is seen whole.
+    assert flops_of_sequence(shape_of(config), [0, 5]) == flops_of_sequence(free, [0, 5])
+
+
 def test_documents_do_not_see_each_other():
     shape = shape_of(configuration(TINY))
     whole, halves = flops_of_sequence(shape, [0, 200]), flops_of_sequence(shape, [0, 100, 200])

@@ -191,7 +191,7 @@ def test_a_model_on_a_hub_out_of_reach_is_refused(folder, monkeypatch):
 def llama(folder, monkeypatch):
     """The same with a model that a machine has too little memory for."""
     # It takes seconds for this size and is tried above.
-    monkeypatch.setattr(architecture, "check_architecture", lambda config, max_seq_tokens: None)
+    monkeypatch.setattr(architecture, "check_architecture", lambda config: None)
     write_model(folder, LLAMA_8B)
     return folder
 

@@ -97,19 +97,28 @@ def write_config(config: Any, architecture: str, dtype: torch.dtype, place: Path
     path = place / CONFIG_FILE
     settings = json.loads(path.read_text("utf-8"))
     # Where tools from before transformers 5 look; without it they would silently take their defaults.
-    block = dict(settings["rope_parameters"])
     settings["torch_dtype"] = settings["dtype"]
-    settings["rope_theta"] = block.pop("rope_theta")
-    share = block.pop("partial_rotary_factor", None)
-    if share is not None:
-        settings["partial_rotary_factor"] = share
-    if config.model_type.startswith("gpt_neox"):
-        settings |= {"rotary_emb_base": settings["rope_theta"], "rotary_pct": 1.0 if share is None else share}
-    if block.get("rope_type", "default") != "default":
-        settings["rope_scaling"] = block
+    settings |= _older_rope(settings["rope_parameters"], config.model_type)
     for field in UNTRAINED_FIELDS:
         settings.pop(field, None)
     _write_json(path, settings)
+
+
+def _older_rope(parameters: dict[str, Any], model_type: str) -> dict[str, Any]:
+    """RoPE as tools from before transformers 5 read it."""
+    found = {}
+    if sliding := parameters.get("sliding_attention"):
+        found["rope_local_base_freq"] = sliding["rope_theta"]
+    block = dict(parameters.get("full_attention") or parameters)
+    found["rope_theta"] = block.pop("rope_theta")
+    share = block.pop("partial_rotary_factor", None)
+    if share is not None:
+        found["partial_rotary_factor"] = share
+    if model_type.startswith("gpt_neox"):
+        found |= {"rotary_emb_base": found["rope_theta"], "rotary_pct": 1.0 if share is None else share}
+    if block.get("rope_type", "default") != "default":
+        found["rope_scaling"] = block
+    return found
 
 
 def write_tokenizer(source: str, revision: str | None, max_tokens: int, place: Path) -> None:

@@ -58,6 +58,12 @@ def spread_heads(
     return query, key, value
 
 
+def own_heads(numbers: Tensor, num_own_heads: int, group: dist.ProcessGroup) -> Tensor:
+    """Of one number for each query head, `[query_heads]`, those of the heads that this rank has after `scatter_heads`."""
+    padded = pad(numbers, (0, num_own_heads * group.size() - len(numbers)))
+    return padded[group.rank() * num_own_heads :][:num_own_heads]
+
+
 class _Scatter(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, states: Tensor, group: dist.ProcessGroup) -> Tensor:

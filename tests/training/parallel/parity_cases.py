@@ -129,19 +129,33 @@ CASES = [
     Case(4, 2, mode="ring", lengths=BATCH[:3], checkpoint=True, heads=(6, 3), unlearned=(2,)),
 ]  # fmt: skip
 
-# Layers are computed again, in tiles, as on a GPU.
+# One of each kind of families by Ulysses and on four ranks, all by a ring; layers are computed again, as on a GPU.
+KINDS = ("granite", "phi", "stablelm", "qwen3_moe", "gemma3_text", "gpt_oss")
 CASES += [
-    Case(2, 2, mode=mode, family=family, heads=(4, 2), lengths=PACKED, checkpoint=True, loss_chunk_tokens=7)
+    Case(2, 2, mode="ring", family=family, heads=(4, 2), lengths=PACKED, checkpoint=True, loss_chunk_tokens=7)
     for family in FAMILIES
-    for mode in ("ulysses", "ring")
+]
+CASES += [
+    Case(2, 2, family=family, heads=(4, 2), lengths=PACKED, checkpoint=True, mlp_tile_tokens=10)
+    for family in KINDS
 ]
 CASES += [
     Case(4, 4, ulysses_size=size, family=family, heads=(4, 2), lengths=PACKED, checkpoint=True)
-    for family in ("granite", "phi", "stablelm", "qwen3_moe")
+    for family in KINDS
     for size in (4, 2, 1)
 ]
 CASES += [
-    Case(2, size, mode=mode, family=family, heads=(4, 2), lengths=BATCH[:num], checkpoint=True, mlp_tile_tokens=tile, router_loss_weight=0.5)
+    Case(
+        2,
+        size,
+        mode=mode,
+        family=family,
+        heads=(4, 2),
+        lengths=BATCH[:num],
+        checkpoint=True,
+        mlp_tile_tokens=tile,
+        router_loss_weight=0.5,
+    )
     for family, tile in (("qwen3_moe", None), ("mixtral", 10))
     for num, size, mode in ((3, 1, "ulysses"), (2, 2, "ulysses"), (2, 2, "ring"))
-]  # fmt: skip
+]

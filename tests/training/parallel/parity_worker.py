@@ -95,7 +95,7 @@ class GradientKeeper(torch.optim.Optimizer):
     """Instead of a step, takes whole copies of the gradients that a step would be made with."""
 
     def __init__(self, named_parameters: Iterable[tuple[str, torch.nn.Parameter]]) -> None:
-        self.named = dict(named_parameters)
+        self.named = {name: weight for name, weight in named_parameters if weight.requires_grad}
         self.kept: dict[str, torch.Tensor] = {}
         super().__init__(self.named.values(), {})
 
