@@ -14,8 +14,8 @@ def flops_of_sequence(shape: ModelShape, boundaries: Sequence[int]) -> float:
     """Operations of a forward and a backward pass over one packed sequence.
 
     A parameter that a token meets multiplies and adds once per token going forward and twice going back: 6 operations
-    (Kaplan et al., arXiv 2001.08361). Attention has two such products, of scores and of values, over the causal half of each
-    document's square: 2 * 6 / 2 operations per pair of tokens, for each number of each query head in each layer.
+    (Kaplan et al., arXiv 2001.08361). Attention has two such products, of scores and of values, over the causal half of
+    each document's square: 2 * 6 / 2 operations per pair of tokens, for each number of each query head in each layer.
 
     Args:
         shape: Sizes of the model.

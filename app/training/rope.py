@@ -28,7 +28,7 @@ SCALING_KEYS = (
 )
 """Keys of a block that belong to its type; all others, such as the share of a head that is turned, to the model."""
 FULL_ATTENTION = "full_attention"
-"""Kind of layers that see the whole context; where a model has a RoPE for each kind of layers, only theirs is extended."""
+"""Kind of layers that see the whole context. Where each kind has a RoPE of its own, only theirs is extended."""
 FIXED_ROPE_TYPES = ("default", "linear", "llama3", "yarn")
 """Their angles depend on the position alone; `dynamic` and `longrope` change with the length of the input."""
 
@@ -136,7 +136,8 @@ def _of_model(config: Any) -> dict[str, Any]:
     parameters = rope_of(config)
     if parameters is None or not isinstance(parameters.get("rope_theta"), int | float):
         raise UserError(
-            f"train.model: {config.model_type} has no RoPE with one base, so its context can't be extended by it; give a model such as Llama, Qwen, Mistral or Gemma"
+            f"train.model: {config.model_type} has no RoPE with one base, so its context can't be extended by it; "
+            f"give a model such as Llama, Qwen, Mistral or Gemma"
         )
     _check_block(config, parameters, "train.model: rope_parameters")
     return parameters

@@ -18,7 +18,7 @@ class Tile:
     boundaries: tuple[int, ...] | None = None
     """Documents of a causal tile, counted from its own start; nothing for a dense one."""
     num_before: int | None = None
-    """Of a dense tile: keys before a query's own place that it sees at most; the last query's place is the last key's."""
+    """Of a dense tile: keys before a query's own place that it sees at most, as in `Segments`."""
 
 
 def tiles_of(

@@ -59,7 +59,7 @@ def spread_heads(
 
 
 def own_heads(numbers: Tensor, num_own_heads: int, group: dist.ProcessGroup) -> Tensor:
-    """Of one number for each query head, `[query_heads]`, those of the heads that this rank has after `scatter_heads`."""
+    """Numbers for all query heads, `[query_heads]` → for those that this rank has after `scatter_heads`."""
     padded = pad(numbers, (0, num_own_heads * group.size() - len(numbers)))
     return padded[group.rank() * num_own_heads :][:num_own_heads]
 
