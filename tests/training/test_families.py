@@ -17,9 +17,11 @@ from app.training.export.files import published_names, write_config, write_weigh
 from app.training.memory.activations import save_activation_memory
 from app.training.model import LanguageModel, build_decoder
 from app.training.parallel.attention import PackedSequence, SequenceParallel
+from app.training.rope import rope_of, rope_parameters_of, with_rope
 from tests.models.families import FAMILIES, REFUSED, family
 from tests.training.parallel.parity_cases import PACKED, Case, MemorySequences
 from tests.training.parallel.parity_worker import reference
+from tests.training.train_settings import stage_config
 
 TOLERANCE = 1e-5
 PAGE = Path(__file__).parents[2] / "docs" / "own_model.md"
@@ -89,7 +91,10 @@ def export(decoder, folder):
 
 @pytest.mark.parametrize("model_type", FAMILIES)
 def test_an_export_has_the_logits_of_training_in_plain_transformers_and_is_trained_on(model_type, tmp_path):
-    decoder = random_decoder(family(model_type))
+    config = family(model_type)
+    stage = stage_config(name="long", max_seq_tokens=256, batch_tokens=256)
+    config = with_rope(config, rope_parameters_of(config, [stage], 0), 256)
+    decoder = random_decoder(config)
     folder = export(decoder, tmp_path)
     tokens, positions, alone = torch.arange(20), torch.arange(20), PackedSequence((0, 20))
     with torch.no_grad():
@@ -98,7 +103,8 @@ def test_an_export_has_the_logits_of_training_in_plain_transformers_and_is_train
         torch.testing.assert_close(
             plain(tokens[None], use_cache=False).logits[0], trained, rtol=1e-4, atol=1e-4
         )
-        again = load_decoder(folder, family(model_type)).eval()
+        assert rope_of(plain.config) == rope_of(config) != rope_of(family(model_type))
+        again = load_decoder(folder, config).eval()
         assert torch.equal(LanguageModel(again, 7)(tokens, positions, None, alone), trained)
 
 

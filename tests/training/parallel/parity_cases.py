@@ -36,6 +36,11 @@ class Case:
     """One of `families.FAMILIES`, instead of a model of these sizes."""
 
     @property
+    def kind(self) -> str:
+        """Cases of one kind are computed by the same processes."""
+        return "others" if self.family is None else "families"
+
+    @property
     def name(self) -> str:
         changed = {key: value for key, value in asdict(self).items() if value != getattr(Case(1, 1), key)}
         return "-".join(f"{key}={value}".replace(" ", "") for key, value in changed.items())

@@ -1,6 +1,6 @@
 """One training step on several processes against plain transformers on one, case by case.
 
-torchrun --nproc-per-node N -m tests.training.parallel.parity_worker FILE
+torchrun --nproc-per-node N -m tests.training.parallel.parity_worker FILE families|others
 
 FILE takes, by the name of each case for N processes, the relative errors of loss, gradients and their norm.
 """
@@ -160,12 +160,12 @@ def errors(case: Case) -> dict[str, Any] | None:
     }
 
 
-def main(path: str) -> None:
+def main(path: str, kind: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
     found = {}
     for case in CASES:
-        if case.num_processes == dist.get_world_size():
+        if case.num_processes == dist.get_world_size() and case.kind == kind:
             found[case.name] = errors(case)
     if dist.get_rank() == 0:
         Path(path).write_text(json.dumps(found))
@@ -174,4 +174,4 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], sys.argv[2])
