@@ -49,7 +49,9 @@ FLOORS = (
 """All rooms, from the ground up. A room imports from the floors below its own; a module outside of them is a fault."""
 TRAINING_FLOORS = (
     ("identities",),
+    ("logits",),
     ("data", "flops", "loss", "metrics", "parallel", "rope", "schedule"),
+    ("experts",),
     ("base_weights", "batches", "memory", "model", "trackers"),
     ("architecture", "checkpoints", "step"),
     ("export", "loop", "preflight"),

@@ -147,6 +147,9 @@ class TrainConfig(Section):
     """Dtype of the computation. Master weights and optimizer state are float32."""
     export_dtype: Literal["bfloat16", "float32"] = "bfloat16"
     optimizer: OptimizerConfig = OptimizerConfig()
+    router_loss_weight: Annotated[float | None, Field(ge=0.0)] = None
+    """Weight of the loss that keeps the experts of a mixture evenly busy, over a whole sequence. If omitted, the
+    model's own `router_aux_loss_coef` if its `output_router_logits` is true, otherwise 0."""
     memory: Annotated[TrainMemoryConfig, Field(json_schema_extra=OPERATIONAL)] = TrainMemoryConfig()
     num_workers: Annotated[PositiveInt, Field(json_schema_extra=OPERATIONAL)] = 1
     """Number of training processes, one per GPU. With `min_workers`, the largest number."""

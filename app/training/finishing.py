@@ -8,7 +8,7 @@ from app.training.export.export import export_model, verify_export
 from app.training.export.files import read_card
 from app.training.loop import DTYPES, StageTask, StageTrainer
 from app.training.metrics import read_records
-from app.training.rope import max_tokens_of
+from app.training.rope import max_tokens_of, rope_of
 from app.versions import installed_versions
 
 EXPORT_TOLERANCE = {"float32": 1e-3, "bfloat16": 0.05}
@@ -59,7 +59,7 @@ def _facts_of(trainer: StageTrainer) -> StageFacts:
     return StageFacts(
         name=stage.name,
         max_seq_tokens=stage.max_seq_tokens,
-        rope_parameters=dict(trainer.config.rope_parameters),
+        rope_parameters=dict(rope_of(trainer.config) or {}),
         mix=stage.mix,
         num_tokens=trainer.tokens_seen,
         learning_rate=stage.learning_rate,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch.distributed.tensor import distribute_tensor
 
 from app.config import StageConfig, TrainConfig
@@ -21,9 +22,10 @@ from app.training.base_weights import load_decoder
 from app.training.batches import sequences_of_step
 from app.training.checkpoints.checkpoints import Checkpoints
 from app.training.data.sequence_store import SequenceStore
+from app.training.experts import router_loss_weight_of
 from app.training.flops import flops_of_sequence, mfu
 from app.training.memory.activations import save_activation_memory
-from app.training.metrics import MetricsLog, StepClock, StepMetrics
+from app.training.metrics import MetricsLog, StepClock, StepMetrics, expert_loads
 from app.training.model import LanguageModel, build_decoder, shard_model
 from app.training.parallel.layout import layout_of
 from app.training.parallel.leader import run_on_leader
@@ -128,6 +130,7 @@ class StageTrainer:
                 self.workers,
                 learning_rate=learning_rate,
                 max_grad_norm=self.task.train.optimizer.max_grad_norm,
+                router_loss_weight=router_loss_weight_of(self.config, self.task.train.router_loss_weight),
             )
         except NonFiniteError as error:
             raise StoppedError(self._record_failure(error)) from error
@@ -173,6 +176,7 @@ class StageTrainer:
             step_sec=timing.step_sec,
             sec_left=timing.sec_left,
             is_gpu=workers.device.type == "cuda",
+            **expert_loads(result.expert_counts),
         )
 
     def _peak_flops(self) -> float | None:
@@ -285,6 +289,11 @@ def _spread_weights(model: LanguageModel, weights: dict[str, torch.Tensor], work
         )
         shard = distribute_tensor(whole, workers.mesh, parameter.placements)
         parameter.to_local().copy_(shard.to_local())
+    saved = model.state_dict().keys()
+    for name, buffer in model.named_buffers():
+        # Of a router's, for example. All others are computed from the configuration.
+        if name in saved and workers.size > 1:
+            dist.broadcast(buffer, src=0)
 
 
 def peak_memory_bytes(device: torch.device) -> int:

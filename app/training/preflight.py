@@ -20,7 +20,7 @@ from app.training.data.source_checks import check_sources
 from app.training.memory.activations import check_tiling
 from app.training.memory.check import check_memory
 from app.training.parallel.layout import layout_of
-from app.training.rope import check_served_tokens, rope_parameters_of, with_rope
+from app.training.rope import check_served_tokens, rope_of, rope_parameters_of, with_rope
 from app.training.trackers import check_trackers
 
 
@@ -112,7 +112,12 @@ def _check_workers(config: RunConfig, train: TrainConfig) -> None:
 def _check_model(train: TrainConfig, config: Any) -> None:
     from app.training.architecture import check_architecture
 
-    check_architecture(config, max(stage.max_seq_tokens for stage in train.stages))
+    check_architecture(config)
+    if train.router_loss_weight and not hasattr(config.get_text_config(), "router_aux_loss_coef"):
+        raise UserError(
+            f"train.router_loss_weight: {train.router_loss_weight:g} is of a loss that {config.model_type} has not; "
+            f"leave it out"
+        )
     if train.memory.mlp_tile_tokens is not None:
         check_tiling(config)
     shape = shape_of(config)
@@ -137,11 +142,11 @@ def _check_block(config: Any, final: Any, field: str, stage: StageConfig) -> Non
     from app.training.architecture import check_architecture
 
     try:
-        check_architecture(final, stage.max_seq_tokens)
+        check_architecture(final)
     except UserError as error:
         reason = str(error).removeprefix("train.model: ")
         raise UserError(
-            f"{field}.rope_parameters: {final.rope_parameters} does not suit {config.model_type}: {reason}"
+            f"{field}.rope_parameters: {rope_of(final)} does not suit {config.model_type}: {reason}"
         ) from error
 
 
