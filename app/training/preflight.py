@@ -13,6 +13,7 @@ from app.config import RunConfig, StageConfig, TrainConfig
 from app.faults import UserError
 from app.models.files import find_model
 from app.models.places import resolve_model
+from app.models.rope import check_served_tokens, rope_parameters_of, with_rope
 from app.models.shape import shape_of, transformers_config
 from app.storage import is_remote
 from app.tokens import Tokenizer
@@ -20,7 +21,6 @@ from app.training.data.source_checks import check_sources
 from app.training.memory.activations import check_tiling
 from app.training.memory.check import check_memory
 from app.training.parallel.layout import layout_of
-from app.training.rope import check_served_tokens, rope_parameters_of, with_rope
 from app.training.trackers import check_trackers
 
 

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from app.faults import UserError
-from app.training.rope import check_served_tokens, max_tokens_of, raise_base, rope_parameters_of, with_rope
+from app.models.rope import check_served_tokens, max_tokens_of, raise_base, rope_parameters_of, with_rope
 from tests.models.known_models import LLAMA_3_ROPE, LLAMA_8B, TINY, configuration
 from tests.training.train_settings import stage_config
 
