@@ -93,8 +93,7 @@ def test_config_prints_yaml_that_is_a_recipe_itself(tmp_path, capsys):
         (
             ["teach", "--config", "laptop"],
             "teach: no such verb; give one of bootstrap, index, synthesize, train, probe, serve, evaluate, report, "
-            "plan, 
-            "status, config",
+            "plan, status, config",
         ),
         (["index"], "--config: is missing; for example longstrap index --config laptop.yaml"),
         (["index", "--config"], "--config: has no value; give --config VALUE"),

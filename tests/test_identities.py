@@ -106,7 +106,8 @@ def identities(config: Config) -> dict[str, str]:
         found[f"data of {letter}"] = identity_of_stage_data(config, index_of_stage, tokens)
         found[f"stage {letter}"] = identity_of_stage(config, index_of_stage, tokens, ropes)
     found["evaluation"] = identity_of_evaluation(config)
-    found["search of b"] = identity_of_rope_search(config, 1, ropes["a"], fingerprint_of(found["stage a"]))
+    before = ropes[config.train.stages[0].name]
+    found["search of b"] = identity_of_rope_search(config, 1, before, fingerprint_of(found["stage a"]))
     return {name: fingerprint_of(identity) for name, identity in found.items()}
 
 

@@ -13,6 +13,8 @@ BASE_MULTIPLES = (1, 2, 4, 8, 16)
 FACTOR_STEPS = 64
 """Factors are rounded up to one part of so many: a loader that multiplies a length by one must not lose a token."""
 SCALED_TYPES = ("yarn", "linear")
+MOST_CANDIDATES = 1 + len(BASE_MULTIPLES) + len(SCALED_TYPES)
+"""Of one length."""
 OWN, RULE = "own base", "rule"
 
 

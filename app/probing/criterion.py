@@ -1,13 +1,16 @@
 """Which candidate is the best, and the record of what it read."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from app.probing.questions import Haystack
-from app.probing.reading import Reading
 from app.records.probe import ReadingRecord
+
+if TYPE_CHECKING:
+    # It brings torch with it, which the settings' identities don't need.
+    from app.probing.reading import Reading
 
 NUM_STRETCHES = 32
 """Stretches of a text whose mean losses make a curve."""
@@ -33,7 +36,7 @@ def summarize(
     length_tokens: int,
     old_tokens: int,
     haystacks: Sequence[Haystack],
-    readings: Sequence[Reading],
+    readings: Sequence["Reading"],
     seconds: float,
 ) -> ReadingRecord:
     """One record of all haystacks that a model read at a length.

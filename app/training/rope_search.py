@@ -1,6 +1,6 @@
 """Searches the RoPE of a stage: candidates are read untrained, and the best one is recorded before the stage trains."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from app.config import EvaluateConfig, RunConfig
@@ -12,11 +12,14 @@ from app.probing.pictures import draw_probe
 from app.probing.pipeline import read_all
 from app.probing.tasks import ReadingTask
 from app.progress.attempts import Report
-from app.records.probe import RopeSearchRecord
+from app.records.probe import ReadingRecord, RopeSearchRecord
 from app.run import EXPORT_DIR, Run, fingerprint_of, read_identity
+from app.storage import Folder
 from app.training.identities import identity_of_rope_search
 
 PICTURE_FILE = "rope.png"
+ReadAll = Callable[[Sequence[ReadingTask], RunConfig, Folder, Report], list[ReadingRecord]]
+"""`app.probing.pipeline.read_all`, or what stands for it."""
 
 
 def searched_ropes(config: RunConfig, run: Run) -> dict[str, dict[str, Any]]:
@@ -50,7 +53,9 @@ def ropes_of_stages(
     return found
 
 
-def search_rope(config: RunConfig, run: Run, index: int, base: Any, report: Report) -> None:
+def search_rope(
+    config: RunConfig, run: Run, index: int, base: Any, report: Report, read: ReadAll = read_all
+) -> None:
     """Search a stage's RoPE and record it; at once if it is known.
 
     Args:
@@ -59,6 +64,7 @@ def search_rope(config: RunConfig, run: Run, index: int, base: Any, report: Repo
         index: Index of the stage.
         base: transformers' configuration of the model before the first stage.
         report: Takes lines for the person who watches.
+        read: Reads the candidates.
 
     Raises:
         UserError: It was searched with other settings, or the model can't be asked.
@@ -93,7 +99,7 @@ def search_rope(config: RunConfig, run: Run, index: int, base: Any, report: Repo
         )
         for candidate in candidates_of(base, before, old_tokens, stage.max_seq_tokens)
     ]
-    readings = read_all(tasks, config, artefact.folder, report)
+    readings = read(tasks, config, artefact.folder, report)
     best = best_of(readings)
     record = RopeSearchRecord(
         model=weights,
