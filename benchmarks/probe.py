@@ -125,9 +125,8 @@ def measure(arguments: argparse.Namespace) -> None:
     noise = {"what": "not repeated; a candidate's share of n needles is off by about sqrt(p (1 - p) / n)"}
     write_result(arguments.out, machine, figures, settings, measured, noise)
     for length, each in measured.items():
-        say(
-            f"{length}: {each['chosen']} finds {each['num_found_by_chosen']}, {each['best']} {each['num_found_by_best']}"
-        )
+        best_of_length = f"the best, {each['best']}, {each['num_found_by_best']} of {each['num_asked']}"
+        say(f"{length}: {each['chosen']} finds {each['num_found_by_chosen']}; {best_of_length}")
     say(f"chosen over best: {figures['chosen_over_best']:.2f}; written: {arguments.out}")
 
 
