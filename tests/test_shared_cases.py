@@ -424,8 +424,8 @@ def constants_of(name: str) -> dict[str, Any]:
 
 @needs_cases
 def test_lengths_that_yarn_does_not_reach_are_refused():
+    from app.models.rope import check_served_tokens, rope_parameters_of, with_rope
     from app.models.shape import transformers_config
-    from app.training.rope import check_served_tokens, rope_parameters_of, with_rope
 
     num_tokens = 1_048_576
     stage = StageConfig(

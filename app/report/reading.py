@@ -18,6 +18,7 @@ from app.progress.attempts import Attempt, read_attempts
 from app.records.dataset import DatasetStatistics
 from app.records.documents import CorpusRecord, IndexRecord
 from app.records.gate import GateRecord
+from app.records.probe import RopeSearchRecord
 from app.records.training import StageRecord
 from app.run import COMPLETE_FILE, CONFIG_FILE, DATA_DIR, REPORT_FILE, Artefact, R, Run, later_rounds
 from app.storage import Folder
@@ -43,6 +44,8 @@ class TrainedStage:
     """Written when it is complete."""
     steps: list[dict[str, Any]]
     """A record of each optimizer step."""
+    search: RopeSearchRecord | None = None
+    """What the search for its RoPE found, where it has searched."""
 
     @property
     def name(self) -> str:
@@ -179,7 +182,8 @@ def _read_rejects(folder: Folder) -> Iterator[dict[str, Any]]:
 
 def _read_stage(run: Run, settings: StageConfig) -> TrainedStage:
     artefact = run.stage(settings.name)
-    return TrainedStage(settings, _record(artefact), read_records(artefact.folder))
+    search = _record(run.rope_search(settings.name))
+    return TrainedStage(settings, _record(artefact), read_records(artefact.folder), search)
 
 
 def _sizes(run: Folder, stages: list[TrainedStage]) -> dict[str, int]:

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from app.faults import UserError, one_line
+from app.models.rope import FULL_ATTENTION
 from app.models.shape import layers_of
 from app.training.model import LanguageModel, build_decoder
 from app.training.parallel.attention import PackedSequence
-from app.training.rope import FULL_ATTENTION
 
 REFUSED_FIELDS = {
     "attn_logit_softcapping": "caps its attention scores",

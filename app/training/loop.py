@@ -4,7 +4,7 @@ Plain torch.distributed: Ray starts it (`app.training.stages`), and so may torch
 """
 
 import resource
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from torch.distributed.tensor import distribute_tensor
 from app.config import StageConfig, TrainConfig
 from app.machine import peak_flops_of
 from app.models.places import resolve_model
+from app.models.rope import check_served_tokens, rope_parameters_of, with_rope
 from app.models.shape import ModelShape, shape_of
 from app.progress.attempts import Report
 from app.run import DATA_DIR
@@ -30,7 +31,6 @@ from app.training.model import LanguageModel, build_decoder, shard_model
 from app.training.parallel.layout import layout_of
 from app.training.parallel.leader import run_on_leader
 from app.training.parallel.process_groups import Workers, join_workers
-from app.training.rope import check_served_tokens, rope_parameters_of, with_rope
 from app.training.schedule import learning_rate_at
 from app.training.step import NonFiniteError, StepResult, build_optimizer, train_step
 from app.training.trackers import Tracker, open_trackers
@@ -59,6 +59,8 @@ class StageTask:
     """Folder of the previous stage, whose weights this one starts from."""
     run_name: str
     log_interval_sec: float
+    searched_ropes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Stage → the RoPE parameters that its search found."""
 
     @property
     def stage(self) -> StageConfig:
@@ -243,7 +245,7 @@ def config_of_stage(task: StageTask) -> Any:
     config = AutoConfig.from_pretrained(
         resolve_model(task.model), revision=task.revision, trust_remote_code=False
     )
-    parameters = rope_parameters_of(config, task.train.stages, task.index)
+    parameters = rope_parameters_of(config, task.train.stages, task.index, task.searched_ropes)
     final = with_rope(config, parameters, task.stage.max_seq_tokens)
     check_served_tokens(final, f"train.stages.{task.index}", task.stage.max_seq_tokens)
     return final

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from app.checks import check_held_cpus, check_held_gpus, check_local_labels, check_run_dir
-from app.config import RunConfig, StageConfig, TrainConfig
+from app.config import EvaluateConfig, RunConfig, StageConfig, TrainConfig
 from app.faults import UserError
 from app.models.files import find_model
 from app.models.places import resolve_model
+from app.models.rope import check_served_tokens, rope_of, rope_parameters_of, with_rope
 from app.models.shape import shape_of, transformers_config
 from app.storage import is_remote
 from app.tokens import Tokenizer
@@ -20,8 +21,8 @@ from app.training.data.source_checks import check_sources
 from app.training.memory.activations import check_tiling
 from app.training.memory.check import check_memory
 from app.training.parallel.layout import layout_of
-from app.training.rope import check_served_tokens, rope_of, rope_parameters_of, with_rope
 from app.training.trackers import check_trackers
+from eval.prompt_frame import PromptFrame
 
 
 def check_training(config: RunConfig, is_dataset_to_come: bool = False) -> None:
@@ -45,7 +46,7 @@ def check_training(config: RunConfig, is_dataset_to_come: bool = False) -> None:
     assert files.config is not None
     settings = transformers_config(field, model, files.config)
     _check_model(train, settings)
-    _check_files(model, settings)
+    _check_files(config, model, settings)
     check_sources(config, is_dataset_to_come)
     check_run_dir(config)
 
@@ -150,7 +151,7 @@ def _check_block(config: Any, final: Any, field: str, stage: StageConfig) -> Non
         ) from error
 
 
-def _check_files(model: str, config: Any) -> None:
+def _check_files(run_config: RunConfig, model: str, config: Any) -> None:
     """Weights and tokenizer, where they are here: a model in a far place is looked at once its files have come."""
     from app.training.base_weights import check_weights
 
@@ -165,6 +166,9 @@ def _check_files(model: str, config: Any) -> None:
             f"train.model: {model!r} has a tokenizer of {num_ids} ids, and its config.json a vocab_size of "
             f"{config.vocab_size}; give a model whose tokenizer is its own"
         )
+    if any(stage.rope_theta == "search" for stage in _train_of(run_config).stages):
+        # The search asks needles as the evaluation does.
+        PromptFrame(Tokenizer(model), (run_config.evaluate or EvaluateConfig()).template)
 
 
 @contextmanager

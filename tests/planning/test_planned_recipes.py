@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from app.models.rope import rope_parameters_of
 from app.models.shape import transformers_config
 from app.planning.plan import make_plan
 from app.recipe import RECIPES_DIR, load_config
 from app.training.architecture import check_architecture
-from app.training.rope import rope_parameters_of
 
 QWEN3_4B = {
     "model_type": "qwen3",

@@ -9,6 +9,7 @@ from safetensors import safe_open
 from transformers import AutoModelForCausalLM
 
 from app.faults import UserError
+from app.models.rope import rope_of, rope_parameters_of, with_rope
 from app.training.architecture import check_architecture
 from app.training.base_weights import load_decoder
 from app.training.batches import load_shard
@@ -17,7 +18,6 @@ from app.training.export.files import published_names, write_config, write_weigh
 from app.training.memory.activations import save_activation_memory
 from app.training.model import LanguageModel, build_decoder
 from app.training.parallel.attention import PackedSequence, SequenceParallel
-from app.training.rope import rope_of, rope_parameters_of, with_rope
 from tests.models.families import FAMILIES, REFUSED, family
 from tests.training.parallel.parity_cases import PACKED, Case, MemorySequences
 from tests.training.parallel.parity_worker import reference

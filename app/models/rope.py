@@ -1,8 +1,8 @@
-"""The RoPE that a stage trains with: the paper's rule, a base, or a whole block of transformers' `rope_parameters`."""
+"""The RoPE that a stage trains with: the paper's rule, what a search found, a base, or a whole block of parameters."""
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.config import StageConfig
@@ -58,34 +58,60 @@ def _set_rope(config: Any, parameters: dict[str, Any]) -> None:
     config.rope_parameters = parameters
 
 
-def rope_parameters_of(config: Any, stages: Sequence[StageConfig], index: int) -> dict[str, Any]:
+def rope_parameters_of(
+    config: Any,
+    stages: Sequence[StageConfig],
+    index: int,
+    searched: Mapping[str, Mapping[str, Any]] | None = None,
+) -> dict[str, Any]:
     """The `rope_parameters`, as transformers has them, of stage number `index`, counted from 0.
 
     A stage that names no base raises that of the stage before it, the first one the model's own. A block of a stage
-    replaces how RoPE is scaled; what else the model's own block holds stays. Where kinds of layers have a RoPE each, it
-    is that of the layers with full attention: sliding windows do not grow.
+    replaces how RoPE is scaled; what else the model's own block holds stays. What a search found replaces all.
+    Where kinds of layers have a RoPE each, it is that of the layers with full attention: sliding windows do not grow.
 
     Args:
         config: transformers' configuration of the model before the first stage.
         stages: All stages.
         index: Whose.
+        searched: Stage → the parameters that a search found. One that searches and is not among them has the rule's.
 
     Raises:
         UserError: The model has no RoPE with a base, or the block is of a type whose angles are not fixed.
     """
-    parameters = _of_model(config)
+    parameters = model_rope(config)
     kept = {key: value for key, value in parameters.items() if key not in SCALING_KEYS}
     length = max_tokens_of(config)
     for stage in stages[: index + 1]:
         if stage.rope_parameters is not None:
             parameters = {"rope_type": "default"} | copy.deepcopy(kept | stage.rope_parameters)
             _check_block(config, parameters, f"train.stages.{stage.name}.rope_parameters")
+        elif stage.rope_theta == "search" and searched is not None and stage.name in searched:
+            parameters = copy.deepcopy(dict(searched[stage.name]))
         else:
-            base = stage.rope_theta or raise_base(
-                float(parameters["rope_theta"]), length, stage.max_seq_tokens
+            base = (
+                raise_base(float(parameters["rope_theta"]), length, stage.max_seq_tokens)
+                if isinstance(stage.rope_theta, str)
+                else stage.rope_theta
             )
             parameters = {**parameters, "rope_theta": base}
         length = max(length, stage.max_seq_tokens)
+    return parameters
+
+
+def model_rope(config: Any) -> dict[str, Any]:
+    """The `rope_parameters` of a model before any stage.
+
+    Raises:
+        UserError: It has no RoPE with a base, or one whose angles are not fixed.
+    """
+    parameters = rope_of(config)
+    if parameters is None or not isinstance(parameters.get("rope_theta"), int | float):
+        raise UserError(
+            f"train.model: {config.model_type} has no RoPE with one base, so its context can't be extended by it; "
+            f"give a model such as Llama, Qwen, Mistral or Gemma"
+        )
+    _check_block(config, parameters, "train.model: rope_parameters")
     return parameters
 
 
@@ -130,17 +156,6 @@ def check_served_tokens(config: Any, field: str, max_seq_tokens: int) -> None:
         f"rope_type {parameters['rope_type']} and factor {parameters['factor']:g} at; set {field}.rope_parameters: "
         f"{{{block}}}"
     )
-
-
-def _of_model(config: Any) -> dict[str, Any]:
-    parameters = rope_of(config)
-    if parameters is None or not isinstance(parameters.get("rope_theta"), int | float):
-        raise UserError(
-            f"train.model: {config.model_type} has no RoPE with one base, so its context can't be extended by it; "
-            f"give a model such as Llama, Qwen, Mistral or Gemma"
-        )
-    _check_block(config, parameters, "train.model: rope_parameters")
-    return parameters
 
 
 def _check_block(config: Any, parameters: dict[str, Any], field: str) -> None:

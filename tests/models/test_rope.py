@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from app.faults import UserError
-from app.training.rope import (
+from app.models.rope import (
     check_served_tokens,
     max_tokens_of,
     raise_base,
