@@ -32,7 +32,7 @@ def write_corpus(path: Path, num_documents: int = 24, num_chars: int = 6000) -> 
     path.write_text("\n".join(json.dumps(row) for row in rows))
 
 
-def write_chinese_corpus(path: Path, num_documents: int = 24, num_sentences: int = 40) -> None:
+def write_chinese_corpus(path: Path, num_documents: int = 12, num_sentences: int = 40) -> None:
     """Documents in Chinese, with titles."""
     rng = random.Random(11)
     whos = [
