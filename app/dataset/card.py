@@ -90,9 +90,10 @@ def render_card(config: Config, statistics: DatasetStatistics, examples: list[di
 
 COLUMNS = {
     "example_id": "of the seed it was made from",
-    "kind": "`long_input`: instruction over documents; `long_output`: a document for an instruction",
+    "kind": "`long_input`: instruction over documents; `long_output`: a document for an instruction; `structure`: "
+    "questions about documents that a program asked and can check",
     "task": "kind of instruction",
-    "messages": "the chat: documents and instruction, then the answer",
+    "messages": "the chat: documents and instruction, then the answer; `recall` goes on with more questions",
     "num_tokens": "of the chat under the trained model's template",
     "document_ids": "in the order of the context",
     "evidence_ids": "passages that the answer rests on",
@@ -100,6 +101,9 @@ COLUMNS = {
     "generator": "what wrote instruction and answer",
     "prompt_version": "of the prompts that it was given",
     "instruction": "alone, without the documents",
+    "task_data": "JSON with `answer_key`, `answer_type`, `checker`, `num_hops`, `num_needed_documents` and "
+    "`difficulty`; null where no program can check the answer",
+    "verification": "measures of whether the answer needs its evidence; null where nothing was measured",
 }
 
 
@@ -129,7 +133,8 @@ def _summary(config: Config, statistics: DatasetStatistics) -> str:
     return (
         f"Synthetic long-context instruction data: {' and '.join(parts) or 'no examples'}. A *long input* is an "
         "instruction that needs several documents, those documents among others that do not matter, and its answer. "
-        "A *long output* is a writing instruction and a whole document that fulfils it.\n\n"
+        "A *long output* is a writing instruction and a whole document that fulfils it. A *structure* example asks "
+        "for what stands where in its documents; a program made question and answer.\n\n"
         "```python\nfrom datasets import load_dataset\n\n"
         f'dataset = load_dataset("{config.dataset.publish.repo or "PATH"}", split="train")\n```'
     )

@@ -59,7 +59,7 @@ def check_targets_fit(config: Config, num_corpus_tokens: int) -> None:
 
 
 def _refuse_targets_above(config: Config, most_tokens: int) -> None:
-    if not config.dataset.num_long_input_seeds:
+    if not config.dataset.num_context_seeds:
         return
     for index, length in enumerate(config.dataset.target_lengths):
         if length.max_tokens > most_tokens:
@@ -115,7 +115,7 @@ def _check_corpus_fills_targets(config: Config) -> None:
     from app.corpus.streams import StorageError
     from app.tokens import Tokenizer
 
-    if not config.dataset.num_long_input_seeds:
+    if not config.dataset.num_context_seeds:
         return
     files = list_files(config.corpus.sources, excluded=Folder(config.run_dir))
     longest = max(length.max_tokens for length in config.dataset.target_lengths)
