@@ -12,7 +12,7 @@ import asyncio
 import math
 import random
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -59,7 +59,7 @@ class WordRetriever:
 
     async def __call__(self, query: str, num_tokens: int, document_tokens: int) -> list[ContextDocument]:
         """See `app.agent.workflow.Retrieve`."""
-        scores: Counter[int] = Counter()
+        scores: dict[int, float] = defaultdict(float)
         for word in sorted(set(words_of(query))):
             holders = self._holders.get(word, [])
             for row in holders:

@@ -67,8 +67,8 @@ def render_card(config: Config, statistics: DatasetStatistics, examples: list[di
         f"![How many examples have which length]({LENGTHS_PICTURE})",
         _length_table(statistics),
         f"![Where in its context the evidence stands]({DEPTHS_PICTURE})",
-        "Documents that hold evidence were given their places on purpose, evenly over all depths; the others were "
-        "shuffled between them. `evidence_depths` is measured on the finished example.",
+        "The evidence documents of long inputs were given their places on purpose, evenly over all depths; the others "
+        "were shuffled between them. `evidence_depths` is measured on the finished example.",
         "## Columns",
         table(["column", "what it holds"], [], [[f"`{name}`", text] for name, text in COLUMNS.items()]),
         "## What was left out",
@@ -98,8 +98,8 @@ COLUMNS = {
     "document_ids": "in the order of the context",
     "evidence_ids": "passages that the answer rests on",
     "evidence_depths": "share of the tokens that stand before each of them",
-    "generator": "what wrote instruction and answer",
-    "prompt_version": "of the prompts that it was given",
+    "generator": "what wrote instruction and answer; `program` for `structure`",
+    "prompt_version": "of the prompts that it was given, or of the program",
     "instruction": "alone, without the documents",
     "task_data": "JSON with `answer_key`, `answer_type`, `checker`, `num_hops`, `num_needed_documents` and "
     "`difficulty`; null where no program can check the answer",

@@ -71,8 +71,10 @@ def _refuse_targets_above(config: Config, most_tokens: int) -> None:
 
 def _check_secrets(config: Config) -> None:
     generator, publish = config.generator, config.dataset.publish
-    if isinstance(generator, OpenAiConfig) and not read_api_key(
-        "generator.api_key_env", generator.api_key_env
+    if (
+        config.dataset.num_generator_seeds
+        and isinstance(generator, OpenAiConfig)
+        and not read_api_key("generator.api_key_env", generator.api_key_env)
     ):
         raise UserError(
             f"generator.api_key_env: {generator.api_key_env} is not set in the environment; export it, "

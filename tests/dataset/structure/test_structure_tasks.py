@@ -17,8 +17,10 @@ from app.dataset.structure.making import PROGRAM, StructureMaker
 from app.dataset.structure.material import is_usable, replace_range
 from app.dataset.structure.tasks import STRUCTURE_VERSION, structure_tasks
 from app.schema import ContextDocument, Example, Passage, Reject, Seed, passage_id_of
+from app.training.data.tokenization import TARGET_BITS, tokenize_chat
 from benchmarks.structure_reading import is_confirmed, read_answers
 from tests.dataset.test_assembly import make_byte_level
+from tests.training.tiny_tokenizers import save_chatml
 
 NAMES = ("recall", "order", "missing", "repeats", "count", "mentions")
 SUBJECTS = [
@@ -138,6 +140,17 @@ def test_recall_asks_ten_questions_about_all_depths(examples):
         assert max(depths) > 0.6
         gaps = [later - earlier for earlier, later in pairwise(depths)]
         assert max(gaps) < 0.3
+
+
+def test_all_answers_of_recall_are_learned(tmp_path, examples):
+    messages = examples["recall", 0].messages
+    tokenizer = save_chatml(tmp_path)
+    row = tokenize_chat(tokenizer, messages)
+    learned = (row.target_bits & TARGET_BITS["response"]) != 0
+    assert not row.no_response
+    assert tokenizer.decode(row.tokens[learned].tolist()) == "".join(
+        f"{turn['content']}<|im_end|>" for turn in messages if turn["role"] == "assistant"
+    )
 
 
 def test_a_short_context_has_fewer_statements(tokenizer, documents):
