@@ -12,7 +12,7 @@ from app.dataset.agent_actor import AgentActor
 from app.schema import SEED_SCHEMA
 from app.storage import Folder
 from tests.dataset.example_rows import make_config
-from tests.dataset.structure.test_structure_tasks import make_document, make_seed
+from tests.dataset.structure.test_structure_tasks import TARGET_TOKENS, make_document, make_seed
 from tests.dataset.test_assembly import make_byte_level
 
 
@@ -65,7 +65,7 @@ def test_structure_seeds_become_examples_without_a_generator(tmp_path, generator
     assert [row["reject_reason"] for row in rows] == [None, None]
     assert [row["task"] for row in rows] == ["recall", "mentions"]
     assert [row["calls"] for row in rows] == [[], []]
-    assert all(row["num_tokens"] == 6000 and row["task_data"] for row in rows)
+    assert all(row["num_tokens"] == TARGET_TOKENS and row["task_data"] for row in rows)
     assert {outcome for delta in told for outcome in delta.outcomes} == {seed.seed_id for seed in seeds}
     assert generators_made == []
     assert calls.list_names(".json") == []

@@ -22,6 +22,7 @@ from benchmarks.structure_reading import is_confirmed, read_answers
 from tests.dataset.test_assembly import make_byte_level
 from tests.training.tiny_tokenizers import save_chatml
 
+TARGET_TOKENS = 3000
 NAMES = ("recall", "order", "missing", "repeats", "count", "mentions")
 SUBJECTS = [
     "river",
@@ -69,21 +70,38 @@ def documents(tokenizer):
     return [make_document(index, tokenizer) for index in range(9)]
 
 
-def make_seed(task, index=0, target_tokens=6000):
+def make_seed(task, index=0, target_tokens=TARGET_TOKENS):
     return Seed(f"structure-{index}", index, "structure", task, "d0", "d0:00000", "", target_tokens, index)
+
+
+class Examples:
+    """Examples by task and index, each made when it is first asked for."""
+
+    def __init__(self, tokenizer, documents):
+        self._maker, self._documents = StructureMaker(tokenizer, 10_000), documents
+        self._made = {}
+
+    def make(self, task, index):
+        seed = make_seed(task, index, TARGET_TOKENS + 101 * index)
+        return self._maker.make(seed, self._documents)
+
+    def __getitem__(self, name):
+        if name not in self._made:
+            self._made[name] = self.make(*name)
+        assert isinstance(self._made[name], Example), self._made[name]
+        return self._made[name]
 
 
 @pytest.fixture(scope="module")
 def examples(tokenizer, documents):
-    """Two examples of each task."""
-    maker = StructureMaker(tokenizer, 10_000)
-    made = {
-        (task, index): maker.make(make_seed(task, index, 6000 + 101 * index), documents)
-        for task in NAMES
-        for index in range(2)
-    }
-    assert all(isinstance(example, Example) for example in made.values()), made
-    return made
+    return Examples(tokenizer, documents)
+
+
+@pytest.fixture(
+    params=[(task, index) for task in NAMES for index in range(2)], ids=lambda name: f"{name[0]}-{name[1]}"
+)
+def example(request, examples):
+    return examples[request.param]
 
 
 def keys_of(example):
@@ -96,38 +114,41 @@ def test_the_tasks_are_those_of_the_settings(tokenizer):
     assert set(DatasetConfig.model_fields["structure_task_weights"].default) == set(NAMES)
 
 
-def test_each_key_is_what_a_reader_of_the_messages_finds(examples):
-    for example in examples.values():
-        assert read_answers(example.messages) == keys_of(example), example.task
+def test_each_key_is_what_a_reader_of_the_messages_finds(example):
+    assert read_answers(example.messages) == keys_of(example)
 
 
-def test_each_answer_gets_the_full_score_and_another_one_does_not(examples):
-    for example in examples.values():
-        replies = [turn["content"] for turn in example.messages if turn["role"] == "assistant"]
-        assert score_turns(replies, example.task_data) == 1.0
-        assert score_turns(["0, 77" for _ in replies], example.task_data) == 0.0
+def test_the_reader_disagrees_with_a_wrong_key(example):
+    wrong = {"turns": lambda key: [*key[1:], key[0]], "number": lambda key: key + 1}
+    task = example.task_data
+    spoilt = replace(task, answer_key=wrong.get(task.checker, lambda key: key[::-1])(task.answer_key))
+    assert is_confirmed(example.messages, task)
+    assert not is_confirmed(example.messages, spoilt)
 
 
-def test_lengths_are_exact(examples, tokenizer):
-    for (_, index), example in examples.items():
-        assert example.num_tokens == 6000 + 101 * index == tokenizer.count_chat(example.messages)
+def test_each_answer_gets_the_full_score_and_another_one_does_not(example):
+    replies = [turn["content"] for turn in example.messages if turn["role"] == "assistant"]
+    assert score_turns(replies, example.task_data) == 1.0
+    assert score_turns(["0, 77" for _ in replies], example.task_data) == 0.0
 
 
-def test_the_same_seed_gives_the_same_example_and_another_one_another(examples, tokenizer, documents):
-    maker = StructureMaker(tokenizer, 10_000)
-    for task in NAMES:
-        again = maker.make(make_seed(task), documents)
-        assert again == examples[task, 0]
-        assert again.messages != examples[task, 1].messages
+def test_lengths_are_exact(example, tokenizer):
+    index = int(example.example_id[-1])
+    assert example.num_tokens == TARGET_TOKENS + 101 * index == tokenizer.count_chat(example.messages)
 
 
-def test_evidence_is_located_and_no_model_is_named(examples):
-    for example in examples.values():
-        assert example.kind == "structure"
-        assert example.evidence, example.task
-        assert all(0.0 <= each.depth < 1.0 for each in example.evidence)
-        assert (example.generator, example.prompt_version) == (PROGRAM, STRUCTURE_VERSION)
-        assert example.messages[0]["content"].endswith(SEPARATOR + example.instruction)
+def test_evidence_is_located_and_no_model_is_named(example):
+    assert example.kind == "structure"
+    assert example.evidence
+    assert all(0.0 <= each.depth < 1.0 for each in example.evidence)
+    assert (example.generator, example.prompt_version) == (PROGRAM, STRUCTURE_VERSION)
+    assert example.messages[0]["content"].endswith(SEPARATOR + example.instruction)
+
+
+@pytest.mark.parametrize("task", NAMES)
+def test_the_same_seed_gives_the_same_example_and_another_one_another(task, examples):
+    assert examples.make(task, 0) == examples[task, 0]
+    assert examples[task, 0].messages != examples[task, 1].messages
 
 
 def test_recall_asks_ten_questions_about_all_depths(examples):
@@ -165,15 +186,6 @@ def test_a_passage_is_removed_once_and_only_it(examples, documents):
         assert content.count("[A passage was removed here.]") == 2, "in the documents and in the question"
 
 
-def test_the_reader_disagrees_with_a_wrong_key(examples):
-    wrong = {"turns": lambda key: [*key[1:], key[0]], "number": lambda key: key + 1}
-    for example in examples.values():
-        task = example.task_data
-        spoilt = replace(task, answer_key=wrong.get(task.checker, lambda key: key[::-1])(task.answer_key))
-        assert is_confirmed(example.messages, task)
-        assert not is_confirmed(example.messages, spoilt), example.task
-
-
 def test_the_reader_reads_the_documents(examples):
     recall, repeats = examples["recall", 0], examples["repeats", 0]
     statement, number = recall.task_data.answer_key[0], repeats.task_data.answer_key[0]
@@ -189,15 +201,15 @@ def test_the_reader_reads_the_documents(examples):
 
 def test_too_few_documents_and_nothing_to_ask_are_rejects(tokenizer, documents):
     maker = StructureMaker(tokenizer, 10_000)
-    reject = maker.make(make_seed("order"), documents[:2])
+    reject = maker.make(make_seed("order"), documents[:1])
     assert isinstance(reject, Reject)
     assert (reject.step, reject.reason, reject.detail) == (
         "structure",
         "documents do not fill target",
         "order",
     )
-    text = "漢" * 3000
-    lump = Passage("d:00000", "d", 0, 3000, tokenizer.count(text), text)
+    text = "漢" * 1500
+    lump = Passage("d:00000", "d", 0, 1500, tokenizer.count(text), text)
     alone = [ContextDocument("d", "", [lump, replace(lump, passage_id="d:00001")], 1.0)]
     reject = maker.make(make_seed("mentions"), alone)
     assert isinstance(reject, Reject)
@@ -232,9 +244,9 @@ def test_retrieval_asks_again_with_longer_stretches_where_short_ones_do_not_fill
         return documents[:1] if len(asked) == 1 else documents
 
     seed = replace(make_seed("count"), text="What the passage says.")
-    found = asyncio.run(StructureMaker(tokenizer, 5000).retrieve(seed, retrieve))
+    found = asyncio.run(StructureMaker(tokenizer, 2500).retrieve(seed, retrieve))
     assert found == documents
-    assert asked == [(seed.text, 6900, 1000), (seed.text, 6900, 5000)]
+    assert asked == [(seed.text, 3450, 500), (seed.text, 3450, 2500)]
 
 
 def test_the_row_holds_the_key_as_json(examples):
