@@ -35,7 +35,7 @@ from benchmarks.structure_reading import is_confirmed
 RESULT = ROOT / "benchmarks" / "results" / "structure_tasks.json"
 SAMPLE, MODEL = "bundled:public_domain_sample", "bundled:smollm2-135m-instruct"
 PASSAGE_TOKENS, DOCUMENT_TOKENS, MAX_DOCUMENT_BYTES = 256, 8192, 10_000_000
-LEAST_TOKENS, MOST_TOKENS = 2_000, 6_000
+LEAST_TOKENS, MOST_TOKENS = 1_500, 4_000
 """Lengths of the examples."""
 TASKS_PER_REPORT = 50
 

@@ -38,6 +38,11 @@ def chat(user: str, assistant: str) -> list[Message]:
     return [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
 
 
+def whole_chat(draft: Draft, user: str) -> list[Message]:
+    """All turns of a draft's example; `user` is what the user says first."""
+    return [*chat(user, draft.answer), *draft.follow_up]
+
+
 class ContextFitter:
     """Fits one draft's documents to its target."""
 
@@ -65,11 +70,6 @@ class ContextFitter:
         self._trimmer = Trimmer(
             draft.documents, header_tokens, self._whole_ids, self._placement.depths, tokenizer
         )
-
-    def count_untrimmed(self) -> int:
-        """Tokens of the chat with all passages whole."""
-        kept = [piece.num_tokens for piece in self._trimmer.pieces]
-        return self._tokenizer.count_chat(self._chat(self._lay_out(kept).text))
 
     def fit(self) -> Fitted | Reject:
         """Trim to the target, or say why it cannot be met."""
@@ -170,7 +170,7 @@ class ContextFitter:
         return num_tokens, Fitted(messages, num_tokens, document_ids, evidence)
 
     def _chat(self, user: str) -> list[Message]:
-        return [*chat(user, self._draft.answer), *self._draft.follow_up]
+        return whole_chat(self._draft, user)
 
     def _reject(self, reason: str, detail: str) -> Reject:
         return Reject(self._draft.seed.seed_id, "assembly", reason, detail)

@@ -172,7 +172,8 @@ def test_a_small_corpus_has_no_bound():
     assert priority_bound(100, 200) == NO_BOUND
 
 
-def test_only_passages_are_bound(corpus, config):
+def test_only_passages_are_bound(corpus):
+    config = load_config("laptop", (*OVERRIDES, *STRUCTURE))
     bound = scan_part(corpus, config, "part-0.parquet", bound=NO_BOUND // 2)
     every = scan_part(corpus, config, "part-0.parquet")
     for kind in ("long_input", "structure"):

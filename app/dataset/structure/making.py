@@ -4,16 +4,15 @@ import random
 
 from app.agent.workflow import Retrieve
 from app.dataset.assembly import assemble
-from app.dataset.fitting import ContextFitter
+from app.dataset.fitting import whole_chat
+from app.dataset.layout import lay_out
 from app.dataset.structure.filling import Filling, fill, recount
-from app.dataset.structure.material import Material, TaskMaker
+from app.dataset.structure.material import Material
 from app.dataset.structure.tasks import STRUCTURE_VERSION, structure_tasks
 from app.schema import ContextDocument, Draft, Example, Reject, Seed
 from app.tokens import Tokenizer
 
 MAX_ROUNDS = 5
-FIRST_QUESTION_TOKENS = 200
-"""Guess of what question, answer and chat template take; the first round measures it."""
 RETRIEVED_SHARE = 1.15
 """Tokens to retrieve, as a share of the target: some documents may be unusable."""
 PROGRAM = "program"
@@ -48,11 +47,11 @@ class StructureMaker:
         """The example of a seed, the same whenever it is made again.
 
         Returns:
-            The example, or a reject of step `structure` (`documents do not fill target`, `no exact cut`, or why the
-            task found nothing to ask about) or of step `assembly`.
+            The example, or a reject of step `structure` (`documents do not fill target`, `question exceeds target`,
+            `no exact cut`, or why the task found nothing to ask about) or of step `assembly`.
         """
         task, usable = self._tasks[seed.task], recount(documents, self._tokenizer)
-        question_tokens = FIRST_QUESTION_TOKENS
+        question_tokens = task.question_tokens
         for round_index in range(MAX_ROUNDS):
             rng = random.Random(f"{seed.random_seed} {seed.task}")
             budget_tokens = seed.target_tokens - question_tokens
@@ -60,7 +59,10 @@ class StructureMaker:
             filling = fill(usable, budget_tokens, self._tokenizer, rng, slack_factor=1 + round_index)
             if filling is None:
                 return self._reject(seed, "documents do not fill target")
-            draft = _ask(task, seed, filling, rng)
+            material = Material(seed, filling.documents, filling.trimmed_ids, rng)
+            if not material.num_whole:
+                return self._reject(seed, "question exceeds target")
+            draft = task.make(material)
             if isinstance(draft, str):
                 return self._reject(seed, draft)
             if self._is_near(draft, filling, num_tokens := self._count(draft)):
@@ -69,7 +71,10 @@ class StructureMaker:
         return self._reject(seed, "no exact cut")
 
     def _count(self, draft: Draft) -> int:
-        return ContextFitter(draft, self._tokenizer).count_untrimmed()
+        """Tokens of the example if nothing is trimmed."""
+        whole = {rank: [(0, len(document.text))] for rank, document in enumerate(draft.documents)}
+        layout = lay_out(draft.documents, list(whole), whole, set(), draft.instruction, {})
+        return self._tokenizer.count_chat(whole_chat(draft, layout.text))
 
     def _is_near(self, draft: Draft, filling: Filling, num_tokens: int) -> bool:
         """Whether a cut in the passages that may be cut gives the target, with some tokens to spare."""
@@ -77,7 +82,3 @@ class StructureMaker:
 
     def _reject(self, seed: Seed, reason: str) -> Reject:
         return Reject(seed.seed_id, "structure", reason, seed.task)
-
-
-def _ask(task: TaskMaker, seed: Seed, filling: Filling, rng: random.Random) -> Draft | str:
-    return task.make(Material(seed, filling.documents, filling.trimmed_ids, rng))

@@ -78,6 +78,11 @@ class TaskMaker(Protocol):
         """Documents that a context should have, if the corpus has them."""
         ...
 
+    @property
+    def question_tokens(self) -> int:
+        """Guess of what the task adds to its documents, the chat template included; the first round measures it."""
+        ...
+
     def make(self, material: Material) -> Draft | str:
         """The task, or why these documents give none: a short and countable reason."""
         ...

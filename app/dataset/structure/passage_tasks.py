@@ -31,6 +31,7 @@ class Order:
     """Beginnings of passages from all depths, in shuffled order, to be put in the order of the documents."""
 
     num_documents = 3
+    question_tokens = 165
 
     def make(self, material: Material) -> Draft | str:
         """See `TaskMaker`."""
@@ -73,6 +74,7 @@ class Missing:
     """One passage is taken out; several are shown, of which all others still stand in the documents."""
 
     num_documents = 3
+    question_tokens = 150
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
@@ -119,6 +121,7 @@ class Repeats:
     """One passage stands in several documents."""
 
     num_documents = 6
+    question_tokens = 140
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer

@@ -23,6 +23,7 @@ class Recall:
     """Questions whose answers stand at all depths of the context."""
 
     num_documents = 1
+    question_tokens = 580
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer

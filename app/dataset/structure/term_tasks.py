@@ -35,6 +35,7 @@ class Count:
     """In how many documents a word stands, how often in all, or in which document most often."""
 
     num_documents = 6
+    question_tokens = 45
 
     def make(self, material: Material) -> Draft | str:
         """See `TaskMaker`."""
@@ -67,6 +68,7 @@ class Mentions:
     """The first and the last document that mention a word."""
 
     num_documents = 6
+    question_tokens = 67
 
     def make(self, material: Material) -> Draft | str:
         """See `TaskMaker`."""

@@ -14,7 +14,8 @@ from app.config import DatasetConfig
 from app.dataset.layout import SEPARATOR
 from app.dataset.results import example_row
 from app.dataset.structure.making import PROGRAM, StructureMaker
-from app.dataset.structure.material import is_usable, replace_range
+from app.dataset.structure.material import Material, is_usable, replace_range
+from app.dataset.structure.recall import Recall
 from app.dataset.structure.tasks import STRUCTURE_VERSION, structure_tasks
 from app.schema import ContextDocument, Example, Passage, Reject, Seed, passage_id_of
 from app.training.data.tokenization import TARGET_BITS, tokenize_chat
@@ -154,13 +155,12 @@ def test_the_same_seed_gives_the_same_example_and_another_one_another(task, exam
 def test_recall_asks_ten_questions_about_all_depths(examples):
     for index in range(2):
         example = examples["recall", index]
-        assert len(example.messages) == 20
         assert [turn["role"] for turn in example.messages] == ["user", "assistant"] * 10
-        depths = [each.depth for each in example.evidence]
-        assert min(depths) < 0.25
-        assert max(depths) > 0.6
-        gaps = [later - earlier for earlier, later in pairwise(depths)]
-        assert max(gaps) < 0.3
+        documents = example.messages[0]["content"].removesuffix(example.instruction)
+        places = sorted(documents.index(value) / len(documents) for value in keys_of(example))
+        assert places[0] < 0.25
+        assert places[-1] > 0.7
+        assert max(later - earlier for earlier, later in pairwise(places)) < 0.35
 
 
 def test_all_answers_of_recall_are_learned(tmp_path, examples):
@@ -175,8 +175,15 @@ def test_all_answers_of_recall_are_learned(tmp_path, examples):
 
 
 def test_a_short_context_has_fewer_statements(tokenizer, documents):
-    example = StructureMaker(tokenizer, 10_000).make(make_seed("recall", target_tokens=1500), documents)
-    assert len(example.messages) == 2 * (1500 // 200)
+    seed = make_seed("recall", target_tokens=1500)
+    draft = Recall(tokenizer).make(Material(seed, documents, frozenset(), random.Random(1)))
+    assert 2 + len(draft.follow_up) == 2 * (1500 // 200)
+
+
+def test_a_target_that_the_question_fills_is_a_reject(tokenizer, documents):
+    reject = StructureMaker(tokenizer, 10_000).make(make_seed("recall", target_tokens=700), documents)
+    assert isinstance(reject, Reject)
+    assert (reject.step, reject.reason) == ("structure", "question exceeds target")
 
 
 def test_a_passage_is_removed_once_and_only_it(examples, documents):
@@ -246,7 +253,7 @@ def test_retrieval_asks_again_with_longer_stretches_where_short_ones_do_not_fill
     seed = replace(make_seed("count"), text="What the passage says.")
     found = asyncio.run(StructureMaker(tokenizer, 2500).retrieve(seed, retrieve))
     assert found == documents
-    assert asked == [(seed.text, 3450, 500), (seed.text, 3450, 2500)]
+    assert asked == [(seed.text, 3449, 500), (seed.text, 3449, 2500)]
 
 
 def test_the_row_holds_the_key_as_json(examples):
