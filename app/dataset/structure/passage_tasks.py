@@ -84,15 +84,10 @@ class Missing:
         rng, text = material.rng, material.all_text()
         if REMOVED_MARK in text:
             return "mark in a document"
-        for rank in rng.sample(range(material.num_whole), material.num_whole):
-            units = material.units(rank, MIN_WORDS, MAX_WORDS)
-            units = rng.sample(units, min(len(units), MAX_TRIES))
-            alone = [unit for unit in units if text.count(squeezed(unit.text)) == 1][:NUM_CHOICES]
-            if len(alone) == NUM_CHOICES and not _overlap(alone):
-                break
-        else:
+        alone = self._choose(material, text)
+        if not alone:
             return "too few passages"
-        removed = alone[0]
+        removed, rank = alone[0], alone[0].rank
         choices = rng.sample(alone, len(alone))
         documents = list(material.documents)
         mark_id = passage_id_of(material.seed.seed_id, 0)
@@ -115,6 +110,18 @@ class Missing:
             [mark_id],
             1,
         )
+
+    def _choose(self, material: Material, text: str) -> list[Unit]:
+        """Passages that stand in the context once, of one document if it has enough; empty if there are too few."""
+        rng = material.rng
+        ranks = rng.sample(range(material.num_whole), material.num_whole)
+        by_document = [material.units(rank, MIN_WORDS, MAX_WORDS) for rank in ranks]
+        for units in (*by_document, [unit for some in by_document for unit in some]):
+            some = rng.sample(units, min(len(units), MAX_TRIES))
+            alone = [unit for unit in some if text.count(squeezed(unit.text)) == 1][:NUM_CHOICES]
+            if len(alone) == NUM_CHOICES and not _overlap(alone):
+                return alone
+        return []
 
 
 class Repeats:

@@ -215,9 +215,11 @@ def test_too_few_documents_and_nothing_to_ask_are_rejects(tokenizer, documents):
         "documents do not fill target",
         "order",
     )
-    text = "漢" * 1500
-    lump = Passage("d:00000", "d", 0, 1500, tokenizer.count(text), text)
-    alone = [ContextDocument("d", "", [lump, replace(lump, passage_id="d:00001")], 1.0)]
+    text = "漢" * 100
+    passages = [
+        Passage(passage_id_of("d", index), "d", 0, 100, tokenizer.count(text), text) for index in range(20)
+    ]
+    alone = [ContextDocument("d", "", passages, 1.0)]
     reject = maker.make(make_seed("mentions"), alone)
     assert isinstance(reject, Reject)
     assert (reject.step, reject.reason) == ("structure", "no fitting word")
