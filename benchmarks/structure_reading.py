@@ -24,6 +24,7 @@ _VALUES = {
     "which hamlet": r"hamlet of ([A-Z]\w+ [A-Z]\w+)",
 }
 """Part of a question → how what it asks for is written; a name otherwise."""
+_SENTENCE_ENDS = re.compile(r"(?<=[.!?”\"’')\]])\s+|\n\s*\n|(?<=[:;])\s+(?=[A-Z])")
 _NO_NAMES = "The|It|In|A|On|After|Each|When|Nobody|Visitors|Granite|Riders"
 
 
@@ -44,7 +45,8 @@ def read_answers(messages: Chat) -> list[Answer]:
     """
     first = messages[0]["content"]
     *blocks, question = first.split("\n\n---\n\n")
-    texts = _texts(blocks)
+    written = _texts(blocks)
+    texts = [" ".join(text.split()) for text in written]
     if question.startswith("These are the beginnings"):
         return [_order(texts, question)]
     if question.startswith("One passage was taken out"):
@@ -54,7 +56,7 @@ def read_answers(messages: Chat) -> list[Answer]:
     if "“" in question and "word" in question:
         return [_word(texts, question)]
     asked = [question.rpartition("\n\n")[2], *(turn["content"] for turn in messages[2::2])]
-    return [_recall(texts, each) for each in asked]
+    return [_recall(written, each) for each in asked]
 
 
 def _texts(blocks: Sequence[str]) -> list[str]:
@@ -64,7 +66,7 @@ def _texts(blocks: Sequence[str]) -> list[str]:
         found = _DOCUMENT.match(block)
         if found is None or int(found[1]) != number:
             raise ValueError(f"no document {number}: {block[:80]!r}")
-        texts.append(" ".join(found[3].split()))
+        texts.append(found[3])
     return texts
 
 
@@ -116,7 +118,7 @@ def _word(texts: Sequence[str], question: str) -> Answer:
 def _recall(texts: Sequence[str], question: str) -> Answer:
     """The value in the only sentence that has the question's rarest name."""
     names = re.findall(r"\b[A-Z][a-z]+\b", question[1:])
-    sentences = [sentence for text in texts for sentence in re.split(r"(?<=[.!?”\"])\s+", text)]
+    sentences = [sentence for text in texts for sentence in _SENTENCE_ENDS.split(text)]
     held = [
         sentence
         for sentence in sentences
@@ -126,7 +128,8 @@ def _recall(texts: Sequence[str], question: str) -> Answer:
     pattern = next((each for part, each in _VALUES.items() if part in question.lower()), None)
     if pattern is None:
         pattern = rf"\b(?!(?:{_NO_NAMES})\b)[A-Z][a-z]+ [A-Z][a-z]+"
-    values: list[str] = [value for value in re.findall(pattern, sentence) if value not in names]
+    found = re.findall(pattern, " ".join(sentence.split()))
+    values: list[str] = [value for value in found if value not in names]
     return _only(values, sentence)
 
 
