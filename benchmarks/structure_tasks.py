@@ -22,13 +22,13 @@ import numpy as np
 
 from app.config import SourceConfig
 from app.corpus.chunking import split_document
-from app.corpus.ngrams import words_of
 from app.corpus.reader import read_file
 from app.corpus.sources import list_files
 from app.dataset.structure.making import StructureMaker
 from app.dataset.structure.tasks import structure_tasks
 from app.retrieval.retriever import choose_run
 from app.schema import ContextDocument, Document, Example, Passage, Reject, Seed
+from app.text.words import split_words
 from app.tokens import Tokenizer
 from benchmarks.record import ROOT, describe_machine, say, write_result
 from benchmarks.structure_reading import is_confirmed
@@ -57,13 +57,13 @@ class WordRetriever:
         self._num_tokens = np.array([passage.num_tokens for passage in self.passages], np.int32)
         self._holders: dict[str, list[int]] = {}
         for row, passage in enumerate(self.passages):
-            for word in sorted(set(words_of(passage.text))):
+            for word in sorted(set(split_words(passage.text))):
                 self._holders.setdefault(word, []).append(row)
 
     async def __call__(self, query: str, num_tokens: int, document_tokens: int) -> list[ContextDocument]:
         """See `app.agent.workflow.Retrieve`."""
         scores: dict[int, float] = defaultdict(float)
-        for word in sorted(set(words_of(query))):
+        for word in sorted(set(split_words(query))):
             holders = self._holders.get(word, [])
             for row in holders:
                 scores[row] += math.log(len(self.passages) / len(holders))

@@ -7,9 +7,9 @@ from itertools import pairwise
 from random import Random
 from typing import Protocol
 
-from app.corpus.sentences import paragraph_borders, sentence_borders
 from app.dataset.layout import SEPARATOR
 from app.schema import ContextDocument, Draft, Passage, Seed
+from app.text.sentences import paragraph_borders, sentence_borders
 
 MIN_UNITS = 3
 """A text with fewer paragraphs to choose from is divided into sentences."""

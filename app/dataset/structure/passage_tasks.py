@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from app.corpus.sentences import sentence_borders
 from app.dataset.structure.material import (
     Material,
     Unit,
@@ -13,6 +12,7 @@ from app.dataset.structure.material import (
     squeezed,
 )
 from app.schema import AnswerKey, AnswerType, CheckerName, ContextDocument, Draft, TaskData, passage_id_of
+from app.text.sentences import sentence_borders
 from app.tokens import Tokenizer
 
 OPENING_WORDS = 10

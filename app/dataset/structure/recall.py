@@ -3,10 +3,10 @@
 from bisect import bisect_left
 from collections import defaultdict
 
-from app.corpus.sentences import sentence_borders
 from app.dataset.structure.material import Material, replace_range
 from app.dataset.structure.statements import Statement, draw_statements
 from app.schema import ContextDocument, Draft, Message, TaskData, passage_id_of
+from app.text.sentences import sentence_borders
 from app.tokens import Tokenizer
 
 NUM_STATEMENTS = 10

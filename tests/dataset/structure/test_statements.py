@@ -6,8 +6,9 @@ import re
 import numpy as np
 
 from app.config import NiahConfig
-from app.corpus.ngrams import hash_words, join_hashes, words_of
+from app.corpus.ngrams import hash_words, join_hashes
 from app.dataset.structure.statements import FORMS, draw_statements
+from app.text.words import split_words
 from eval.niah_needles import KEYS
 
 SHARED_WORDS = 5
@@ -23,7 +24,7 @@ NEEDLES = [
 
 
 def ngrams(text):
-    words = words_of(text)
+    words = split_words(text)
     return (
         join_hashes(hash_words(words), SHARED_WORDS)
         if len(words) >= SHARED_WORDS
