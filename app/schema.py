@@ -6,12 +6,16 @@ kind and index; an example carries its seed's id.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypedDict
 
 import pyarrow as pa
 
-Kind = Literal["long_input", "long_output"]
+Kind = Literal["long_input", "long_output", "structure"]
+AnswerType = Literal["text", "number", "ordered_list", "set"]
+CheckerName = Literal["exact", "number", "ordered_list", "set", "facts", "turns"]
+"""Ways to score a reply; `app.checkers` has them."""
+AnswerKey = str | int | list[str] | list[int]
 
 
 class Message(TypedDict):
@@ -67,15 +71,16 @@ class Seed:
     seed_index: int
     kind: Kind
     task: str
-    """Kind of instruction, a key of `app.agent.prompts.TASKS`; `write` for long outputs."""
+    """Kind of instruction, a key of `app.agent.prompts.TASKS`; `write` for long outputs; for `structure` a key of
+    `app.dataset.structure.tasks.STRUCTURE_TASKS`."""
     document_id: str
-    """Long input: the document of the diversity passage. Long output: the target document."""
+    """Long output: the target document. Other kinds: the document of the seed passage."""
     passage_id: str
-    """Id of the diversity passage; empty for long outputs."""
+    """Id of the seed passage; empty for long outputs."""
     text: str
-    """Text of the diversity passage or of the whole target document, so that a seed needs no look-up."""
+    """Text of the seed passage or of the whole target document, so that a seed needs no look-up."""
     target_tokens: int
-    """Length of the example to make, for a long input; length of the document, for a long output."""
+    """Length of the document, for a long output; for other kinds, length of the example to make."""
     random_seed: int
 
 
@@ -98,8 +103,23 @@ class ContextDocument:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskData:
+    """What a program needs to check a reply."""
+
+    answer_key: AnswerKey
+    answer_type: AnswerType
+    checker: CheckerName
+    num_hops: int
+    """Look-ups that follow from each other."""
+    num_needed_documents: int
+    """Documents that must be read for the answer."""
+    difficulty: float | None = None
+    """Share of wrong replies, from 0.0 to 1.0; None where none was measured."""
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
-    """What the agent makes of a seed; assembly turns it into an example of the seed's length."""
+    """What is made of a seed; assembly turns it into an example of the seed's length."""
 
     seed: Seed
     instruction: str
@@ -108,6 +128,13 @@ class Draft:
     """Documents in ranked order; empty for long outputs."""
     evidence_ids: list[str]
     """Passages of `documents` that the answer rests on; empty for long outputs."""
+    trimmed_ids: list[str] | None = None
+    """Passages that may be shortened or left out; the others stay whole, and the documents stand in this order. None:
+    all passages but the evidence, and assembly chooses the order."""
+    follow_up: list[Message] = field(default_factory=list)
+    """Turns after the first answer: questions and their answers."""
+    task_data: TaskData | None = None
+    """None where no program can check the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +161,8 @@ class Example:
     prompt_version: str
     instruction: str
     """The instruction alone, without the documents: what filters and readers look at."""
+    task_data: TaskData | None = None
+    """None where no program can check the answer."""
 
 
 def hash_text(text: str, num_chars: int = 16) -> str:
@@ -193,6 +222,17 @@ SEED_SCHEMA = pa.schema(
 
 MESSAGES_TYPE = pa.list_(pa.struct([("role", pa.string()), ("content", pa.large_string())]))
 
+VERIFICATION_TYPE = pa.struct(
+    [
+        ("closed_book", pa.float64()),
+        ("evidence_gain", pa.float64()),
+        ("necessity", pa.list_(pa.float64())),
+        ("distractor_gain", pa.float64()),
+    ]
+)
+"""Log-likelihoods per answer token: without any context; what the evidence adds; what each evidence document adds; what
+the other passages add."""
+
 EXAMPLE_SCHEMA = pa.schema(
     [
         ("example_id", pa.string()),
@@ -206,5 +246,7 @@ EXAMPLE_SCHEMA = pa.schema(
         ("generator", pa.string()),
         ("prompt_version", pa.string()),
         ("instruction", pa.large_string()),
+        ("task_data", pa.string()),
+        ("verification", VERIFICATION_TYPE),
     ]
 )

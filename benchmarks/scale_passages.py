@@ -147,7 +147,7 @@ def _config_of_seeds(num_seeds: int) -> Config:
 def _scan(corpus: Folder, config: Config, bound: int) -> list[Candidate]:
     lowest = LowestCandidates(config.dataset.num_long_input_seeds)
     for part in (corpus / PASSAGES_DIR).list_names(".parquet"):
-        lowest.add(scan_part(corpus, config, part, bound)[0])
+        lowest.add(scan_part(corpus, config, part, bound)["long_input"])
     return lowest.lowest()
 
 
@@ -163,4 +163,4 @@ def _candidates(count: int) -> list[Candidate]:
 def _draw(config: Config, candidates: list[Candidate]) -> list[DrawnSeed]:
     lowest = LowestCandidates(len(candidates))
     lowest.add(candidates)
-    return draw_seeds(config, lowest.lowest(), [])
+    return draw_seeds(config, {"long_input": lowest.lowest(), "long_output": [], "structure": []})

@@ -22,7 +22,7 @@ FLOORS = (
         "app.text",
         "app.versions",
     ),
-    ("app.records",),
+    ("app.checkers", "app.records"),
     (
         "app.checks",
         "app.endpoints",

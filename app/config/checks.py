@@ -1,6 +1,7 @@
 """Validation shared by several sections."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -67,3 +68,14 @@ def check_range(name: str, least: int, most: int) -> None:
     """Refuse a `min_NAME` above its `max_NAME`."""
     if least > most:
         raise ValueError(f"min_{name} {least} is above max_{name} {most}; at most that")
+
+
+def checked_weights(weights: dict[str, float], known: Iterable[str]) -> dict[str, float]:
+    """Weights of tasks, all of which are known.
+
+    Raises:
+        ValueError: Names one that is not.
+    """
+    if unknown := [task for task in weights if task not in known]:
+        raise ValueError(f"names {unknown[0]}, which is not a task; known: {', '.join(known)}")
+    return weights

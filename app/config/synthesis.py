@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
-from app.config.checks import check_range
+from app.config.checks import check_range, checked_weights
 from app.config.section import OPERATIONAL, NodeLabels, NonNegativeCount, Section, Share
 
 
@@ -38,10 +38,7 @@ class AgentConfig(Section):
     @field_validator("task_weights")
     @classmethod
     def _tasks_are_known(cls, weights: dict[str, float]) -> dict[str, float]:
-        known = cls.model_fields["task_weights"].default
-        if unknown := [task for task in weights if task not in known]:
-            raise ValueError(f"names {unknown[0]}, which is not a task; known: {', '.join(known)}")
-        return weights
+        return checked_weights(weights, cls.model_fields["task_weights"].default)
 
 
 class LengthRange(Section):
@@ -87,8 +84,21 @@ class DatasetConfig(Section):
     """Model whose tokenizer and chat template measure the lengths: the one to be trained. If omitted, the generator."""
     num_long_input_seeds: NonNegativeCount
     num_long_output_seeds: NonNegativeCount
+    num_structure_seeds: NonNegativeCount = 0
+    """Tasks about the context's own structure, which a program makes and can check: facts strewn into documents and
+    asked for, passages to be put in order, words to be counted. They take no LLM call."""
+    structure_task_weights: dict[str, Annotated[float, Field(ge=0.0)]] = {
+        "recall": 4.0,
+        "order": 1.0,
+        "missing": 1.0,
+        "repeats": 1.0,
+        "count": 1.0,
+        "mentions": 1.0,
+    }
+    """How often each structure task is drawn, as a relative weight. `recall` comes most often: it has ten questions a
+    context."""
     target_lengths: list[LengthRange]
-    """Distribution of the lengths of long-input examples, chat template and answer included."""
+    """Distribution of the lengths of long-input and structure examples, chat template and answers included."""
     long_output_tokens: LengthRange = LengthRange(min_tokens=2_000, max_tokens=32_000)
     """Length of the documents that may become a long output."""
     filters: FilterConfig = FilterConfig()
@@ -103,6 +113,32 @@ class DatasetConfig(Section):
     keep_calls: Annotated[bool, Field(json_schema_extra=OPERATIONAL)] = False
     """Whether to keep the journal of LLM calls, prompts included, once the dataset is complete."""
     publish: Annotated[PublishConfig, Field(json_schema_extra=OPERATIONAL)] = PublishConfig()
+
+    @property
+    def num_context_seeds(self) -> int:
+        """Seeds whose example is a context of a drawn length."""
+        return self.num_long_input_seeds + self.num_structure_seeds
+
+    @property
+    def num_generator_seeds(self) -> int:
+        """Seeds that the generator is asked for."""
+        return self.num_long_input_seeds + self.num_long_output_seeds
+
+    @property
+    def num_seeds(self) -> int:
+        """Seeds of all kinds."""
+        return self.num_generator_seeds + self.num_structure_seeds
+
+    @field_validator("structure_task_weights")
+    @classmethod
+    def _structure_tasks_are_known(cls, weights: dict[str, float]) -> dict[str, float]:
+        return checked_weights(weights, cls.model_fields["structure_task_weights"].default)
+
+    @model_validator(mode="after")
+    def _some_structure_task_is_drawn(self) -> "DatasetConfig":
+        if self.num_structure_seeds and not any(self.structure_task_weights.values()):
+            raise ValueError("structure_task_weights: no task has a weight above 0; give at least one")
+        return self
 
     @field_validator("target_lengths")
     @classmethod

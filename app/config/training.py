@@ -14,7 +14,7 @@ class TrainSourceConfig(Section):
     path: str | None = None
     """File, folder or glob (Parquet, JSONL, text) with chats (`messages`) or plain texts (`text`). If omitted, the
     run's own dataset."""
-    kind: Literal["long_input", "long_output"] | None = None
+    kind: Literal["long_input", "long_output", "structure"] | None = None
     """Take only rows of this kind from the run's own dataset."""
     loss: Literal["all", "response"] = "all"
     """Which tokens count in the loss: all, or the assistant's turns. The paper uses all for long examples, responses
@@ -143,6 +143,8 @@ class TrainConfig(Section):
     sources: dict[str, TrainSourceConfig] = {
         "long_input": TrainSourceConfig(kind="long_input"),
         "long_output": TrainSourceConfig(kind="long_output"),
+        # The contexts are documents with foreign sentences in them: the answers are what is to be learned.
+        "structure": TrainSourceConfig(kind="structure", loss="response"),
     }
     stages: list[StageConfig]
     dtype: Literal["bfloat16", "float32"] = "bfloat16"

@@ -17,6 +17,7 @@ from app.dataset.assembly import assemble
 from app.dataset.filters import check_draft
 from app.dataset.reject_share import LatestRejects
 from app.dataset.results import RESULT_SCHEMA, RowCalls, result_row
+from app.dataset.structure.making import StructureMaker
 from app.progress.actor import ProgressSender
 from app.retrieval.actors import RetrieverPool
 from app.retrieval.retriever import Query
@@ -42,11 +43,15 @@ class AgentActor:
         self._calls = calls
         self._retrievers = retrievers
         self._sender = ProgressSender(progress)
-        self._generator = Kept(lambda: make_generator(config.generator))
+        # Structure examples need none, and an engine takes minutes to start.
+        self._generator = (
+            Kept(lambda: make_generator(config.generator)) if config.dataset.num_generator_seeds else None
+        )
         self._tokenizer = Tokenizer(config.tokenizer_model, config.tokenizer_revision)
         self._generator_tokenizer = Tokenizer(config.generator_tokenizer, config.generator.revision)
         self._latest_rejects = LatestRejects(config.dataset.max_reject_share, config.dataset.min_judged_rows)
         self._workflow = Workflow(config.agent, config.generator, self._generator_tokenizer)
+        self._structure = StructureMaker(self._tokenizer, config.agent.document_tokens)
 
     async def __call__(self, batch: pa.Table) -> AsyncIterator[pa.Table]:
         """Seeds (SEED_SCHEMA) → results (RESULT_SCHEMA), each as soon as it is finished."""
@@ -62,15 +67,26 @@ class AgentActor:
                 row.cancel()
 
     async def _make_row(self, seed: Seed) -> dict[str, Any]:
-        journal = CallJournal(self._calls, seed.seed_id, keeps_prompts=self._config.dataset.keep_calls)
-        await journal.load()
         calls = RowCalls()
-        generate = self._counted(journal, calls)
-        draft = await self._workflow(seed, generate, self._retrieve_for(seed))
-        outcome = await self._judge(draft) if isinstance(draft, Draft) else draft
+        outcome = await (self._make_structure(seed) if seed.kind == "structure" else self._write(seed, calls))
         self._latest_rejects.add(outcome if isinstance(outcome, Reject) else None)
         self._sender.finish_row(seed.seed_id, outcome.reason if isinstance(outcome, Reject) else "")
         return result_row(seed, outcome, calls)
+
+    async def _write(self, seed: Seed, calls: RowCalls) -> Example | Reject:
+        """What the generator makes of a seed."""
+        journal = CallJournal(self._calls, seed.seed_id, keeps_prompts=self._config.dataset.keep_calls)
+        await journal.load()
+        draft = await self._workflow(seed, self._counted(journal, calls), self._retrieve_for(seed))
+        return await self._judge(draft) if isinstance(draft, Draft) else draft
+
+    async def _make_structure(self, seed: Seed) -> Example | Reject:
+        """What a program makes of a seed."""
+        documents = await self._structure.retrieve(seed, self._retrieve_for(seed))
+        try:
+            return await asyncio.to_thread(self._structure.make, seed, documents)
+        except AssertionError as error:
+            return _internal_error(seed, error)
 
     async def _judge(self, draft: Draft) -> Example | Reject:
         """The draft as an example of its length, unless a filter or its length speaks against it."""
@@ -82,9 +98,7 @@ class AgentActor:
                 assemble, draft, self._tokenizer, self._config.generator.model, PROMPT_VERSION
             )
         except AssertionError as error:
-            # A document or a tokenizer that our own rules did not foresee is one row's fault, not the job's.
-            logger.exception("seed %s", draft.seed.seed_id)
-            return Reject(draft.seed.seed_id, "assembly", "internal error", str(error))
+            return _internal_error(draft.seed, error)
 
     def _counted(self, journal: CallJournal, calls: RowCalls) -> Generator:
         """The generator wrapped in the row's journal, with its calls counted for the row and for the progress
@@ -95,6 +109,7 @@ class AgentActor:
             self._sender.count(call.step, calls=0, replayed=1)
 
         async def generate_and_count(call: LlmCall) -> LlmReply:
+            assert self._generator is not None, f"a {call.step} call in a dataset that needs none"
             reply = await self._generator.get()(call)
             self._sender.count(
                 call.step,
@@ -128,6 +143,12 @@ class AgentActor:
 
 _TOKENIZER_MARGIN = 1.1
 """Two tokenizers' ratio on one passage is not their ratio on all; what is too much is trimmed."""
+
+
+def _internal_error(seed: Seed, error: AssertionError) -> Reject:
+    # A document or a tokenizer that our own rules did not foresee is one row's fault, not the job's.
+    logger.exception("seed %s", seed.seed_id)
+    return Reject(seed.seed_id, "assembly", "internal error", str(error))
 
 
 def make_generator(config: GeneratorConfig) -> Generator:

@@ -11,7 +11,7 @@ from app.tokens import Tokenizer
 
 
 def assemble(draft: Draft, tokenizer: Tokenizer, generator: str, prompt_version: str) -> Example | Reject:
-    """Turn a draft into an example; a long input has exactly `draft.seed.target_tokens` tokens.
+    """Turn a draft into an example; one with documents has exactly `draft.seed.target_tokens` tokens.
 
     A long output is the instruction and the document as they are, and counts what it counts.
 
@@ -29,7 +29,7 @@ def assemble(draft: Draft, tokenizer: Tokenizer, generator: str, prompt_version:
         UserError: The tokenizer's model has no chat template, or one that rewrites what the user says.
     """
     seed = draft.seed
-    texts = [draft.instruction, draft.answer]
+    texts = [draft.instruction, draft.answer, *(message["content"] for message in draft.follow_up)]
     for document in draft.documents:
         texts += [" ".join(document.title.split()), document.text]
     for token in tokenizer.control_tokens:
@@ -58,4 +58,5 @@ def assemble(draft: Draft, tokenizer: Tokenizer, generator: str, prompt_version:
         generator=generator,
         prompt_version=prompt_version,
         instruction=draft.instruction,
+        task_data=draft.task_data,
     )

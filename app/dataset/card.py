@@ -67,8 +67,8 @@ def render_card(config: Config, statistics: DatasetStatistics, examples: list[di
         f"![How many examples have which length]({LENGTHS_PICTURE})",
         _length_table(statistics),
         f"![Where in its context the evidence stands]({DEPTHS_PICTURE})",
-        "Documents that hold evidence were given their places on purpose, evenly over all depths; the others were "
-        "shuffled between them. `evidence_depths` is measured on the finished example.",
+        "The evidence documents of long inputs were given their places on purpose, evenly over all depths; the others "
+        "were shuffled between them. `evidence_depths` is measured on the finished example.",
         "## Columns",
         table(["column", "what it holds"], [], [[f"`{name}`", text] for name, text in COLUMNS.items()]),
         "## What was left out",
@@ -90,16 +90,20 @@ def render_card(config: Config, statistics: DatasetStatistics, examples: list[di
 
 COLUMNS = {
     "example_id": "of the seed it was made from",
-    "kind": "`long_input`: instruction over documents; `long_output`: a document for an instruction",
+    "kind": "`long_input`: instruction over documents; `long_output`: a document for an instruction; `structure`: "
+    "questions about documents that a program asked and can check",
     "task": "kind of instruction",
-    "messages": "the chat: documents and instruction, then the answer",
+    "messages": "the chat: documents and instruction, then the answer; `recall` goes on with more questions",
     "num_tokens": "of the chat under the trained model's template",
     "document_ids": "in the order of the context",
     "evidence_ids": "passages that the answer rests on",
     "evidence_depths": "share of the tokens that stand before each of them",
-    "generator": "what wrote instruction and answer",
-    "prompt_version": "of the prompts that it was given",
+    "generator": "what wrote instruction and answer; `program` for `structure`",
+    "prompt_version": "of the prompts that it was given, or of the program",
     "instruction": "alone, without the documents",
+    "task_data": "JSON with `answer_key`, `answer_type`, `checker`, `num_hops`, `num_needed_documents` and "
+    "`difficulty`; null where no program can check the answer",
+    "verification": "measures of whether the answer needs its evidence; null where nothing was measured",
 }
 
 
@@ -129,7 +133,8 @@ def _summary(config: Config, statistics: DatasetStatistics) -> str:
     return (
         f"Synthetic long-context instruction data: {' and '.join(parts) or 'no examples'}. A *long input* is an "
         "instruction that needs several documents, those documents among others that do not matter, and its answer. "
-        "A *long output* is a writing instruction and a whole document that fulfils it.\n\n"
+        "A *long output* is a writing instruction and a whole document that fulfils it. A *structure* example asks "
+        "for what stands where in its documents; a program made question and answer.\n\n"
         "```python\nfrom datasets import load_dataset\n\n"
         f'dataset = load_dataset("{config.dataset.publish.repo or "PATH"}", split="train")\n```'
     )

@@ -35,15 +35,15 @@ class Excerpt:
     facts: list[str]
     """Its kind of task, its length, what it holds."""
     parts: dict[str, str]
-    """Instruction, documents of a long input, answer: their ends."""
+    """Instruction, documents of a context, first answer: their ends."""
 
 
 def excerpt_example(row: Mapping[str, Any], excerpt_chars: int = EXCERPT_CHARS) -> Excerpt:
     """One example to read: its facts, its instruction, the ends of its context, its answer."""
-    user, answer = row["messages"][0]["content"], row["messages"][-1]["content"]
+    user, answer = row["messages"][0]["content"], row["messages"][1]["content"]
     facts = [row["task"], f"{row['num_tokens']:,} tokens"]
     parts = {"Instruction": row["instruction"]}
-    if row["kind"] == "long_input":
+    if row["kind"] != "long_output":
         facts += [f"{len(row['document_ids'])} documents", _evidence(row["evidence_depths"])]
         parts["Documents"] = user.removesuffix(SEPARATOR + row["instruction"])
     parts["Answer"] = answer

@@ -68,13 +68,18 @@ def write_examples(config: Config, dataset: Folder, results: ResultRows) -> dict
     Returns:
         LLM calls and tokens by step, those of rejects included.
     """
-    columns = ["seed_id", "instruction", "reject_step", "reject_reason", "reject_detail", "calls"]
+    columns = ["seed_id", "kind", "instruction", "reject_step", "reject_reason", "reject_detail", "calls"]
     narrow = list(results.read(columns))
     own_rejects = [reject_of(row) for row in narrow]
     if len(own_rejects) >= config.dataset.min_judged_rows:
         check_rejects(own_rejects, config.dataset.max_reject_share)
     similar = find_similar_instructions(
-        ((row["seed_id"], row["instruction"]) for row in narrow if row["reject_reason"] is None),
+        (
+            (row["seed_id"], row["instruction"])
+            for row in narrow
+            # The words of a structure task are the same in each; its documents are not.
+            if row["reject_reason"] is None and row["kind"] != "structure"
+        ),
         config.dataset.filters.instruction_similarity,
     )
     rejects: list[Reject] = []

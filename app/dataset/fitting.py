@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from app.dataset.layout import SEPARATOR, Layout, header, lay_out, measure_depths
-from app.dataset.ordering import draw_placement
+from app.dataset.ordering import draw_placement, given_placement
 from app.dataset.trimming import Trimmer
 from app.schema import Draft, Evidence, Message, Reject
 from app.tokens import Tokenizer
@@ -38,6 +38,11 @@ def chat(user: str, assistant: str) -> list[Message]:
     return [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
 
 
+def whole_chat(draft: Draft, user: str) -> list[Message]:
+    """All turns of a draft's example; `user` is what the user says first."""
+    return [*chat(user, draft.answer), *draft.follow_up]
+
+
 class ContextFitter:
     """Fits one draft's documents to its target."""
 
@@ -45,29 +50,31 @@ class ContextFitter:
         self._draft = draft
         self._tokenizer = tokenizer
         self._evidence_ids = set(draft.evidence_ids)
+        self._whole_ids = self._evidence_ids if draft.trimmed_ids is None else _ids_but(draft)
         ranks: list[int] = []
         found: set[str] = set()
         for rank, document in enumerate(draft.documents):
-            if inside := self._evidence_ids & {passage.passage_id for passage in document.passages}:
+            if inside := self._whole_ids & {passage.passage_id for passage in document.passages}:
                 ranks.append(rank)
                 found |= inside
-        assert found == self._evidence_ids, "evidence is a passage of the draft's documents"
-        self._placement = draw_placement(draft.seed, len(draft.documents), ranks)
+        assert self._evidence_ids <= found, "evidence is a whole passage of the draft's documents"
+        if draft.trimmed_ids is None:
+            self._placement = draw_placement(draft.seed, len(draft.documents), ranks)
+        else:
+            self._placement = given_placement(len(draft.documents), ranks)
         # Line breaks before a letter count otherwise than at a text's end.
         headers = [
             f"{SEPARATOR}{header(rank + 1, document)}A" for rank, document in enumerate(draft.documents)
         ]
         header_tokens = [num_tokens - 1 for num_tokens in tokenizer.count_batch(headers)]
         self._trimmer = Trimmer(
-            draft.documents, header_tokens, self._evidence_ids, self._placement.depths, tokenizer
+            draft.documents, header_tokens, self._whole_ids, self._placement.depths, tokenizer
         )
 
     def fit(self) -> Fitted | Reject:
         """Trim to the target, or say why it cannot be met."""
         target_tokens = self._draft.seed.target_tokens
-        budget_tokens = target_tokens - self._tokenizer.count_chat(
-            chat(self._draft.instruction, self._draft.answer)
-        )
+        budget_tokens = target_tokens - self._tokenizer.count_chat(self._chat(self._draft.instruction))
         num_tokens = 0
         for round_index in range(MAX_ROUNDS):
             kept = self._trimmer.plan(budget_tokens)
@@ -151,7 +158,7 @@ class ContextFitter:
 
     def _measure(self, layout: Layout) -> tuple[int, Fitted | None]:
         """Tokens of the whole chat, and the result when they are as many as wanted."""
-        messages = chat(layout.text, self._draft.answer)
+        messages = self._chat(layout.text)
         rendered = self._tokenizer.render(messages)
         # As many as `count_chat` says, and depths are read from them without another pass.
         token_starts = [start for start, _ in self._tokenizer.offsets(rendered)]
@@ -162,8 +169,17 @@ class ContextFitter:
         document_ids = [self._draft.documents[rank].document_id for rank in layout.order]
         return num_tokens, Fitted(messages, num_tokens, document_ids, evidence)
 
+    def _chat(self, user: str) -> list[Message]:
+        return whole_chat(self._draft, user)
+
     def _reject(self, reason: str, detail: str) -> Reject:
         return Reject(self._draft.seed.seed_id, "assembly", reason, detail)
+
+
+def _ids_but(draft: Draft) -> set[str]:
+    """Passages that the draft does not allow to be trimmed."""
+    ids = {passage.passage_id for document in draft.documents for passage in document.passages}
+    return ids - set(draft.trimmed_ids or ())
 
 
 def find_cuts(

@@ -4,6 +4,7 @@ from typing import Any
 
 from app.agent.prompts import PROMPT_VERSION
 from app.config import Config, identity
+from app.dataset.structure.tasks import STRUCTURE_VERSION
 from app.records.dataset import DatasetRecord
 from app.records.documents import IndexRecord
 from app.run import Artefact, read_identity
@@ -22,6 +23,7 @@ def identity_of_dataset(config: Config, index: IndexRecord) -> dict[str, Any]:
         "agent": identity(config.agent),
         "dataset": identity(config.dataset),
         "prompt_version": PROMPT_VERSION,
+        "structure_version": STRUCTURE_VERSION,
         "index": index.values(),
     }
 

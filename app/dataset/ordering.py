@@ -23,12 +23,16 @@ class Placement:
     """All documents, by their index in the draft, in random order."""
     depths: dict[int, float]
     """Evidence document's index → share of the context that should stand before it."""
+    is_given: bool = False
+    """Whether the documents stand as the draft has them."""
 
     def arrange(self, kept_ranks: set[int]) -> list[int]:
         """Order of the documents that are kept; all evidence documents are among them.
 
         Slots are counted in documents, not tokens: each slot is then equally likely, also the first and the last.
         """
+        if self.is_given:
+            return sorted(kept_ranks)
         order = [rank for rank in self.shuffled_ranks if rank in kept_ranks and rank not in self.depths]
         num_slots = len(order) + len(self.depths)
         previous = -1
@@ -52,3 +56,8 @@ def draw_placement(seed: Seed, num_documents: int, evidence_ranks: list[int]) ->
         jitter = rng.random() if len(strata) > 1 else 0.0
         depths[rank] = (stratum + (seed.seed_index * GOLDEN_RATIO + jitter) % 1.0) / len(strata)
     return Placement(shuffled, depths)
+
+
+def given_placement(num_documents: int, whole_ranks: list[int]) -> Placement:
+    """The places of a draft whose documents stand as it has them; the texts of whole passages are cut at their ends."""
+    return Placement(list(range(num_documents)), dict.fromkeys(whole_ranks, 0.5), is_given=True)

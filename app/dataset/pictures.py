@@ -7,7 +7,7 @@ from app.schema import Kind
 
 LENGTHS_PICTURE = "lengths.png"
 DEPTHS_PICTURE = "evidence_depths.png"
-KIND_COLOURS: dict[Kind, str] = {"long_input": COLOURS[0], "long_output": COLOURS[1]}
+KIND_COLOURS: dict[Kind, str] = {"long_input": COLOURS[0], "long_output": COLOURS[1], "structure": COLOURS[2]}
 MAX_LABELS = 12
 
 
@@ -29,7 +29,7 @@ def draw_lengths(statistics: DatasetStatistics) -> bytes:
     axes.set_xticks([place - 0.5 for place in places], length_labels([edges[place] for place in places]))
     axes.set_ylim(0, max([*below, 1]) * 1.22)
     if any(kind in counts for kind in KIND_COLOURS):
-        axes.legend(ncols=2, **LEGEND)
+        axes.legend(ncols=len(KIND_COLOURS), **LEGEND)
     return finish(figure)
 
 

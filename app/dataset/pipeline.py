@@ -22,10 +22,11 @@ from app.dataset.publish import publish_dataset
 from app.dataset.reject_share import TooManyRejectsError, take_back
 from app.dataset.seeds import (
     NO_BOUND,
-    Candidate,
+    Candidates,
     LowestCandidates,
     draw_seeds,
     fill_part,
+    num_seeds_of,
     priority_bound,
     scan_part,
 )
@@ -79,12 +80,14 @@ def write_seeds(config: Config, run: Run, report: Report) -> int:
     if not seeds.is_complete():
         corpus = run.corpus.folder
         num_passages, interval_sec = run.corpus.record().num_passages, config.progress.log_interval_sec
-        bound = priority_bound(config.dataset.num_long_input_seeds, num_passages)
-        long_inputs, long_outputs = _draw_candidates(config, corpus, bound, report)
-        if len(long_inputs) < min(config.dataset.num_long_input_seeds, num_passages):
-            long_inputs, long_outputs = _draw_candidates(config, corpus, NO_BOUND, report)
+        wanted = num_seeds_of(config.dataset)
+        of_passages = {kind: min(wanted[kind], num_passages) for kind in wanted if kind != "long_output"}
+        bound = priority_bound(max(of_passages.values()), num_passages)
+        candidates = _draw_candidates(config, corpus, bound, report)
+        if any(len(candidates[kind]) < count for kind, count in of_passages.items()):
+            candidates = _draw_candidates(config, corpus, NO_BOUND, report)
         by_part: dict[str, list[Seed]] = defaultdict(list)
-        for drawn in draw_seeds(config, long_inputs, long_outputs):
+        for drawn in draw_seeds(config, candidates):
             by_part[drawn.part].append(drawn.seed)
         fill = partial(_write_part, corpus, seeds.folder)
         num_seeds = sum(
@@ -94,19 +97,16 @@ def write_seeds(config: Config, run: Run, report: Report) -> int:
     return seeds.record().num_seeds
 
 
-def _draw_candidates(
-    config: Config, corpus: Folder, bound: int, report: Report
-) -> tuple[list[Candidate], list[Candidate]]:
-    """The whole corpus's candidates for long inputs, those below `bound`, and for long outputs, by priority."""
+def _draw_candidates(config: Config, corpus: Folder, bound: int, report: Report) -> Candidates:
+    """The whole corpus's candidates by priority; of passages, those below `bound`."""
     parts = (corpus / PASSAGES_DIR).list_names(".parquet")
-    long_inputs = LowestCandidates(config.dataset.num_long_input_seeds)
-    long_outputs = LowestCandidates(config.dataset.num_long_output_seeds)
+    lowest = {kind: LowestCandidates(count) for kind, count in num_seeds_of(config.dataset).items()}
     scan = partial(scan_part, corpus, config, bound=bound)
     interval_sec = config.progress.log_interval_sec
-    for inputs, outputs in run_tasks(parts, scan, "seeds drawn from parts", report, interval_sec):
-        long_inputs.add(inputs)
-        long_outputs.add(outputs)
-    return long_inputs.lowest(), long_outputs.lowest()
+    for found in run_tasks(parts, scan, "seeds drawn from parts", report, interval_sec):
+        for kind, candidates in found.items():
+            lowest[kind].add(candidates)
+    return {kind: candidates.lowest() for kind, candidates in lowest.items()}
 
 
 def make_results(config: Config, run: Run, num_seeds: int, report: Report) -> None:

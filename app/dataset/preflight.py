@@ -59,7 +59,7 @@ def check_targets_fit(config: Config, num_corpus_tokens: int) -> None:
 
 
 def _refuse_targets_above(config: Config, most_tokens: int) -> None:
-    if not config.dataset.num_long_input_seeds:
+    if not config.dataset.num_context_seeds:
         return
     for index, length in enumerate(config.dataset.target_lengths):
         if length.max_tokens > most_tokens:
@@ -71,8 +71,10 @@ def _refuse_targets_above(config: Config, most_tokens: int) -> None:
 
 def _check_secrets(config: Config) -> None:
     generator, publish = config.generator, config.dataset.publish
-    if isinstance(generator, OpenAiConfig) and not read_api_key(
-        "generator.api_key_env", generator.api_key_env
+    if (
+        config.dataset.num_generator_seeds
+        and isinstance(generator, OpenAiConfig)
+        and not read_api_key("generator.api_key_env", generator.api_key_env)
     ):
         raise UserError(
             f"generator.api_key_env: {generator.api_key_env} is not set in the environment; export it, "
@@ -115,7 +117,7 @@ def _check_corpus_fills_targets(config: Config) -> None:
     from app.corpus.streams import StorageError
     from app.tokens import Tokenizer
 
-    if not config.dataset.num_long_input_seeds:
+    if not config.dataset.num_context_seeds:
         return
     files = list_files(config.corpus.sources, excluded=Folder(config.run_dir))
     longest = max(length.max_tokens for length in config.dataset.target_lengths)

@@ -1,5 +1,6 @@
 """Result rows: the example or the reject that the pipeline makes of each seed."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -81,11 +82,15 @@ def result_row(seed: Seed, outcome: Example | Reject, calls: RowCalls) -> dict[s
 
 
 def example_row(example: Example) -> dict[str, Any]:
-    """One row of EXAMPLE_SCHEMA: the example, its evidence as two columns."""
+    """One row of EXAMPLE_SCHEMA: the example, its evidence as two columns, its task data as JSON."""
     row = asdict(example)
     evidence = row.pop("evidence")
     row["evidence_ids"] = [each["passage_id"] for each in evidence]
     row["evidence_depths"] = [each["depth"] for each in evidence]
+    if example.task_data is not None:
+        row["task_data"] = json.dumps(row["task_data"], ensure_ascii=False)
+    # Nothing scores examples yet.
+    row["verification"] = None
     return row
 
 

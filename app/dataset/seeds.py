@@ -8,7 +8,7 @@ import hashlib
 import heapq
 import math
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from app.agent.prompts import LONG_OUTPUT_TASK
-from app.config import Config, LengthRange
+from app.config import Config, DatasetConfig, LengthRange
 from app.faults import UserError
 from app.run import DOCUMENTS_DIR, PASSAGES_DIR
 from app.schema import SEED_SCHEMA, Kind, Seed, document_id_of, hash_text
@@ -28,7 +28,7 @@ NO_BOUND = 2**64
 
 
 class Candidate(NamedTuple):
-    """A passage (long input) or document (long output) that may be drawn; the lower the priority, the sooner."""
+    """A passage, or for long outputs a document, that may be drawn; the lower the priority, the sooner."""
 
     priority: int
     row_id: str
@@ -41,6 +41,10 @@ class DrawnSeed(NamedTuple):
 
     seed: Seed
     part: str
+
+
+Candidates = dict[Kind, list[Candidate]]
+"""Candidates of each kind of example."""
 
 
 class LowestCandidates:
@@ -83,16 +87,23 @@ def lowest_candidates(
     return heapq.nsmallest(count, candidates)
 
 
-def scan_part(
-    corpus: Folder, config: Config, part: str, bound: int = NO_BOUND
-) -> tuple[list[Candidate], list[Candidate]]:
-    """Candidates of one part of the corpus for long inputs and for long outputs; reads no text.
+def num_seeds_of(dataset: DatasetConfig) -> dict[Kind, int]:
+    """How many seeds of each kind are wanted."""
+    return {
+        "long_input": dataset.num_long_input_seeds,
+        "long_output": dataset.num_long_output_seeds,
+        "structure": dataset.num_structure_seeds,
+    }
+
+
+def scan_part(corpus: Folder, config: Config, part: str, bound: int = NO_BOUND) -> Candidates:
+    """Candidates of one part of the corpus; reads no text.
 
     Args:
         corpus: The whole corpus's folder.
         config: How many seeds are wanted.
         part: File name.
-        bound: Take only long inputs with a lower priority: `priority_bound` of the whole corpus.
+        bound: Take only passages with a lower priority: `priority_bound` of the whole corpus.
     """
     dataset, wanted = config.dataset, config.dataset.long_output_tokens
     passages = (corpus / PASSAGES_DIR).read_table(part, columns=["passage_id", "num_tokens"])
@@ -100,25 +111,28 @@ def scan_part(
     fitting = documents.filter(
         (pc.field("num_tokens") >= wanted.min_tokens) & (pc.field("num_tokens") <= wanted.max_tokens)
     )
-    return (
-        lowest_candidates(
-            _pairs(passages), part, config.seed, "long_input", dataset.num_long_input_seeds, bound
-        ),
-        lowest_candidates(_pairs(fitting), part, config.seed, "long_output", dataset.num_long_output_seeds),
-    )
+    return {
+        kind: lowest_candidates(
+            _pairs(fitting if kind == "long_output" else passages),
+            part,
+            config.seed,
+            kind,
+            count,
+            NO_BOUND if kind == "long_output" else bound,
+        )
+        for kind, count in num_seeds_of(dataset).items()
+    }
 
 
-def draw_seeds(
-    config: Config, long_inputs: list[Candidate], long_outputs: list[Candidate]
-) -> list[DrawnSeed]:
+def draw_seeds(config: Config, candidates: Candidates) -> list[DrawnSeed]:
     """All seeds of a run, from the whole corpus's candidates in the order of their priority.
 
-    A corpus with fewer passages than long-input seeds gives some of them twice: their tasks and lengths differ.
+    A corpus with fewer passages than seeds of a kind gives some of them twice: their tasks and lengths differ.
 
     Raises:
         UserError: Fewer documents of the asked length than long-output seeds.
     """
-    dataset = config.dataset
+    dataset, long_outputs = config.dataset, candidates["long_output"]
     if len(long_outputs) < dataset.num_long_output_seeds:
         wanted = dataset.long_output_tokens
         raise UserError(
@@ -126,23 +140,10 @@ def draw_seeds(
             f"{len(long_outputs)} documents of {wanted.min_tokens} to {wanted.max_tokens} tokens; ask for at most that "
             f"many, or widen dataset.long_output_tokens"
         )
-    drawn = []
-    for index in range(dataset.num_long_input_seeds):
-        candidate = long_inputs[index % len(long_inputs)]
-        rng = random.Random(f"{config.seed} long_input {index}")
-        tasks, weights = zip(*sorted(config.agent.task_weights.items()), strict=True)
-        seed = Seed(
-            seed_id=_seed_id("long_input", index, config.seed, candidate.row_id),
-            seed_index=0,
-            kind="long_input",
-            task=rng.choices(tasks, weights)[0],
-            document_id=document_id_of(candidate.row_id),
-            passage_id=candidate.row_id,
-            text="",
-            target_tokens=draw_length(dataset.target_lengths, rng),
-            random_seed=rng.randrange(2**31),
-        )
-        drawn.append(DrawnSeed(seed, candidate.part))
+    drawn = [
+        *_draw_contexts(config, "long_input", config.agent.task_weights, candidates["long_input"]),
+        *_draw_contexts(config, "structure", dataset.structure_task_weights, candidates["structure"]),
+    ]
     for number, candidate in enumerate(long_outputs[: dataset.num_long_output_seeds]):
         seed = Seed(
             seed_id=_seed_id("long_output", number, config.seed, candidate.row_id),
@@ -161,6 +162,28 @@ def draw_seeds(
     return [DrawnSeed(replace(each.seed, seed_index=index), each.part) for index, each in enumerate(drawn)]
 
 
+def _draw_contexts(
+    config: Config, kind: Kind, task_weights: Mapping[str, float], candidates: list[Candidate]
+) -> Iterator[DrawnSeed]:
+    """Seeds whose example is a context around a passage."""
+    for index in range(num_seeds_of(config.dataset)[kind]):
+        candidate = candidates[index % len(candidates)]
+        rng = random.Random(f"{config.seed} {kind} {index}")
+        tasks, weights = zip(*sorted(task_weights.items()), strict=True)
+        seed = Seed(
+            seed_id=_seed_id(kind, index, config.seed, candidate.row_id),
+            seed_index=0,
+            kind=kind,
+            task=rng.choices(tasks, weights)[0],
+            document_id=document_id_of(candidate.row_id),
+            passage_id=candidate.row_id,
+            text="",
+            target_tokens=draw_length(config.dataset.target_lengths, rng),
+            random_seed=rng.randrange(2**31),
+        )
+        yield DrawnSeed(seed, candidate.part)
+
+
 def draw_length(ranges: list[LengthRange], rng: random.Random) -> int:
     """A target length in tokens: a range by its weight, then evenly within."""
     chosen = rng.choices(ranges, [length.weight for length in ranges])[0]
@@ -171,16 +194,13 @@ def fill_part(corpus: Folder, part: str, seeds: list[Seed]) -> pa.Table:
     """The seeds whose text lies in one part, with that text. Schema: SEED_SCHEMA."""
     texts: dict[str, str] = {}
     for folder, column, wanted in (
-        (PASSAGES_DIR, "passage_id", {seed.passage_id for seed in seeds if seed.kind == "long_input"}),
-        (DOCUMENTS_DIR, "document_id", {seed.document_id for seed in seeds if seed.kind == "long_output"}),
+        (PASSAGES_DIR, "passage_id", {seed.passage_id for seed in seeds if seed.passage_id}),
+        (DOCUMENTS_DIR, "document_id", {seed.document_id for seed in seeds if not seed.passage_id}),
     ):
         for table in _batches(corpus / folder, part, [column, "text"]) if wanted else ():
             kept = table.filter(pc.is_in(table[column], pa.array(sorted(wanted), pa.string())))
             texts.update(zip(kept[column].to_pylist(), kept["text"].to_pylist(), strict=True))
-    rows = [
-        asdict(seed) | {"text": texts[seed.passage_id if seed.kind == "long_input" else seed.document_id]}
-        for seed in seeds
-    ]
+    rows = [asdict(seed) | {"text": texts[seed.passage_id or seed.document_id]} for seed in seeds]
     return pa.Table.from_pylist(rows, schema=SEED_SCHEMA)
 
 

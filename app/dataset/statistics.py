@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from app.dataset.shards import EXAMPLES_DIR
@@ -55,7 +56,9 @@ def compute_statistics(dataset: Folder, calls: Mapping[str, Mapping[str, int]]) 
         written_by.update(
             zip(table["generator"].to_pylist(), table["prompt_version"].to_pylist(), strict=True)
         )
-        found = table["evidence_depths"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        # Of a structure task, evidence stands where the documents happen to have it.
+        long_inputs = table.filter(pc.field("kind") == "long_input")["evidence_depths"]
+        found = long_inputs.combine_chunks().flatten().to_numpy(zero_copy_only=False)
         bins = np.minimum((found * NUM_DEPTH_BINS).astype(np.int64), NUM_DEPTH_BINS - 1)
         depths += np.bincount(bins, minlength=NUM_DEPTH_BINS)
     by_kind = {kind: np.concatenate(parts) for kind, parts in sorted(lengths.items())}

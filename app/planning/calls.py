@@ -12,8 +12,8 @@ summaries    one call a chunk: a stretch has ceil(D / (C - p / 2)) chunks, which
 selection    one call over all notes, where there are several
 answer       one call over the chosen notes
 
-A long output takes one call, over as much of its document as the generator reads. A reply has
-`plan.reply_share` of its step's limit, or `plan.reply_tokens`; all chunks are taken to give a note. Rows that end
+A long output takes one call, over as much of its document as the generator reads; a structure task takes none. A reply
+has `plan.reply_share` of its step's limit, or `plan.reply_tokens`; all chunks are taken to give a note. Rows that end
 early, as rejects do, are counted whole. `plan.attempts_per_call` multiplies all.
 """
 

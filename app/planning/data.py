@@ -4,6 +4,7 @@ import math
 from dataclasses import asdict
 
 from app.config import Config, OpenAiConfig, VllmConfig
+from app.dataset.seeds import num_seeds_of
 from app.models.known import find_encoder, find_shape
 from app.planning.calls import StepCalls, long_output_lengths, plan_calls
 from app.planning.corpus import CorpusPlan, plan_corpus
@@ -34,19 +35,22 @@ def plan_data(config: Config, cluster: Cluster, plan: Plan) -> dict[str, Lengths
     plan.steps.append(_corpus_step(config, corpus, cluster))
     plan.steps.append(_index_step(config, corpus, cluster, plan))
     plan.steps.append(_synthesis_step(config, corpus, cluster, plan))
+    return example_lengths(config, corpus)
+
+
+def example_lengths(config: Config, corpus: CorpusPlan) -> dict[str, Lengths]:
+    """Kind of example → lengths."""
+    contexts = of_ranges(config.dataset.target_lengths)
     return {
-        "long_input": of_ranges(config.dataset.target_lengths),
+        "long_input": contexts,
         "long_output": long_output_lengths(config, corpus),
+        "structure": contexts,
     }
 
 
 def dataset_tokens(config: Config, lengths: dict[str, Lengths]) -> float:
     """Tokens of all examples, if no seed is rejected."""
-    dataset = config.dataset
-    return (
-        dataset.num_long_input_seeds * lengths["long_input"].mean
-        + dataset.num_long_output_seeds * lengths["long_output"].mean
-    )
+    return sum(count * lengths[kind].mean for kind, count in num_seeds_of(config.dataset).items())
 
 
 def _corpus_step(config: Config, corpus: CorpusPlan, cluster: Cluster) -> PlannedStep:
@@ -95,19 +99,17 @@ def _index_step(config: Config, corpus: CorpusPlan, cluster: Cluster, plan: Plan
 def _synthesis_step(config: Config, corpus: CorpusPlan, cluster: Cluster, plan: Plan) -> PlannedStep:
     calls = plan_calls(config, corpus)
     plan.calls += [asdict(each) for each in calls]
-    lengths = {
-        "long_input": of_ranges(config.dataset.target_lengths),
-        "long_output": long_output_lengths(config, corpus),
-    }
-    num_tokens = dataset_tokens(config, lengths)
-    num_seeds = config.dataset.num_long_input_seeds + config.dataset.num_long_output_seeds
+    num_tokens = dataset_tokens(config, example_lengths(config, corpus))
+    num_seeds = config.dataset.num_seeds
     prompts, outputs = sum(each.prompt_tokens for each in calls), sum(each.output_tokens for each in calls)
     num_calls = sum(each.num_calls for each in calls)
     plan.notes.append(
         f"Dataset, if no row is rejected: {num_seeds:,} examples, {round(num_tokens):,} tokens."
     )
     generator, money, machines, seconds = config.generator, None, None, None
-    if isinstance(generator, OpenAiConfig):
+    if not config.dataset.num_generator_seeds:
+        plan.notes.append("Synthesis asks no generator: programs make all examples.")
+    elif isinstance(generator, OpenAiConfig):
         money = _endpoint_money(config, prompts, outputs)
         plan.notes.append("Time of synthesis: not known, it is the endpoint's.")
     else:

@@ -17,7 +17,7 @@ class KindCounts(Record):
     length_tokens: dict[str, int | float]
     """Quantile, or `mean` → length of an example."""
     tasks: dict[str, int]
-    """Kind of instruction → examples."""
+    """Kind of instruction, or name of the structure task → examples."""
 
 
 class RejectCount(Record):
@@ -60,7 +60,7 @@ class LengthHistogram(Record):
 
 
 class DepthHistogram(Record):
-    """Bin `i` is `[edges[i], edges[i + 1])`, as shares of the context."""
+    """Evidence of long inputs: bin `i` is `[edges[i], edges[i + 1])`, as shares of the context."""
 
     edges: list[float]
     counts: list[int]

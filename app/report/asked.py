@@ -29,9 +29,10 @@ def _data_settings(config: RunConfig) -> list[tuple[str, Content]]:
         ("Retriever", _model(config.retrieval.model, config.retrieval.revision)),
         (
             "Examples",
-            f"{dataset.num_long_input_seeds:,} long inputs, {dataset.num_long_output_seeds:,} long outputs",
+            f"{dataset.num_long_input_seeds:,} long inputs, {dataset.num_long_output_seeds:,} long outputs, "
+            f"{dataset.num_structure_seeds:,} structure tasks",
         ),
-        ("Length of long inputs", f"{lengths} tokens"),
+        ("Length of the contexts", f"{lengths} tokens"),
         (
             "Length of long outputs",
             f"{dataset.long_output_tokens.min_tokens:,} to {dataset.long_output_tokens.max_tokens:,} tokens"

@@ -47,6 +47,8 @@ def make_row(
         "generator": "bundled:smollm2-135m-instruct",
         "prompt_version": "1",
         "instruction": instruction,
+        "task_data": None,
+        "verification": None,
     }
 
 

@@ -73,6 +73,19 @@ def test_every_seed_is_an_example_or_a_reject(results, tmp_path):
     assert (reject["row_id"], reject["reason"]) == ("seed-3", "timed out")
 
 
+def test_structure_tasks_may_have_the_same_words(tmp_path):
+    folder = Folder(str(tmp_path / "results"))
+    rows = [result(index) | {"kind": kind} for index, kind in enumerate(["long_input", "structure"] * 2)]
+    same = [row | {"instruction": rows[0]["instruction"]} for row in rows]
+    write(folder, "a.parquet", same)
+    record = finish_dataset(load_config("laptop"), Folder(str(tmp_path / "dataset")), folder, num_seeds=4)
+    assert {kind: counts.num_examples for kind, counts in record.kinds.items()} == {
+        "long_input": 1,
+        "structure": 2,
+    }
+    assert [each.reason for each in record.rejects] == ["similar instruction"]
+
+
 def test_a_seed_without_a_result_is_never_passed_over(results, tmp_path):
     with pytest.raises(AssertionError, match="5 of 6 seeds"):
         finish_dataset(load_config("laptop"), Folder(str(tmp_path / "dataset")), results, num_seeds=6)

@@ -22,6 +22,7 @@ from app.schema import DOCUMENT_SCHEMA, PASSAGE_SCHEMA
 from app.storage import Folder
 
 OVERRIDES = ("--dataset.num_long_input_seeds", "30", "--dataset.num_long_output_seeds", "4")
+STRUCTURE = ("--dataset.num_structure_seeds", "80")
 
 
 @pytest.fixture(scope="module")
@@ -52,22 +53,18 @@ def corpus(tmp_path_factory):
 
 
 def scan(corpus, config, parts=("part-0.parquet", "part-1.parquet")):
-    long_inputs, long_outputs = [], []
-    for part in parts:
-        inputs, outputs = scan_part(corpus, config, part)
-        long_inputs += inputs
-        long_outputs += outputs
-    return sorted(long_inputs), sorted(long_outputs)
+    found = [scan_part(corpus, config, part) for part in parts]
+    return {kind: sorted(each for of_part in found for each in of_part[kind]) for kind in found[0]}
 
 
 def test_draw_does_not_depend_on_the_order_of_the_parts(corpus, config):
-    forward = draw_seeds(config, *scan(corpus, config))
-    backward = draw_seeds(config, *scan(corpus, config, ("part-1.parquet", "part-0.parquet")))
+    forward = draw_seeds(config, scan(corpus, config))
+    backward = draw_seeds(config, scan(corpus, config, ("part-1.parquet", "part-0.parquet")))
     assert forward == backward
 
 
 def test_ids_are_unique_and_indices_follow_the_files(corpus, config):
-    drawn = draw_seeds(config, *scan(corpus, config))
+    drawn = draw_seeds(config, scan(corpus, config))
     assert len({each.seed.seed_id for each in drawn}) == 34
     assert [each.seed.seed_index for each in drawn] == list(range(34))
     assert [each.part for each in drawn] == sorted(each.part for each in drawn)
@@ -76,32 +73,54 @@ def test_ids_are_unique_and_indices_follow_the_files(corpus, config):
 
 def test_another_seed_draws_others(corpus, config):
     other = load_config("laptop", (*OVERRIDES, "--seed", "2"))
-    first, second = (draw_seeds(each, *scan(corpus, each)) for each in (config, other))
+    first, second = (draw_seeds(each, scan(corpus, each)) for each in (config, other))
     assert {each.seed.passage_id for each in first} != {each.seed.passage_id for each in second}
 
 
 def test_passages_are_drawn_without_repetition_while_there_are_enough(corpus, config):
     passages = [
-        each.seed.passage_id for each in draw_seeds(config, *scan(corpus, config)) if each.seed.passage_id
+        each.seed.passage_id for each in draw_seeds(config, scan(corpus, config)) if each.seed.passage_id
     ]
     assert len(set(passages)) == 30
 
 
 def test_small_corpus_gives_a_passage_twice_with_another_task_or_length(corpus):
     config = load_config("laptop", (*OVERRIDES[:1], "120", *OVERRIDES[2:]))
-    drawn = [each.seed for each in draw_seeds(config, *scan(corpus, config)) if each.seed.passage_id]
+    drawn = [each.seed for each in draw_seeds(config, scan(corpus, config)) if each.seed.passage_id]
     assert len(drawn) == 120
     assert len({(seed.passage_id, seed.task, seed.target_tokens) for seed in drawn}) == 120
+
+
+def test_structure_seeds_are_drawn_by_their_own_priorities_weights_and_texts(corpus):
+    config = load_config("laptop", (*OVERRIDES, *STRUCTURE))
+    drawn = draw_seeds(config, scan(corpus, config))
+    found = [each.seed for each in drawn if each.seed.kind == "structure"]
+    assert len(found) == 80
+    assert set(Counter(seed.task for seed in found)) == set(config.dataset.structure_task_weights)
+    assert Counter(seed.task for seed in found)["recall"] > 20
+    part = [each.seed for each in drawn if each.part == "part-0.parquet" and each.seed.kind == "structure"]
+    for row in fill_part(corpus, "part-0.parquet", part).to_pylist():
+        assert row["text"].startswith(f"passage {int(row['document_id'], 16)}.")
+
+
+def test_long_inputs_stay_the_same_whether_there_are_structure_seeds_or_not(corpus, config):
+    with_structure = load_config("laptop", (*OVERRIDES, *STRUCTURE))
+
+    def long_inputs(each):
+        drawn = draw_seeds(each, scan(corpus, each))
+        return {(seed.seed_id, seed.task) for seed, _ in drawn if seed.kind == "long_input"}
+
+    assert long_inputs(config) == long_inputs(with_structure)
 
 
 def test_too_few_documents_for_the_long_outputs_are_named(corpus):
     config = load_config("laptop", (*OVERRIDES[:3], "11"))
     with pytest.raises(UserError, match=r"dataset\.num_long_output_seeds: 11 .* has 10 documents"):
-        draw_seeds(config, *scan(corpus, config))
+        draw_seeds(config, scan(corpus, config))
 
 
 def test_seeds_get_the_text_of_their_passage_or_document(corpus, config):
-    drawn = draw_seeds(config, *scan(corpus, config))
+    drawn = draw_seeds(config, scan(corpus, config))
     seeds = [each.seed for each in drawn if each.part == "part-1.parquet"]
     rows = fill_part(corpus, "part-1.parquet", seeds).to_pylist()
     assert [row["seed_id"] for row in rows] == [seed.seed_id for seed in seeds]
@@ -153,9 +172,11 @@ def test_a_small_corpus_has_no_bound():
     assert priority_bound(100, 200) == NO_BOUND
 
 
-def test_only_long_inputs_are_bound(corpus, config):
-    inputs, outputs = scan_part(corpus, config, "part-0.parquet", bound=NO_BOUND // 2)
-    every, same_outputs = scan_part(corpus, config, "part-0.parquet")
-    assert inputs == [each for each in every if each.priority < NO_BOUND // 2]
-    assert 0 < len(inputs) < len(every)
-    assert outputs == same_outputs
+def test_only_passages_are_bound(corpus):
+    config = load_config("laptop", (*OVERRIDES, *STRUCTURE))
+    bound = scan_part(corpus, config, "part-0.parquet", bound=NO_BOUND // 2)
+    every = scan_part(corpus, config, "part-0.parquet")
+    for kind in ("long_input", "structure"):
+        assert bound[kind] == [each for each in every[kind] if each.priority < NO_BOUND // 2]
+        assert 0 < len(bound[kind]) < len(every[kind])
+    assert bound["long_output"] == every["long_output"]

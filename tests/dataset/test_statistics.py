@@ -11,6 +11,16 @@ from app.storage import Folder
 from tests.dataset.example_rows import CALLS, make_row, write_dataset
 
 
+def test_depths_are_those_of_long_inputs(tmp_path):
+    rows = [
+        make_row(0, depths=(0.05,)),
+        make_row(1, depths=(0.55,)) | {"kind": "structure", "task": "recall"},
+    ]
+    statistics = compute_statistics(write_dataset(tmp_path, rows), CALLS)
+    assert statistics.kinds["structure"].tasks == {"recall": 1}
+    assert statistics.evidence_depths.counts == [1, *[0] * 9]
+
+
 def test_everything_is_counted(tmp_path):
     statistics = compute_statistics(write_dataset(tmp_path), CALLS)
     statistics.write(Folder(str(tmp_path)), "statistics.json")

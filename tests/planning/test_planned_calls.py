@@ -12,7 +12,10 @@ from app.config import Config
 from app.dataset.seeds import draw_length
 from app.planning.calls import plan_calls, retrieved
 from app.planning.corpus import CorpusPlan, plan_corpus
+from app.planning.data import dataset_tokens, example_lengths
 from app.planning.lengths import of_counts
+from app.planning.plan import make_plan
+from app.planning.tables import render_plan
 from app.recipe import load_config
 from app.schema import ContextDocument, Draft, Passage, Seed
 
@@ -144,6 +147,22 @@ def test_a_target_beyond_the_corpus_takes_all_of_it():
     planned = retrieved(settings(), corpus, 50_000)
     assert planned.num_tokens == 1000
     assert planned.num_documents == 10
+
+
+def test_structure_tasks_take_no_call_and_count_as_contexts():
+    seeds = [
+        *("--dataset.num_long_input_seeds", "0", "--dataset.num_long_output_seeds", "0"),
+        *("--dataset.num_structure_seeds", "10"),
+    ]
+    config = load_config("laptop", seeds)
+    corpus = CorpusPlan(10, 100_000, 250, of_counts([10_000] * 10), "the test")
+    assert plan_calls(config, corpus) == []
+    assert dataset_tokens(config, example_lengths(config, corpus)) == pytest.approx(10 * 6000, rel=0.01)
+    plan = make_plan(config)
+    assert any("asks no generator" in note for note in plan.notes)
+    step = next(step for step in plan.steps if step.name == "synthesize")
+    assert (step.num_calls, step.prompt_tokens) == (0, 0)
+    assert "10 examples" in render_plan(plan)
 
 
 REAL_RUN = {

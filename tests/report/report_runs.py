@@ -142,6 +142,8 @@ def _row(index, kind="long_input"):
         "generator": "writer",
         "prompt_version": "1",
         "instruction": instruction,
+        "task_data": None,
+        "verification": None,
     }
 
 
