@@ -1,4 +1,4 @@
-"""The probe's picture: needles by length, and loss by position."""
+"""The probe's picture: needles by length, or of one length by depth, and loss by position."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -38,6 +38,7 @@ def draw_probe(readings: Sequence[ReadingRecord], old_tokens: int, title: str, c
     needles, losses = figure.subplots(2, 1)
     frame(needles, title)
     frame(losses, "Loss by position, at the longest length")
+    is_one_length = len({reading.length_tokens for reading in readings}) == 1
     longest = max(reading.length_tokens for reading in readings)
     for index, name in enumerate(names):
         own = [reading for reading in readings if reading.name == name]
@@ -47,18 +48,33 @@ def draw_probe(readings: Sequence[ReadingRecord], old_tokens: int, title: str, c
             "linewidth": 3.0 if name == chosen else 1.6,
             "label": name,
         }
-        shares = [100 * reading.num_found / reading.num_asked for reading in own]
-        needles.plot([reading.length_tokens for reading in own], shares, marker="o", markersize=5, **look)
+        places, shares = _by_depth(own[0]) if is_one_length else _by_length(own)
+        needles.plot(places, shares, marker="o", markersize=5, **look)
         for reading in own:
             if reading.length_tokens == longest:
                 losses.plot(reading.positions, reading.losses, **look)
-    _label(needles, "length, tokens", "needles found, percent")
+    where = "depth of the needle in the text, percent" if is_one_length else "length, tokens"
+    _label(needles, where, "needles found, percent")
     _label(losses, "position, tokens", "cross entropy of a token")
     needles.set_ylim(-4, 104)
     losses.axvline(old_tokens, color=PALE_INK, linewidth=1.0, linestyle="--")
-    needles.axvline(old_tokens, color=PALE_INK, linewidth=1.0, linestyle="--")
+    if is_one_length:
+        needles.set_xlim(-3, 103)
+    else:
+        needles.axvline(old_tokens, color=PALE_INK, linewidth=1.0, linestyle="--")
     needles.legend(**{**LEGEND, "loc": "center left", "bbox_to_anchor": (1.02, 0.5)})
     return finish(figure)
+
+
+def _by_depth(reading: ReadingRecord) -> tuple[list[float], list[float]]:
+    return [float(depth) for depth in reading.found_shares], [
+        100 * share for share in reading.found_shares.values()
+    ]
+
+
+def _by_length(readings: Sequence[ReadingRecord]) -> tuple[list[float], list[float]]:
+    shares = [100 * reading.num_found / reading.num_asked for reading in readings]
+    return [float(reading.length_tokens) for reading in readings], shares
 
 
 def _label(axes: "Axes", x_label: str, y_label: str) -> None:

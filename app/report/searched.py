@@ -29,5 +29,5 @@ def _render(stage: str, search: RopeSearchRecord) -> Html:
     heads = ["base", "needles found", "loss", f"loss beyond {search.old_tokens:,} tokens"]
     title = f"Candidates for stage {stage}, untrained"
     drawn = draw_probe(search.readings, search.old_tokens, title, search.chosen)
-    shown = pictures([picture(drawn, f"{title}: needles by length and loss by position")])
+    shown = pictures([picture(drawn, f"{title}: needles by depth and loss by position")])
     return joined([table(caption, ["RoPE"], heads, rows, bold=[chosen]), shown], "\n")

@@ -13,3 +13,9 @@ def test_a_picture_of_more_names_than_colours():
     plain = draw_probe(readings, 8192, "Candidates")
     assert plain.startswith(b"\x89PNG")
     assert plain != draw_probe(readings, 8192, "Candidates", chosen="candidate 3")
+
+
+def test_of_one_length_needles_are_shown_by_their_depths():
+    readings = [reading_record("rule", 5, 3.0)]
+    deeper = [readings[0].model_copy(update={"found_shares": {"0": 1.0, "50": 0.0}})]
+    assert draw_probe(readings, 8192, "One") != draw_probe(deeper, 8192, "One")
