@@ -94,8 +94,8 @@ def export(decoder, folder):
 @pytest.mark.parametrize("model_type", FAMILIES)
 def test_an_export_has_the_logits_of_training_in_plain_transformers_and_is_trained_on(model_type, tmp_path):
     config = family(model_type)
-    stage = stage_config(name="long", max_seq_tokens=256, batch_tokens=256)
-    config = with_rope(config, rope_parameters_of(config, [stage], 0), 256)
+    stage = stage_config(name="long", max_seq_tokens=1024, batch_tokens=1024)
+    config = with_rope(config, rope_parameters_of(config, [stage], 0), 1024)
     decoder = random_decoder(config)
     folder = export(decoder, tmp_path)
     tokens, positions, alone = torch.arange(20), torch.arange(20), PackedSequence((0, 20))
