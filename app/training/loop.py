@@ -294,8 +294,10 @@ def _spread_weights(model: LanguageModel, weights: dict[str, torch.Tensor], work
     saved = model.state_dict().keys()
     for name, buffer in model.named_buffers():
         # Of a router's, for example. All others are computed from the configuration.
-        if name in saved and workers.size > 1:
-            dist.broadcast(buffer, src=0)
+        if name in saved:
+            whole = buffer.cpu()
+            dist.broadcast(whole, src=0, group=workers.host_group)
+            buffer.copy_(whole)
 
 
 def peak_memory_bytes(device: torch.device) -> int:

@@ -68,7 +68,7 @@ class _SummedLoss(torch.autograd.Function):
             # Softmax minus the one-hot label, where the logits were.
             gradient = logits.sub_(log_sum.unsqueeze(1)).exp_()
             gradient.scatter_add_(1, targets.unsqueeze(1), gradient.new_full((len(targets), 1), -1.0))
-            gradient = gradient.mul_(slope * scale)
+            gradient = gradient.mul_(slope * scale if isinstance(slope, float) else slope.mul_(scale))
             if grad_bias is not None:
                 grad_bias += gradient.sum(dim=0)
             gradient = gradient.to(hidden.dtype)

@@ -72,7 +72,8 @@ def train_step(model: LanguageModel, optimizer: torch.optim.Optimizer, step: int
 
 def learn(model: LanguageModel, step: int, workers: Workers) -> float:
     """Gradients of a step; the loss."""
-    return add_gradients(model, SEQUENCES, step % 2, 2, workers)
+    loss, _ = add_gradients(model, SEQUENCES, step % 2, 2, workers)
+    return loss
 
 
 def whole_state(model: LanguageModel, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from app.models.rope import rope_of, rope_parameters_of, with_rope
 from app.training.architecture import check_architecture
 from app.training.base_weights import load_decoder
 from app.training.batches import load_shard
+from app.training.checkpoints.weights import whole_weights
 from app.training.experts import router_loss_weight_of
 from app.training.export.files import published_names, write_config, write_weights
 from app.training.memory.activations import save_activation_memory
@@ -92,8 +94,8 @@ def export(decoder, folder):
 @pytest.mark.parametrize("model_type", FAMILIES)
 def test_an_export_has_the_logits_of_training_in_plain_transformers_and_is_trained_on(model_type, tmp_path):
     config = family(model_type)
-    stage = stage_config(name="long", max_seq_tokens=256, batch_tokens=256)
-    config = with_rope(config, rope_parameters_of(config, [stage], 0), 256)
+    stage = stage_config(name="long", max_seq_tokens=1024, batch_tokens=1024)
+    config = with_rope(config, rope_parameters_of(config, [stage], 0), 1024)
     decoder = random_decoder(config)
     folder = export(decoder, tmp_path)
     tokens, positions, alone = torch.arange(20), torch.arange(20), PackedSequence((0, 20))
@@ -124,6 +126,14 @@ def test_an_export_has_the_names_of_published_files(model_type, name, tmp_path):
     export(random_decoder(family(model_type)), tmp_path)
     with safe_open(tmp_path / "model.safetensors", framework="pt") as tensors:
         assert name in tensors.keys()  # noqa: SIM118 (it is no dict)
+
+
+def test_a_routers_corrections_are_exported_unrounded():
+    model = LanguageModel(random_decoder(family("glm4_moe")), 7)
+    leader = SimpleNamespace(is_leader=True, device=torch.device("cpu"))
+    kinds = {name: weight.dtype for name, weight in whole_weights(model, leader, torch.bfloat16)}
+    whole = [name for name, kind in kinds.items() if kind == torch.float32]
+    assert whole == ["model.layers.1.mlp.gate.e_score_correction_bias"]
 
 
 def test_experts_are_counted_once_though_their_layers_are_computed_again():

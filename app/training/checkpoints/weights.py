@@ -29,15 +29,16 @@ def whole_weights(model: LanguageModel, workers: Workers, dtype: torch.dtype) ->
     Args:
         model: Sharded or not.
         workers: All that hold a shard of it.
-        dtype: What they are rounded to.
+        dtype: What parameters are rounded to. Buffers, such as a router's corrections, stay what they are.
     """
+    buffers = {name for name, _ in model.named_buffers()}
     for name, shard in distinct_weights(model).items():
         weight = shard.detach()
         if isinstance(weight, DTensor):
             # Shards that are kept on the host too are gathered between devices.
             weight = weight.to(workers.device).to(dtype).full_tensor()
         if workers.is_leader:
-            weight = weight.to("cpu", dtype)
+            weight = weight.to("cpu", weight.dtype if name in buffers else dtype)
             # Gathered from shards of several sizes it may be a view of more than itself, which no file takes.
             is_view = weight.untyped_storage().nbytes() != weight.nbytes
             yield name.removeprefix(DECODER), weight.clone() if is_view else weight

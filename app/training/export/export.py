@@ -114,7 +114,7 @@ def verify_export(model: LanguageModel, workers: Workers, folder: Folder, tolera
     differing = [
         name
         for name, weight in whole_weights(model, workers, dtype)
-        if name not in exported or not torch.equal(exported[name], weight)
+        if name not in exported or not torch.equal(exported[name], weight.to(exported[name].dtype))
     ]
 
     def compare() -> float:

@@ -18,7 +18,7 @@ tile's gradients of both, and in float32 their gradients three times (here, comi
 tile of half of the queries, their gradients in float32, and of keys and values for every query head. The CPU's kernel
 takes copies by head, of keys and values too for every query head: five `q` in, three out, beside query, output and both
 their gradients; `u` for the residual's gradient, the loss's and one sum. Not counted: the CUDA context, communication
-buffers, fragments.
+buffers, fragments, the slope of capped logits (4 V t).
 """
 
 from dataclasses import dataclass
