@@ -22,10 +22,19 @@ def niah_csv(results: list[NiahResult]) -> str:
 
 def ruler_tasks_csv(results: list[RulerResult]) -> str:
     return render_csv(
-        {"model": result.model, "task": task, "length_tokens": length, "score_percent": scores.get(length)}
+        {
+            "model": result.model,
+            "task": task,
+            "length_tokens": length,
+            "score_percent": scores.get(length),
+            "low_percent": low,
+            "high_percent": high,
+            "num_samples": result.num_samples,
+        }
         for result in results
         for task, scores in result.scores.items()
         for length in result.lengths_tokens
+        for low, high in [result.task_intervals.get(task, {}).get(length, (None, None))]
     )
 
 
@@ -72,6 +81,11 @@ def recall_csv(results: list[RecallResult]) -> str:
             "follows_memory_percent": score.follows_memory,
             "follows_both_percent": score.follows_both,
             "closed_book_percent": score.closed_book,
+        }
+        | {
+            f"{name}_{end}_percent": value
+            for name in ("true_context", "follows_context", "follows_memory", "follows_both", "closed_book")
+            for end, value in zip(("low", "high"), score.intervals.get(name, (None, None)), strict=True)
         }
         for result in results
         for score in result.scores
