@@ -1,7 +1,7 @@
 """The report's numbers as CSV."""
 
-from eval.csv_rows import render_csv
-from eval.report.contents import NiahResult, RecallResult, RulerResult, ShortResult
+from eval.csv_rows import Field, render_csv
+from eval.report.contents import NiahResult, RecallResult, RecallScore, RulerResult, ShortResult
 
 
 def niah_csv(results: list[NiahResult]) -> str:
@@ -82,11 +82,15 @@ def recall_csv(results: list[RecallResult]) -> str:
             "follows_both_percent": score.follows_both,
             "closed_book_percent": score.closed_book,
         }
-        | {
-            f"{name}_{end}_percent": value
-            for name in ("true_context", "follows_context", "follows_memory", "follows_both", "closed_book")
-            for end, value in zip(("low", "high"), score.intervals.get(name, (None, None)), strict=True)
-        }
+        | _ends_of_intervals(score)
         for result in results
         for score in result.scores
     )
+
+
+def _ends_of_intervals(score: RecallScore) -> dict[str, Field]:
+    found: dict[str, Field] = {}
+    for name in ("true_context", "follows_context", "follows_memory", "follows_both", "closed_book"):
+        low, high = score.intervals.get(name, (None, None))
+        found |= {f"{name}_low_percent": low, f"{name}_high_percent": high}
+    return found

@@ -23,7 +23,7 @@ MAX_CHAT_STOPS = 4
 """More stop texts are refused by OpenAI."""
 
 
-class EndpointLm(TemplateLM):  # type: ignore[misc]
+class EndpointLm(TemplateLM):
     """Asks one model; answers are kept by lm-eval's cache one by one as they come.
 
     Over completions it sends the prompt's tokens, chat template included, as the other suites do; over chats it sends
@@ -97,7 +97,8 @@ class EndpointLm(TemplateLM):  # type: ignore[misc]
 
     def loglikelihood_rolling(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[float]:
         """The log probabilities of whole texts."""
-        texts = [(None, [self.prefix_token_id], self.tok_encode(request.args[0])) for request in requests]
+        before = [] if self.prefix_token_id is None else [self.prefix_token_id]
+        texts = [(None, before, self.tok_encode(request.args[0])) for request in requests]
         return [score for score, _ in self._loglikelihood_tokens(texts)]
 
     def _loglikelihood_tokens(

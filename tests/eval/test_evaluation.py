@@ -35,6 +35,7 @@ TOKENIZER = Tokenizer(MODEL)
 def quick(monkeypatch, tmp_path):
     monkeypatch.setattr(client_module, "FIRST_PAUSE_SEC", 0.01)
     monkeypatch.setattr("eval.evaluation.cache_dir", lambda: tmp_path / "cache")
+    monkeypatch.setattr("eval.niah.START_TOKENS", 2048)
 
 
 def config_of(tmp_path, **changes):

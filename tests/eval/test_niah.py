@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from app.faults import UserError
+from eval import niah
 from eval.niah import NiahMaker, Stretch, bundled_text, needle_places
 from eval.prefill_share import expected_prefill_share
 from tests.eval.niah_settings import make_config, save_tokenizer
@@ -14,6 +15,13 @@ from tests.eval.niah_settings import make_config, save_tokenizer
 LENGTHS = [1024, 2048, 4096]
 NEEDLE = re.compile(r" ?One of the special magic numbers for \w+ is: (\d{7})\. ?")
 INTRODUCTION = "Read the following text. I will ask you about it afterwards.\n"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def little_text():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(niah, "START_TOKENS", 4096)
+        yield
 
 
 @pytest.fixture(scope="module")
