@@ -66,7 +66,7 @@ def knows(body):
     found = [
         line.rpartition("is: ")[2] for line in text.split(".") if "magic number" in line and "is: " in line
     ]
-    return Answer(" ".join(found))
+    return Answer(" ".join(found) or "nothing")
 
 
 def both(script):
