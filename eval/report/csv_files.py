@@ -70,27 +70,22 @@ def short_csv(results: list[ShortResult]) -> str:
 
 
 def recall_csv(results: list[RecallResult]) -> str:
-    return render_csv(
-        {
-            "model": result.model,
-            "kind": score.kind,
-            "length_tokens": score.length_tokens,
-            "num_questions": score.num_questions,
-            "true_context_percent": score.true_context,
-            "follows_context_percent": score.follows_context,
-            "follows_memory_percent": score.follows_memory,
-            "follows_both_percent": score.follows_both,
-            "closed_book_percent": score.closed_book,
-        }
-        | _ends_of_intervals(score)
-        for result in results
-        for score in result.scores
-    )
+    return render_csv(_recall_row(result.model, score) for result in results for score in result.scores)
 
 
-def _ends_of_intervals(score: RecallScore) -> dict[str, Field]:
-    found: dict[str, Field] = {}
+def _recall_row(model: str, score: RecallScore) -> dict[str, Field]:
+    row: dict[str, Field] = {
+        "model": model,
+        "kind": score.kind,
+        "length_tokens": score.length_tokens,
+        "num_questions": score.num_questions,
+        "true_context_percent": score.true_context,
+        "follows_context_percent": score.follows_context,
+        "follows_memory_percent": score.follows_memory,
+        "follows_both_percent": score.follows_both,
+        "closed_book_percent": score.closed_book,
+    }
     for name in ("true_context", "follows_context", "follows_memory", "follows_both", "closed_book"):
         low, high = score.intervals.get(name, (None, None))
-        found |= {f"{name}_low_percent": low, f"{name}_high_percent": high}
-    return found
+        row |= {f"{name}_low_percent": low, f"{name}_high_percent": high}
+    return row
