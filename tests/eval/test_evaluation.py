@@ -102,7 +102,7 @@ def test_scores_and_report_of_two_models(tmp_path, capsys):
     assert any("niah base: 6 of 6 asked" in line for line in lines)
     # Wrong answers are listed with the needle's place, and each can be read back.
     written = (report / "report.md").read_text()
-    assert "base, niah-1024-00000, needles at 99" in written
+    assert "base, niah-1024-00000, needles at " in written
     assert "long, niah-1024-00000" not in written
     shown = show_sample(config, Run(config.run_dir), "niah-1024-00000")
     assert shown.count("Read the following text. I will ask you about it afterwards.") == 2
