@@ -199,6 +199,16 @@ def _evaluate(config: "RunConfig", run: "Run", report: "Report") -> None:
         Evaluation(config, run, Endpoint(url, read_key(config.serve)), report).run()
 
 
+def _shown_sample(config: "RunConfig") -> str | None:
+    assert config.evaluate is not None
+    if config.evaluate.show is None:
+        return None
+    from app.run import Run
+    from eval.reading import show_sample
+
+    return show_sample(config, Run(config.run_dir), config.evaluate.show)
+
+
 def _check_bootstrap(config: "RunConfig") -> None:
     from app.bootstrap.preflight import check_bootstrap
 
@@ -310,7 +320,12 @@ JOBS = {
         _evaluate,
         example="--suite niah",
         writes=("eval",),
-        options={"--url": "evaluate.url={value}", "--suite": "evaluate.suites=[{value}]"},
+        options={
+            "--url": "evaluate.url={value}",
+            "--suite": "evaluate.suites=[{value}]",
+            "--show": "evaluate.show={value}",
+        },
+        preview=_shown_sample,
         needs_ray=_serves_its_models,
     ),
     "report": Job(

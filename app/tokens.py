@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -128,8 +128,18 @@ class Tokenizer:
             offsets = self.offsets(text)
         return text
 
-    def render(self, messages: Sequence[Message], generation_prompt: bool = False) -> str:
+    def render(
+        self,
+        messages: Sequence[Message],
+        generation_prompt: bool = False,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> str:
         """The chat as the model sees it.
+
+        Args:
+            messages: The chat.
+            generation_prompt: Whether the reply of the assistant is begun.
+            arguments: More of the template's arguments, such as `enable_thinking`.
 
         Raises:
             UserError: The model has no chat template.
@@ -141,7 +151,7 @@ class Tokenizer:
                 list(messages),
                 tokenize=False,
                 add_generation_prompt=generation_prompt,
-                strftime_now=TEMPLATE_DATE.strftime,
+                **{"strftime_now": TEMPLATE_DATE.strftime, **(arguments or {})},
             )
         )
 

@@ -66,7 +66,7 @@ def runner_records(
     async def run() -> RecordStore:
         client = EvaluationClient(EvaluateConfig(), url, None, model)
         store = RecordStore(folder)
-        runner = Runner(client, store, num_concurrent, None, lambda line: None, 3600.0, "benchmark")
+        runner = Runner(client, store, num_concurrent, lambda line: None, 3600.0, "benchmark")
         try:
             await runner.ask_all(iter(samples), len(samples))
         finally:

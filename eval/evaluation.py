@@ -2,25 +2,28 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from rich.console import Console
 
 from app.config import EvaluateConfig, RunConfig, cache_dir
+from app.endpoints.models import EndpointModel
 from app.faults import UserError
 from app.progress.attempts import Report
 from app.records.gate import EvaluationRecord
 from app.run import ASKED_FILE, Run, claim
 from app.storage import Folder
+from eval.asking import PrefixWay, describe_way, prefix_way
 from eval.client import EvaluationClient
 from eval.generation import SampleSet, prepare_samples
 from eval.identity import identity_of_answers, identity_of_evaluation
-from eval.models import EvaluatedModel, evaluated_models
-from eval.niah import NiahMaker
+from eval.makers import MAKERS
+from eval.models import EvaluatedModel, evaluated_models, record_folder, with_endpoint_limits
 from eval.niah_scores import score_niah
-from eval.prompt_frame import PromptFrame
-from eval.recall.maker import RecallMaker
+from eval.outcomes import too_few_answered
+from eval.preflight import check_lengths
+from eval.reading import wrong_answers
 from eval.recall.scores import score_recall, write_scores
 from eval.records import Record, RecordStore
 from eval.report.contents import (
@@ -34,20 +37,11 @@ from eval.report.contents import (
 from eval.report.growth import growth_sentence
 from eval.report.terminal import print_report
 from eval.report.writing import write_report
-from eval.results import recall_result, ruler_result, short_result
-from eval.ruler.definitions import TASKS
-from eval.ruler.maker import RulerMaker
+from eval.results import protocol_differences, recall_result, ruler_result, short_result
 from eval.ruler.published import PUBLISHED
 from eval.ruler.scores import EFFECTIVE_ABOVE
 from eval.runner import Runner, unanswered
-from eval.samples import SampleMaker
 from eval.short.suite import run_short
-
-MAKERS: dict[str, Callable[..., SampleMaker]] = {
-    "niah": NiahMaker,
-    "ruler": RulerMaker,
-    "recall": RecallMaker,
-}
 
 
 @dataclass(frozen=True)
@@ -80,14 +74,19 @@ class Evaluation:
         """Send the requests that have no answer yet, score everything, and write the report.
 
         Raises:
-            UserError: The endpoint does not serve a model, or refuses every request, or does not answer any more.
+            UserError: The endpoint does not serve a model, or none of them reads one of the lengths, or it refuses
+                every request, or does not answer any more, or answered too few of a suite's requests; in this last
+                case the report is written.
         """
-        models = evaluated_models(self._config)
-        asyncio.run(self._check_served(models))
+        models = self._models
+        if self._settings.url is not None:
+            # Of one's own models this was checked before they were served, those that are not there among them.
+            check_lengths(self._settings, models)
         niah: list[NiahResult] = []
         ruler: list[RulerResult] = []
         short: list[ShortResult] = []
         recall: list[RecallResult] = []
+        wrong: dict[str, list[str]] = {}
         for model in models:
             for suite in self._settings.suites:
                 if suite == "short":
@@ -97,6 +96,7 @@ class Evaluation:
                 if not records:
                     # All lengths are beyond the model, which was said.
                     continue
+                wrong[suite] = wrong.get(suite, []) + wrong_answers(suite, model.name, records)
                 if suite == "niah":
                     niah.append(score_niah(model.name, readable, records))
                 elif suite == "ruler":
@@ -104,11 +104,9 @@ class Evaluation:
                 else:
                     failures_count = self._settings.failures_count_as_wrong
                     scores = score_recall(records, failures_count, self._config.seed)
-                    write_scores(self._model_folder(model) / suite, scores)
+                    write_scores(record_folder(self._run, model.name, suite), scores)
                     recall.append(recall_result(model.name, readable, records, scores))
-        # Published means are over all tasks, and over RULER's own texts.
-        asked = self._settings.ruler
-        is_comparable = asked.haystack is None and set(asked.tasks or TASKS) == set(TASKS)
+        is_comparable = not protocol_differences(self._settings)
         contents = ReportContents(
             models=[model.name for model in models],
             niah=niah,
@@ -117,20 +115,36 @@ class Evaluation:
             ruler_threshold=EFFECTIVE_ABOVE if is_comparable else None,
             short=short,
             recall=recall,
+            remarks=self._remarks(),
+            wrong=wrong,
         )
         folder = self._run.evaluation_report
         if folder.exists(ASKED_FILE):
             folder.filesystem.delete_file(folder.file(ASKED_FILE))
         own_limits = {model.name: model.files.max_tokens for model in models}
         names = write_report(folder, contents, own_limits)
-        counts = [each.counts for results in (niah, ruler, recall) for each in results]
-        if not any(each.num_failed for each in counts):
+        counts = {
+            (suite, each.model): each.counts
+            for suite, results in (("niah", niah), ("ruler", ruler), ("recall", recall))
+            for each in results
+        }
+        shortages = too_few_answered(counts, self._settings.min_answered_share)
+        if not shortages and not any(each.num_failed for each in counts.values()):
             _asked(self._config).write(folder, ASKED_FILE)
         print_report(contents, Console())
         self._report(f"report    {folder.uri}: {', '.join(names)}")
         if sentence := growth_sentence(niah, own_limits):
             self._report(sentence)
+        if shortages:
+            raise UserError(
+                f"evaluate.min_answered_share: {'; '.join(shortages)}; the report says why, and the same command asks "
+                f"failed requests again"
+            )
         return contents
+
+    def _remarks(self) -> list[str]:
+        ways = {prefix_way(self._settings, self._listed.get(model.name)) for model in self._models}
+        return [remark for way in sorted(ways, key=str) if (remark := describe_way(way)) is not None]
 
     def niah_percent(self, name: str, length_tokens: int) -> float:
         """Needles that one model finds at one length.
@@ -165,28 +179,45 @@ class Evaluation:
         return percent
 
     def _model(self, name: str) -> EvaluatedModel:
-        return next(model for model in evaluated_models(self._config) if model.name == name)
+        return next(model for model in self._models if model.name == name)
 
-    async def _check_served(self, models: list[EvaluatedModel]) -> None:
-        client = self._client(models[0].name)
-        try:
-            names = await client.model_names()
-        finally:
-            await client.close()
+    @cached_property
+    def _models(self) -> list[EvaluatedModel]:
+        """The models, with the lengths that the endpoint takes.
+
+        Raises:
+            UserError: The endpoint does not serve one of them.
+        """
+        models = evaluated_models(self._config)
         for model in models:
-            if model.name not in names:
+            if model.name not in self._listed:
                 raise UserError(
                     f"evaluate.models: {self._endpoint.url} does not serve {model.name!r}; it serves "
-                    f"{', '.join(sorted(names)) or 'nothing'}"
+                    f"{', '.join(sorted(self._listed)) or 'nothing'}"
                 )
+        return with_endpoint_limits(self._config, models, self._listed)
+
+    @cached_property
+    def _listed(self) -> dict[str, EndpointModel]:
+        """What the endpoint's /models says, by name."""
+
+        async def listed() -> list[EndpointModel]:
+            client = EvaluationClient(self._settings, self._endpoint.url, self._endpoint.key, "")
+            try:
+                return await client.models()
+            finally:
+                await client.close()
+
+        return {model.name: model for model in asyncio.run(listed())}
 
     def _records(
         self, model: EvaluatedModel, suite: str, lengths_tokens: set[int] | None = None
     ) -> list[Record]:
         """The records of all samples that the model can read (of these lengths, if given), after they were asked."""
         maker = MAKERS[suite](self._settings, model.tokenizer, self._config.seed)
-        folder = self._model_folder(model) / suite
-        claim(folder, identity_of_answers(self._settings, model.name, maker))
+        folder = record_folder(self._run, model.name, suite)
+        way = prefix_way(self._settings, self._listed.get(model.name))
+        claim(folder, identity_of_answers(self._settings, model.name, maker, way))
         slots = [
             slot
             for slot in maker.slots()
@@ -207,24 +238,27 @@ class Evaluation:
         )
         store = RecordStore(folder)
         sample_ids = [slot.sample_id for slot in slots]
-        if wanted := unanswered(store, sample_ids):
-            asyncio.run(self._ask(model, name, samples, wanted, store))
+        if wanted := unanswered(store, sample_ids, self._settings.sampling.thinking_tokens):
+            asyncio.run(self._ask(model, way, name, samples, wanted, store))
         records = [store[sample_id] for sample_id in sample_ids]
         self._tell_failures(name, records)
         return records
 
     async def _ask(
-        self, model: EvaluatedModel, name: str, samples: SampleSet, wanted: set[str], store: RecordStore
+        self,
+        model: EvaluatedModel,
+        way: PrefixWay | None,
+        name: str,
+        samples: SampleSet,
+        wanted: set[str],
+        store: RecordStore,
     ) -> None:
-        client = self._client(model.name)
-        frame = (
-            PromptFrame(model.tokenizer, self._settings.template) if self._settings.api == "chat" else None
-        )
+        endpoint = self._endpoint
+        client = EvaluationClient(self._settings, endpoint.url, endpoint.key, model.name, way)
         runner = Runner(
             client,
             store,
             self._settings.num_concurrent_requests,
-            frame,
             self._report,
             self._config.progress.log_interval_sec,
             name,
@@ -241,7 +275,7 @@ class Evaluation:
             model.tokenizer,
             self._endpoint.url,
             self._endpoint.key,
-            self._model_folder(model) / "short",
+            record_folder(self._run, model.name, "short"),
             self._report,
         )
         return short_result(scores)
@@ -255,12 +289,6 @@ class Evaluation:
                 f"{name}: what they belong to has no score; the same command asks them again, or "
                 f"--evaluate.failures_count_as_wrong true counts them as wrong"
             )
-
-    def _client(self, model: str) -> EvaluationClient:
-        return EvaluationClient(self._settings, self._endpoint.url, self._endpoint.key, model)
-
-    def _model_folder(self, model: EvaluatedModel) -> Folder:
-        return self._run.evaluation / model.name.replace("/", "--")
 
 
 def is_evaluated(config: RunConfig, run: Run) -> bool:

@@ -44,6 +44,8 @@ class Gate:
             "short": identity(settings.short) | {"base": self.base} if self.has_short else None,
             "template": settings.template,
             "api": settings.api,
+            "answer_prefix": settings.answer_prefix,
+            "sampling": identity(settings.sampling),
             "seed": config.seed,
         }
 

@@ -1,5 +1,6 @@
 """Generates all samples of a suite once, in several processes, and caches them."""
 
+import hashlib
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from app.storage import Folder
-from eval.samples import Sample, SampleMaker, Slot, fingerprint, read_part, write_part
+from eval.samples import SAMPLES_FORMAT, Sample, SampleMaker, Slot, fingerprint, read_part, write_part
 
 PART_TOKENS = 4_000_000
 """A part's samples have about so many tokens; what is lost when a process dies."""
@@ -35,7 +36,9 @@ class SampleSet:
 
 
 def part_name(part: list[Slot]) -> str:
-    return f"{part[0].sample_id}-{len(part)}.parquet"
+    # Another number of samples may put others behind the same first one.
+    ids = "\n".join(slot.sample_id for slot in part)
+    return f"{part[0].sample_id}-{len(part)}-{hashlib.sha256(ids.encode()).hexdigest()[:8]}.parquet"
 
 
 def prepare_samples(
@@ -57,7 +60,7 @@ def prepare_samples(
     Raises:
         UserError: A length is too short for its task.
     """
-    folder = cache / fingerprint(maker.identity())
+    folder = cache / fingerprint({"format": SAMPLES_FORMAT, **maker.identity()})
     parts = list(_split(slots))
     there = set(folder.list_names(".parquet"))
     missing = [part for part in parts if part_name(part) not in there]

@@ -1,11 +1,15 @@
 """The models to evaluate, the tokenizers that measure their prompts, and their longest lengths."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from app.config import RunConfig
+from app.endpoints.models import EndpointModel
 from app.faults import UserError
-from app.models.files import ModelFiles, find_model
+from app.models.files import ModelFiles, find_model, find_tokenizer
+from app.run import Run
 from app.serving.sources import served_files, served_source, served_tokens, stage_to_come
+from app.storage import Folder
 from app.tokens import Tokenizer
 
 
@@ -20,10 +24,17 @@ class EvaluatedModel:
     """Facts about the model that the tokenizer belongs to."""
     max_tokens: int | None
     """Longest prompt and answer that it takes; None if unknown."""
+    thinking_tokens: int = 0
+    """Tokens for its thought, in addition to the length of a sample."""
 
     def reads(self, length_tokens: int) -> bool:
         """Whether the model can take samples of this length. If its limit is unknown, the endpoint decides."""
-        return self.max_tokens is None or length_tokens <= self.max_tokens
+        return self.max_tokens is None or length_tokens + self.thinking_tokens <= self.max_tokens
+
+
+def record_folder(run: Run, model: str, suite: str) -> Folder:
+    """Where the records of a model and suite are."""
+    return run.evaluation / model.replace("/", "--") / suite
 
 
 def model_names(config: RunConfig) -> list[str]:
@@ -56,13 +67,18 @@ def _evaluated_model(config: RunConfig, name: str, may_be_to_come: bool) -> Eval
     # The models of an endpoint are there already, whoever serves them; an export of this run's is not asked for.
     may_be_to_come = may_be_to_come or config.evaluate.url is not None
     settings = config.evaluate.models.get(name)
+    thinking_tokens = config.evaluate.sampling.thinking_tokens
     served = config.serve.models.get(name) if config.serve is not None else None
     if settings is not None and settings.tokenizer is not None:
         field, model, revision = f"evaluate.models.{name}.tokenizer", settings.tokenizer, settings.revision
     elif served is not None and may_be_to_come and stage_to_come(config, name) is not None:
         files = served_files(config, name, may_be_to_come=True)
         return EvaluatedModel(
-            name, Tokenizer(*config.trained_model), files, served_tokens(config, name, files)
+            name,
+            Tokenizer(*config.trained_model),
+            files,
+            served_tokens(config, name, files),
+            thinking_tokens,
         )
     elif served is not None:
         field, revision = f"serve.models.{name}.model", served.revision
@@ -72,6 +88,24 @@ def _evaluated_model(config: RunConfig, name: str, may_be_to_come: bool) -> Eval
             f"evaluate.models.{name}.tokenizer: is missing, and serve.models has no {name}; give the model or folder "
             f"whose tokenizer it has"
         )
-    files = find_model(field, model, revision)
-    max_tokens = served_tokens(config, name, files) if served is not None else files.max_tokens
-    return EvaluatedModel(name, Tokenizer(model, revision), files, max_tokens)
+    # Whose tokenizer it is says nothing of the length that an endpoint serves.
+    find = find_tokenizer if served is None else find_model
+    files = find(field, model, revision)
+    max_tokens = served_tokens(config, name, files) if served is not None else None
+    if settings is not None and settings.max_tokens is not None:
+        max_tokens = settings.max_tokens
+    return EvaluatedModel(name, Tokenizer(model, revision), files, max_tokens, thinking_tokens)
+
+
+def with_endpoint_limits(
+    config: RunConfig, models: Sequence[EvaluatedModel], listed: Mapping[str, EndpointModel]
+) -> list[EvaluatedModel]:
+    """The models with the longest lengths that the endpoint's /models says, unless a setting says them."""
+    assert config.evaluate is not None
+    limited = []
+    for model in models:
+        settings, found = config.evaluate.models.get(model.name), listed.get(model.name)
+        is_set = settings is not None and settings.max_tokens is not None
+        known = found.max_tokens if found is not None else None
+        limited.append(model if is_set or known is None else replace(model, max_tokens=known))
+    return limited

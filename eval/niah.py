@@ -23,18 +23,21 @@ from app.tokens import Tokenizer
 from eval.fitting import fit
 from eval.haystack import Borders, Haystack, RepeatedText, read_text
 from eval.niah_needles import Needles, draw_needles, needles_asked_singly
-from eval.prompt_frame import PromptFrame
+from eval.prompt_frame import Prompt, PromptFrame
 from eval.samples import Sample, Slot
 from eval.token_text import Ids, TokenText, join, tokenize
 
 TASK = "niah"
-VERSION = 1
+VERSION = 2
 """Of the prompts: other ones are another set of samples."""
 BUNDLED_TEXT = "bundled:public_domain_sample"
 MAX_DOCUMENT_BYTES = 1 << 30
 CHARS_PER_TOKEN = 8
 """No prose has so many: a longer text is not taken to its end, as it is tokenized in each process."""
 OPENING_TOKENS = 16
+START_TOKENS = 65_536
+"""Haystacks start within the first so many tokens of the text, whatever the lengths are: samples that are answered stay
+the same when longer ones are added."""
 MAX_SHIFT_SHARE = 0.05
 """Of the haystack: a needle whose next sentence border is further away stands between two words."""
 
@@ -99,7 +102,7 @@ class NiahMaker:
         return NiahMaker, (self._config, self._tokenizer, self._seed)
 
     def identity(self) -> dict[str, Any]:
-        """All that a sample depends on: more trials, or other lengths up to the longest, leave it as it is."""
+        """All that a sample depends on: more trials and other lengths leave it as it is."""
         settings = identity(self._niah)
         for field in ("lengths_tokens", "num_trials", "haystack"):
             del settings[field]
@@ -107,9 +110,9 @@ class NiahMaker:
             "suite": TASK,
             "version": VERSION,
             "niah": settings,
-            "longest_tokens": self._lengths[0],
-            "haystack": hashlib.sha256(self._text.encode("utf-8", "replace")).hexdigest(),
+            "haystack": hashlib.sha256(self._whole_text.encode("utf-8", "replace")).hexdigest(),
             "template": self._config.template,
+            "template_arguments": self._config.sampling.template_arguments,
             "tokenizer": self._tokenizer.fingerprint,
             "seed": self._seed,
         }
@@ -136,11 +139,12 @@ class NiahMaker:
         needles, stretch = draw_needles(self._niah, self._seed, trial), self._stretch(trial)
         num_tokens = self._fitting_haystack(trial, slot.length_tokens, needles, stretch)
         places = needle_places(stretch, num_tokens, depth, len(needles.sentences))
+        prompt = self._prompt(needles, stretch, num_tokens, places)
         return Sample(
             sample_id=slot.sample_id,
             task=slot.task,
             length_tokens=slot.length_tokens,
-            token_ids=self._prompt(needles, stretch, num_tokens, places).ids,
+            token_ids=prompt.ids,
             max_output_tokens=self._niah.max_output_tokens,
             references=needles.references,
             group=f"{TASK}-{trial:05}",
@@ -153,6 +157,8 @@ class NiahMaker:
                 "keys": needles.keys,
                 "values": needles.values,
             },
+            content=prompt.content,
+            answer_prefix=prompt.answer_prefix,
         )
 
     def ask_each(self, trial: int, length_tokens: int) -> list[SingleQuestion]:
@@ -186,13 +192,17 @@ class NiahMaker:
 
     @cached_property
     def _frame(self) -> PromptFrame:
-        return PromptFrame(self._tokenizer, self._config.template)
+        return PromptFrame(self._tokenizer, self._config.template, self._config.sampling.template_arguments)
 
     @cached_property
-    def _text(self) -> str:
+    def _whole_text(self) -> str:
         path = self._niah.haystack
-        text = bundled_text() if path is None else read_text("evaluate.niah.haystack", path)
-        return text[: CHARS_PER_TOKEN * self._lengths[0]]
+        return bundled_text() if path is None else read_text("evaluate.niah.haystack", path)
+
+    @property
+    def _text(self) -> str:
+        """As much as the longest prompt takes, wherever it starts."""
+        return self._whole_text[: CHARS_PER_TOKEN * (START_TOKENS + self._lengths[0])]
 
     @cached_property
     def _haystack(self) -> Haystack:
@@ -203,7 +213,12 @@ class NiahMaker:
         """The haystack, repeated where the longest prompt takes it. Wherever one starts, nothing comes twice in a
         stretch that is no longer than one copy.
         """
-        return self._haystack.reaching(self._lengths[0])
+        return self._haystack.reaching(self._num_starts + self._lengths[0])
+
+    @property
+    def _num_starts(self) -> int:
+        """Tokens within which a haystack may start."""
+        return min(self._haystack.num_tokens, START_TOKENS)
 
     def _stretch(self, trial: int) -> Stretch:
         if trial not in self._stretches:
@@ -213,8 +228,7 @@ class NiahMaker:
 
     def _cut_stretch(self, trial: int) -> Stretch:
         repeated = self._repeated
-        num_starts = min(len(repeated.tokens) - self._lengths[0] + 1, self._haystack.num_tokens)
-        wanted = random.Random(f"niah haystack {self._seed} {trial}").randrange(num_starts)
+        wanted = random.Random(f"niah haystack {self._seed} {trial}").randrange(self._num_starts)
         start = repeated.last_up_to(repeated.sentences, wanted)
         stop = start + self._lengths[0]
         # A sentence has the blank before it in its first token: without the blank it has other tokens.
@@ -246,13 +260,13 @@ class NiahMaker:
             known[trial, length_tokens] = found
         return known[trial, length_tokens]
 
-    def _prompts(self, needles: Needles, stretch: Stretch, num_tokens: int) -> Iterator[TokenText]:
+    def _prompts(self, needles: Needles, stretch: Stretch, num_tokens: int) -> Iterator[Prompt]:
         """Those of one haystack, for all depths."""
         for depth in self._depths:
             places = needle_places(stretch, num_tokens, depth, len(needles.sentences))
             yield self._prompt(needles, stretch, num_tokens, places)
 
-    def _prompt(self, needles: Needles, stretch: Stretch, num_tokens: int, places: list[int]) -> TokenText:
+    def _prompt(self, needles: Needles, stretch: Stretch, num_tokens: int, places: list[int]) -> Prompt:
         tokenizer = self._tokenizer
         parts = [tokenize(tokenizer, f"{self._niah.introduction}\n")]
         before = 0

@@ -5,10 +5,11 @@ from collections.abc import Iterable
 
 from app.config import EvaluateConfig
 from eval.niah import TASK
+from eval.outcomes import count_outcomes
 from eval.prefill_share import measured_prefill_share
 from eval.records import Record
-from eval.report.contents import Counts, NiahResult, Score, mean_score
-from eval.scoring import string_match_all
+from eval.report.contents import NiahResult, Score, mean_score
+from eval.scoring import mean_with_interval, string_match_all
 
 Cell = tuple[float, int]
 """Depth in percent, length in tokens."""
@@ -45,6 +46,17 @@ def score_niah(model: str, config: EvaluateConfig, records: Iterable[Record]) ->
     def placed(cell: Cell) -> Score:
         return mean_score([record.facts["needle_depths_percent"][0] for record in cells[cell].values()])
 
+    of_length: dict[int, list[Score]] = {
+        length: [
+            _score(record, config.failures_count_as_wrong)
+            for depth in depths
+            for record in cells[depth, length].values()
+        ]
+        for length in lengths
+    }
+    whole = len(depths) * niah.num_trials
+    known = {length: [score for score in scores if score is not None] for length, scores in of_length.items()}
+    means = {length: mean_with_interval([scores]) for length, scores in known.items() if len(scores) == whole}
     num_copies = Counter[int]()
     for record in found:
         num_copies[record.length_tokens] = max(num_copies[record.length_tokens], record.facts["num_copies"])
@@ -54,14 +66,11 @@ def score_niah(model: str, config: EvaluateConfig, records: Iterable[Record]) ->
         depths_percent=depths,
         scores=[[score((depth, length)) for length in lengths] for depth in depths],
         placed_percent=[[placed((depth, length)) for length in lengths] for depth in depths],
-        counts=Counts(
-            num_samples,
-            num_failed=sum(record.reply is None for record in found),
-            num_missing=num_samples - len(found),
-            failures_count_as_wrong=config.failures_count_as_wrong,
-        ),
+        counts=count_outcomes(found, num_samples, config.failures_count_as_wrong),
         num_copies={length: copies for length, copies in sorted(num_copies.items()) if copies > 1},
         prefill_share=measured_prefill_share(found),
+        intervals={length: (mean.low, mean.high) for length, mean in means.items()},
+        num_samples={length: len(scores) for length, scores in known.items()},
     )
 
 

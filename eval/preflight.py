@@ -40,7 +40,7 @@ def check_evaluation(config: RunConfig, may_be_to_come: bool = False) -> None:
     models = evaluated_models(config, may_be_to_come)
     for model in models:
         _check_template(settings, model)
-    _check_lengths(settings, models)
+    check_lengths(settings, models)
     check_run_dir(config)
 
 
@@ -52,8 +52,12 @@ def _check_template(settings: EvaluateConfig, model: EvaluatedModel) -> None:
         )
 
 
-def _check_lengths(settings: EvaluateConfig, models: list[EvaluatedModel]) -> None:
-    """A length that no model reads is a mistake; one that some don't is a gap in their tables."""
+def check_lengths(settings: EvaluateConfig, models: list[EvaluatedModel]) -> None:
+    """A length that no model reads is a mistake; one that some don't is a gap in their tables.
+
+    Raises:
+        UserError: None of the models reads one of the lengths.
+    """
     lengths = {"niah": settings.niah.lengths_tokens, "ruler": settings.ruler.lengths_tokens}
     for suite, asked in lengths.items():
         if suite not in settings.suites:
@@ -61,7 +65,9 @@ def _check_lengths(settings: EvaluateConfig, models: list[EvaluatedModel]) -> No
         for length in asked:
             if not any(model.reads(length) for model in models):
                 longest = max(model.max_tokens or 0 for model in models)
+                thought = settings.sampling.thinking_tokens
+                budget = f" with {thought} thinking_tokens" if thought else ""
                 raise UserError(
-                    f"evaluate.{suite}.lengths_tokens: {length} is more than any of the models can read; "
-                    f"at most {longest}"
+                    f"evaluate.{suite}.lengths_tokens: {length}{budget} is more than any of the models can read; at "
+                    f"most {longest - thought} (evaluate.models.NAME.max_tokens, or what the endpoint's /models says)"
                 )

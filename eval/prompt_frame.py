@@ -1,15 +1,33 @@
 """What surrounds every question: the chat template, or nothing, and the start of the reply."""
 
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
 from app.faults import UserError
+from app.schema import Message
 from app.tokens import Tokenizer
-from eval.token_text import Ids, TokenText, join, tokenize
+from eval.token_text import TokenText, join, tokenize
 
 _CONTENT = "LongstrapContent"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prompt(TokenText):
+    """A whole prompt, which still knows what the user says in it."""
+
+    num_head_chars: int
+    """Of the text, those of the template before what the user says."""
+    num_tail_chars: int
+    """Those after it, the answer prefix included."""
+    answer_prefix: str
+
+    @property
+    def content(self) -> str:
+        """What the user says, without template and answer prefix."""
+        return self.text[self.num_head_chars : len(self.text) - self.num_tail_chars]
 
 
 class PromptFrame:
@@ -21,17 +39,24 @@ class PromptFrame:
         tokenizer: Tokenizer of the model.
         template: `chat`: one turn of the user in the model's own template. `base`: the text as it is, after the
             token that the tokenizer begins texts with, if there is one.
+        arguments: Arguments of the chat template, such as `enable_thinking`.
 
     Raises:
         UserError: The model has no chat template, or one that drops or repeats what the user says.
     """
 
-    def __init__(self, tokenizer: Tokenizer, template: Literal["chat", "base"]) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        template: Literal["chat", "base"],
+        arguments: Mapping[str, Any] | None = None,
+    ) -> None:
         self.tokenizer = tokenizer
         self.template = template
         head, tail = "", ""
         if template == "chat":
-            rendered = tokenizer.render([{"role": "user", "content": _CONTENT}], generation_prompt=True)
+            asked: list[Message] = [{"role": "user", "content": _CONTENT}]
+            rendered = tokenizer.render(asked, generation_prompt=True, arguments=arguments)
             head, found, tail = rendered.partition(_CONTENT)
             if not found or _CONTENT in tail:
                 raise UserError(
@@ -42,26 +67,12 @@ class PromptFrame:
         # A chat template spells it.
         self._leading_id = tokenizer.leading_id if template == "base" else None
 
-    def prompt(self, content: Iterable[TokenText], answer_prefix: str = "") -> TokenText:
+    def prompt(self, content: Iterable[TokenText], answer_prefix: str = "") -> Prompt:
         """The whole prompt around what the user says; its tokens are what the model must read."""
         end = tokenize(self.tokenizer, self._tail + answer_prefix)
         joined = join(self.tokenizer, [self._head, *content, end])
-        if self._leading_id is None:
-            return joined
-        return TokenText(
-            joined.text,
-            np.concatenate([np.array([self._leading_id], np.int32), joined.ids]),
-            np.concatenate([np.zeros(1, np.int64), joined.ends]),
-        )
-
-    def chat_of(self, token_ids: Ids) -> list[dict[str, str]]:
-        """A prompt as messages, for an endpoint that puts its own template around them.
-
-        The answer prefix ends the question then: such endpoints have no place for the beginning of a reply.
-
-        Args:
-            token_ids: `[tokens]`: of `prompt`.
-        """
-        text = self.tokenizer.decode(token_ids.tolist())
-        content, _, answer_prefix = text.removeprefix(self._head.text).partition(self._tail or "\0")
-        return [{"role": "user", "content": content + answer_prefix}]
+        ids, ends = joined.ids, joined.ends
+        if self._leading_id is not None:
+            ids = np.concatenate([np.array([self._leading_id], np.int32), ids])
+            ends = np.concatenate([np.zeros(1, np.int64), ends])
+        return Prompt(joined.text, ids, ends, len(self._head.text), len(end.text), answer_prefix)

@@ -18,6 +18,7 @@ class Reply:
     """What an endpoint answered."""
 
     text: str
+    """What is scored: without thought, and without the answer prefix."""
     finish_reason: str
     num_prompt_tokens: int
     num_output_tokens: int
@@ -25,6 +26,17 @@ class Reply:
     """Prompt tokens served from the endpoint's prefix cache; 0 if the endpoint does not report them."""
     sec: float
     """Time from the request to its last token, without pauses and earlier attempts."""
+    thought: str = ""
+    """What a reasoning model thought before its answer; it is not scored."""
+    limit_tokens: int = 0
+    """Most tokens that the reply could have, thought included."""
+    thinking_tokens: int = 0
+    """Those of them that were for the thought alone."""
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the limit ended the reply."""
+        return self.finish_reason == "length"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +93,22 @@ class RecordStore:
     def __getitem__(self, sample_id: str) -> Record:
         return self._records[sample_id]
 
-    def is_answered(self, sample_id: str) -> bool:
-        """Whether there is a reply, right or wrong."""
+    def find(self, sample_id: str) -> Record | None:
+        """The sample's record; None: it was not asked."""
+        return self._records.get(sample_id)
+
+    def is_answered(self, sample_id: str, thinking_tokens: int | None = None) -> bool:
+        """Whether there is a reply, right or wrong.
+
+        Args:
+            sample_id: The sample.
+            thinking_tokens: Present budget for thought; a reply that another budget cut is not finished. None: any.
+        """
         record = self._records.get(sample_id)
-        return record is not None and record.error is None
+        if record is None or record.reply is None:
+            return False
+        reply = record.reply
+        return thinking_tokens is None or not reply.is_cut or reply.thinking_tokens == thinking_tokens
 
     async def add(self, record: Record) -> None:
         """Write a record down; it is on disk when this returns."""

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from app.config import EvaluateConfig
+from eval.outcomes import count_outcomes
 from eval.recall.scores import RecallScore as RecallSuiteScore
 from eval.records import Record
 from eval.report.contents import (
-    Counts,
+    Interval,
     RecallResult,
     RecallScore,
     RulerResult,
@@ -14,11 +15,13 @@ from eval.report.contents import (
     ShortScore,
 )
 from eval.ruler.definitions import TASKS
+from eval.ruler.published import PUBLISHED_DIFFER
 from eval.ruler.scores import RulerScores, score_ruler
 from eval.scoring import Mean
 from eval.short.scores import ShortScores
 
-OWN_HAYSTACK_REMARK = "The haystack is not RULER's: scores are not comparable with published ones."
+PUBLISHED_SAMPLES = 500
+"""Samples per task and length in RULER's README and papers."""
 
 
 def ruler_result(model: str, settings: EvaluateConfig, records: Sequence[Record], seed: int) -> RulerResult:
@@ -43,7 +46,7 @@ def ruler_result(model: str, settings: EvaluateConfig, records: Sequence[Record]
             for task in scores.tasks
         },
         means={length: _value(mean) for length, mean in scores.means.items()},
-        counts=_counts(settings, records, sum(expected.values())),
+        counts=count_outcomes(records, sum(expected.values()), settings.failures_count_as_wrong),
         intervals={length: (mean.low, mean.high) for length, mean in means.items()},
         weighted_means={
             "mean": scores.mean,
@@ -51,9 +54,16 @@ def ruler_result(model: str, settings: EvaluateConfig, records: Sequence[Record]
             "weighted to the shorter": scores.mean_decreasing,
         },
         effective_length_tokens=scores.effective_length_tokens if scores.is_comparable else None,
+        task_intervals={task: _task_intervals(scores, task) for task in scores.tasks},
+        num_samples=ruler.num_samples,
         num_copies=_num_copies(records),
-        remarks=_ruler_remarks(settings, scores),
+        remarks=ruler_remarks(settings),
     )
+
+
+def _task_intervals(scores: RulerScores, task: str) -> dict[int, Interval]:
+    found = {length: scores.cells[task, length].score for length in scores.lengths_tokens}
+    return {length: (mean.low, mean.high) for length, mean in found.items() if mean is not None}
 
 
 def recall_result(
@@ -70,10 +80,22 @@ def recall_result(
             follows_memory=_value(score.changed_remembered),
             follows_both=_value(score.both_followed),
             closed_book=_value(score.closed_book),
+            intervals={
+                name: (mean.low, mean.high)
+                for name, mean in (
+                    ("true_context", score.true_followed),
+                    ("follows_context", score.changed_followed),
+                    ("follows_memory", score.changed_remembered),
+                    ("follows_both", score.both_followed),
+                    ("closed_book", score.closed_book),
+                )
+                if mean is not None
+            },
         )
         for score in scores
     ]
-    return RecallResult(model, shown, _counts(settings, records, len(records)))
+    counts = count_outcomes(records, len(records), settings.failures_count_as_wrong)
+    return RecallResult(model, shown, counts)
 
 
 def short_result(scores: ShortScores) -> ShortResult:
@@ -90,27 +112,37 @@ def short_result(scores: ShortScores) -> ShortResult:
             )
             for score in scores.headlines
         ],
+        scores.remarks,
     )
 
 
-def _ruler_remarks(settings: EvaluateConfig, scores: RulerScores) -> list[str]:
-    remarks = []
-    if not scores.is_comparable:
+def protocol_differences(settings: EvaluateConfig) -> list[str]:
+    """In what our prompts and means differ from those of published rows; empty: they may stand side by side."""
+    ruler, sampling = settings.ruler, settings.sampling
+    tasks = ruler.tasks or list(TASKS)
+    differs = {
+        f"means are over {len(tasks)} of the {len(TASKS)} tasks": set(tasks) != set(TASKS),
+        "the haystack is not RULER's": ruler.haystack is not None,
+        "evaluate.ruler.data may hold other texts": ruler.data is not None,
+        "prompts were sent as chats": settings.api != "completions",
+        "replies were sampled": bool(sampling.temperature) or sampling.top_p is not None,
+        "replies had tokens for thought": sampling.thinking_tokens > 0,
+    }
+    return [words for words, is_so in differs.items() if is_so]
+
+
+def ruler_remarks(settings: EvaluateConfig) -> list[str]:
+    """What must be known before means are compared with published ones."""
+    differences = protocol_differences(settings)
+    if differences:
+        return [f"No published rows are shown, as the protocol differs: {'; '.join(differences)}."]
+    few = settings.ruler.num_samples
+    remarks = [PUBLISHED_DIFFER]
+    if few < PUBLISHED_SAMPLES:
         remarks.append(
-            f"Means are over {len(scores.tasks)} of the {len(TASKS)} tasks: not comparable with published ones."
+            f"Published rows are over {PUBLISHED_SAMPLES} samples per task and length; these are over {few}."
         )
-    if settings.ruler.haystack is not None:
-        remarks.append(OWN_HAYSTACK_REMARK)
     return remarks
-
-
-def _counts(settings: EvaluateConfig, records: Sequence[Record], num_samples: int) -> Counts:
-    return Counts(
-        num_samples=num_samples,
-        num_failed=sum(record.reply is None for record in records),
-        num_missing=num_samples - len(records),
-        failures_count_as_wrong=settings.failures_count_as_wrong,
-    )
 
 
 def _num_copies(records: Sequence[Record]) -> dict[int, int]:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from app.endpoints.replies import RequestError
 from app.quantities import duration
 from eval.client import EvaluationClient
-from eval.prompt_frame import PromptFrame
 from eval.records import Record, RecordStore
 from eval.samples import Sample
 
@@ -19,7 +18,6 @@ class Runner:
         client: Asks the model.
         store: Has what is answered, and gets the rest.
         num_concurrent: Requests under way at once.
-        frame: Given for an endpoint that takes chats only: the prompts' own template is taken off again.
         report: Gets a line every `interval_sec`.
         interval_sec: See there.
         name: Name of suite and model, for progress lines.
@@ -30,7 +28,6 @@ class Runner:
         client: EvaluationClient,
         store: RecordStore,
         num_concurrent: int,
-        frame: PromptFrame | None,
         report: Callable[[str], None],
         interval_sec: float,
         name: str,
@@ -38,7 +35,6 @@ class Runner:
         self._client = client
         self._store = store
         self._num_concurrent = num_concurrent
-        self._frame = frame
         self._report = report
         self._interval_sec = interval_sec
         self._name = name
@@ -93,9 +89,8 @@ class Runner:
 
     async def _ask(self, sample: Sample) -> None:
         async with self._slots:
-            messages = self._frame.chat_of(sample.token_ids) if self._frame is not None else None
             try:
-                record = Record.of(sample, await self._client.ask(sample, messages))
+                record = Record.of(sample, await self._client.ask(sample))
             except RequestError as error:
                 record = Record.of(sample, None, str(error))
             await self._store.add(record)
@@ -117,6 +112,6 @@ class Runner:
         self._report(f"{self._name}: {self._num_done:,} of {num_samples:,} asked{failed}, {rate}, {end}")
 
 
-def unanswered(store: RecordStore, sample_ids: Iterable[str]) -> set[str]:
-    """Samples that have no reply yet, failed ones among them."""
-    return {sample_id for sample_id in sample_ids if not store.is_answered(sample_id)}
+def unanswered(store: RecordStore, sample_ids: Iterable[str], thinking_tokens: int = 0) -> set[str]:
+    """Samples to be asked: without a reply, failed, or cut by another budget for thought than this one."""
+    return {sample_id for sample_id in sample_ids if not store.is_answered(sample_id, thinking_tokens)}

@@ -22,8 +22,12 @@ SCHEMA = pa.schema(
         ("references", pa.list_(pa.string())),
         ("group", pa.string()),
         ("facts", pa.string()),
+        ("content", pa.large_string()),
+        ("answer_prefix", pa.string()),
     ]
 )
+SAMPLES_FORMAT = 2
+"""Goes up when parts hold other columns."""
 ROWS_PER_GROUP = 4
 """A reader holds one row group: at a million tokens 16 MB."""
 
@@ -45,6 +49,10 @@ class Sample:
     """Samples of one group begin alike: the first is asked alone, so that the others find its prefix cached."""
     facts: dict[str, Any] = field(default_factory=dict)
     """What tables and pictures want to know of it, as JSON values."""
+    content: str = ""
+    """What the user says, without template and answer prefix: the message for endpoints that take chats only."""
+    answer_prefix: str = ""
+    """Start of the reply, which the tokens end with."""
 
     @property
     def num_tokens(self) -> int:
@@ -94,6 +102,8 @@ def write_part(folder: Folder, name: str, samples: list[Sample]) -> None:
         "references": [sample.references for sample in samples],
         "group": [sample.group for sample in samples],
         "facts": [json.dumps(sample.facts, ensure_ascii=False) for sample in samples],
+        "content": [sample.content for sample in samples],
+        "answer_prefix": [sample.answer_prefix for sample in samples],
     }
     folder.write_table(name, pa.table(columns, schema=SCHEMA), row_group_rows=ROWS_PER_GROUP)
 
@@ -122,4 +132,6 @@ def _sample(batch: pa.RecordBatch, row: int) -> Sample:
         references=value("references"),
         group=value("group"),
         facts=json.loads(value("facts")),
+        content=value("content"),
+        answer_prefix=value("answer_prefix"),
     )

@@ -12,6 +12,7 @@ from app.config.environment import cache_dir, ray_address, read_secret
 from app.config.evaluation import (
     EvaluateConfig,
     EvaluatedModelConfig,
+    EvaluateSamplingConfig,
     NiahConfig,
     RecallConfig,
     RulerConfig,
@@ -52,6 +53,7 @@ __all__ = [
     "DecontaminationConfig",
     "DedupConfig",
     "EvaluateConfig",
+    "EvaluateSamplingConfig",
     "EvaluatedModelConfig",
     "FieldNames",
     "FilterConfig",

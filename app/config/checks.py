@@ -18,6 +18,11 @@ def checked_engine_args(arguments: dict[str, Any], own: dict[str, str], section:
     for name in arguments:
         if name in own:
             raise ValueError(f"holds {name}; set {section}.{own[name]} instead")
+    return refuse_secrets(arguments)
+
+
+def refuse_secrets(arguments: dict[str, Any]) -> dict[str, Any]:
+    for name in arguments:
         if name.lower().endswith(("token", "api_key", "password", "secret")):
             raise ValueError(f"holds {name}, and recipes are recorded; give secrets in the environment")
     return arguments

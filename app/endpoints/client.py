@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import openai
 
+from app.endpoints.models import EndpointModel, read_models
 from app.endpoints.refusals import Refusal, Whose, classify
 from app.endpoints.replies import EndpointReply, RequestError, read_reply
 from app.faults import UserError
@@ -104,14 +105,14 @@ class EndpointClient:
                 raise await self._given_up(refusal, api, arguments, num_all_tries, num_answered)
             await self._pause(refusal, num_tries)
 
-    async def model_names(self) -> list[str]:
+    async def models(self) -> list[EndpointModel]:
         """Models that the endpoint lists.
 
         Raises:
-            UserError: It refuses the key, or nothing answers.
+            UserError: It refuses the key, or nothing answers, or it answers with something else than models.
         """
         try:
-            return [model.id for model in (await self._client.models.list()).data]
+            body = (await self._client.models.with_raw_response.list()).text
         except openai.APIError as error:
             refusal = classify(error)
             if refusal.status in (401, 403):
@@ -120,6 +121,13 @@ class EndpointClient:
                 f"{self._fields.url}: {self._url} does not answer ({refusal.describe()}); give the URL of a running "
                 f"server, with /v1"
             ) from None
+        listed = read_models(body)
+        if listed is None:
+            raise UserError(
+                f"{self._fields.url}: {self._url}/models lists no models ({mask(' '.join(body.split()))[:60]!r}); give "
+                f"the URL of an OpenAI-compatible server, with /v1"
+            )
+        return listed
 
     async def close(self) -> None:
         """Close the connections."""

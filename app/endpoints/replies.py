@@ -8,6 +8,8 @@ from app.secrets import mask
 
 _STOPPED = {"stop", "eos", "eos_token", "end_turn", "stop_sequence"}
 _CUT = {"length", "max_tokens", "model_length"}
+FILTERED = "finish reason content_filter"
+"""Reason of a `RequestError`: the endpoint has a reply and does not show it."""
 MAX_DETAIL_CHARS = 300
 
 
@@ -38,6 +40,10 @@ class EndpointReply:
     num_output_tokens: int
     num_cached_tokens: int
     """Prompt tokens from the endpoint's prefix cache; 0 where it does not say."""
+    thought: str = ""
+    """What a reasoning model thought before it wrote the text, where the endpoint tells it apart."""
+    prompt_logprobs: list[tuple[float, float]] | None = None
+    """Own log probability of each token and that of the likeliest one, where `echo` and `logprobs` were asked."""
     sec: float = 0.0
     """From the request to its last token, without pauses and earlier tries."""
 
@@ -54,7 +60,9 @@ def read_reply(completion: Any) -> EndpointReply:
         raise RequestError("endpoint sent no choice or no usage", _shown(completion))
     try:
         choice, usage = completion.choices[0], completion.usage
-        text = _text(choice.message.content if hasattr(choice, "message") else choice.text)
+        message = getattr(choice, "message", None)
+        text = _text(choice.text if message is None else message.content)
+        thought = _text(_thought_of(message))
         details = getattr(usage, "prompt_tokens_details", None)
         counts = (
             int(usage.prompt_tokens),
@@ -62,13 +70,34 @@ def read_reply(completion: Any) -> EndpointReply:
             int(getattr(details, "cached_tokens", None) or 0),
         )
         finish_reason = choice.finish_reason
+        logprobs = _logprobs_of(choice) if message is None else None
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise RequestError("reply of an unknown shape", _shown(error)) from None
     if finish_reason in _CUT:
-        return EndpointReply(text, "length", *counts)
+        return EndpointReply(text, "length", *counts, thought, logprobs)
     if finish_reason not in _STOPPED:
         raise RequestError(f"finish reason {finish_reason}", text[:MAX_DETAIL_CHARS])
-    return EndpointReply(text, "stop", *counts)
+    return EndpointReply(text, "stop", *counts, thought, logprobs)
+
+
+def _logprobs_of(choice: Any) -> list[tuple[float, float]] | None:
+    """Of the first token nothing is known, as nothing stands before it."""
+    found = getattr(choice, "logprobs", None)
+    own, best = getattr(found, "token_logprobs", None), getattr(found, "top_logprobs", None)
+    if not own or not best:
+        return None
+    return [
+        (0.0, 0.0)
+        if score is None
+        else (float(score), max(map(float, (top or {}).values()), default=float(score)))
+        for score, top in zip(own, best, strict=True)
+    ]
+
+
+def _thought_of(message: Any) -> Any:
+    """vLLM, SGLang and DeepSeek call it `reasoning_content`; newer servers and OpenRouter `reasoning`."""
+    found = (getattr(message, name, None) for name in ("reasoning_content", "reasoning"))
+    return next((thought for thought in found if isinstance(thought, str) and thought), None)
 
 
 def _text(content: Any) -> str:

@@ -6,10 +6,13 @@ be reached.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from app.faults import one_line
+from app.models.places import resolve_model
 from app.models.small_files import CONFIG_FILE, SmallFiles, open_model
+from app.storage import is_remote
 
 ROPE_TYPES_THAT_COUNT_THE_FACTOR = ("linear", "dynamic", "yarn", "ntk")
 """`max_position_embeddings` of these is the length before scaling; of llama3 and longrope, the one after."""
@@ -80,6 +83,16 @@ def find_model(field: str, model: str, revision: str | None = None) -> ModelFile
     return _read(open_model(field, model, revision, needs_tokenizer=True))
 
 
+def find_tokenizer(field: str, model: str, revision: str | None = None) -> ModelFiles:
+    """The same of a model whose tokenizer alone is used: a folder may lack its config.json.
+
+    Raises:
+        UserError: There is no such model, or it has no tokenizer; names the field and what would be right.
+    """
+    is_folder = is_remote(model) or Path(resolve_model(model)).is_dir()
+    return _read(open_model(field, model, revision, needs_config=not is_folder, needs_tokenizer=True))
+
+
 def read_model(field: str, model: str, revision: str | None = None) -> ModelFiles:
     """The same of a model that is only calculated with: its config.json is enough.
 
@@ -93,7 +106,7 @@ def read_model(field: str, model: str, revision: str | None = None) -> ModelFile
 def _read(files: SmallFiles) -> ModelFiles:
     config = files.read_json(CONFIG_FILE)
     template, settings = files.read_text(TEMPLATE_FILE), files.read_json(TOKENIZER_FILE)
-    if not isinstance(config, dict) or not isinstance(settings, dict | None):
+    if not isinstance(config, dict | None) or not isinstance(settings, dict | None):
         raise files.unreadable(ValueError("no JSON object"))
     chats = template is not None or bool((settings or {}).get("chat_template"))
     # What no tokenizer file says is not known: the cache may hold other files only.

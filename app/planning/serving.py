@@ -125,22 +125,30 @@ def evaluation_calls(evaluate: EvaluateConfig) -> list[StepCalls]:
     """Prompts of one model, by suite. Short tasks are not counted: their number is lm-eval's, and they are short."""
     calls = []
     niah, ruler, recall = evaluate.niah, evaluate.ruler, evaluate.recall
+    thought = evaluate.sampling.thinking_tokens
     if "niah" in evaluate.suites:
         per_length = len(niah.depths_percent) * niah.num_trials
-        calls += _calls("niah", niah.lengths_tokens, per_length, niah.max_output_tokens)
+        calls += _calls("niah", niah.lengths_tokens, per_length, niah.max_output_tokens, thought)
     if "ruler" in evaluate.suites:
         per_length = (len(ruler.tasks) or RULER_TASKS) * ruler.num_samples
-        calls += _calls("ruler", ruler.lengths_tokens, per_length, RULER_OUTPUT_TOKENS)
+        calls += _calls("ruler", ruler.lengths_tokens, per_length, RULER_OUTPUT_TOKENS, thought)
     if "recall" in evaluate.suites:
         per_length = NUM_RECALL_PROMPTS * recall.num_samples
-        calls += _calls("recall", recall.lengths_tokens, per_length, recall.max_output_tokens)
+        calls += _calls("recall", recall.lengths_tokens, per_length, recall.max_output_tokens, thought)
     return calls
 
 
-def _calls(suite: str, lengths: list[int], per_length: int, output_tokens: float) -> list[StepCalls]:
+def _calls(
+    suite: str, lengths: list[int], per_length: int, output_tokens: float, thinking_tokens: int
+) -> list[StepCalls]:
     # One entry a length: attention's part grows with its square.
     return [
-        StepCalls(suite, per_length, per_length * (tokens - output_tokens), per_length * output_tokens)
+        StepCalls(
+            suite,
+            per_length,
+            per_length * (tokens - output_tokens),
+            per_length * (output_tokens + thinking_tokens),
+        )
         for tokens in lengths
     ]
 

@@ -21,7 +21,7 @@ from app.faults import UserError
 from app.tokens import Tokenizer
 from eval.fitting import fit
 from eval.haystack import Haystack, RepeatedText, read_text
-from eval.prompt_frame import PromptFrame
+from eval.prompt_frame import Prompt, PromptFrame
 from eval.recall.chains import Chain, draw_chain
 from eval.recall.facts import Fact, accepted, draw_other_answer, facts_not_in
 from eval.recall.prose import bundled_prose
@@ -71,10 +71,9 @@ class RecallMaker:
             "text": hashlib.sha256(self._text.encode()).hexdigest()[:16],
             "tokenizer": self._tokenizer.fingerprint,
             "template": self._config.template,
+            "template_arguments": self._config.sampling.template_arguments,
             "max_output_tokens": self._config.recall.max_output_tokens,
             "seed": self._seed,
-            # No sample depends on it, but their order does.
-            "num_samples": self._config.recall.num_samples,
         }
 
     def slots(self) -> list[Slot]:
@@ -158,15 +157,17 @@ class RecallMaker:
             references=remembered if is_closed else context,
             group="" if is_closed else str(slot.length_tokens),
             facts=facts,
+            content=prompt.content,
+            answer_prefix=prompt.answer_prefix,
         )
 
-    def _prompt(self, length: int, placed: Sequence[tuple[float, str]], question: str) -> TokenText:
+    def _prompt(self, length: int, placed: Sequence[tuple[float, str]], question: str) -> Prompt:
         opening = tokenize(self._tokenizer, OPENING)
         closing = tokenize(self._tokenizer, QUESTION.format(question=question) + self._line_end)
         limit = length - self._config.recall.max_output_tokens
         text = self._haystack.reaching(limit)
 
-        def build(index: int) -> TokenText:
+        def build(index: int) -> Prompt:
             filled = self._filled(text, int(text.sentences[index]), placed)
             return self._frame.prompt([opening, *filled, closing], ANSWER_PREFIX)
 
@@ -231,4 +232,4 @@ class RecallMaker:
 
     @cached_property
     def _frame(self) -> PromptFrame:
-        return PromptFrame(self._tokenizer, self._config.template)
+        return PromptFrame(self._tokenizer, self._config.template, self._config.sampling.template_arguments)

@@ -9,7 +9,7 @@ from eval.csv_rows import render_csv
 from eval.recall.facts import first_mention, normalize
 from eval.recall.maker import KINDS, Kind, Variant
 from eval.records import Record
-from eval.scoring import Mean, bootstrap_mean
+from eval.scoring import Mean, mean_with_interval
 
 Followed = Literal["context", "memory", "neither"]
 _Verdicts = dict[Variant, Followed | None]
@@ -18,7 +18,7 @@ _Verdicts = dict[Variant, Followed | None]
 
 @dataclass(frozen=True, slots=True)
 class RecallScore:
-    """One kind of question at one length, in percent of the questions, with bootstrap confidence intervals.
+    """One kind of question at one length, in percent of the questions, with confidence intervals.
 
     None: there is nothing to score, or not all of it is answered. Following the changed context is a reader's doing;
     sticking to memory gives what is true in the world (of a fact) or what the other wiring says (of a chain).
@@ -75,7 +75,7 @@ def score_recall(
         records: All of one model's, each sample once.
         failures_count_as_wrong: A request that failed for good counts as an answer that follows neither; otherwise the
             shares that it belongs to are None.
-        seed: Seed of the bootstrap.
+        seed: Seed of the intervals.
     """
     verdicts: dict[tuple[Kind, int], dict[int, _Verdicts]] = {}
     closed: dict[str, Followed | None] = {}
@@ -131,7 +131,9 @@ def _score(kind: Kind, length: int, questions: list[_Verdicts], seed: int) -> Re
         answers = [[question[variant] for variant in variants] for question in of]
         if not answers or any(answer is None for row in answers for answer in row):
             return None
-        return bootstrap_mean([[100.0 * all(answer == verdict for answer in row) for row in answers]], seed)
+        return mean_with_interval(
+            [[100.0 * all(answer == verdict for answer in row) for row in answers]], seed
+        )
 
     is_known = [question["closed"] == "memory" for question in questions]
     knowledge_is_whole = all(question["closed"] is not None for question in questions)

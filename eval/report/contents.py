@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 Score = float | None
+Interval = tuple[float, float]
+"""Ends of a 95% confidence interval, in percent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,22 @@ class Counts:
     """Samples that have not been sent yet."""
     failures_count_as_wrong: bool = False
     """Whether failed samples count as wrong. Otherwise their task has no score."""
+    num_filtered: int = 0
+    """Failed samples whose reply the endpoint held back."""
+    num_cut: int = 0
+    """Replies that their limit ended; their text is scored."""
+    num_empty: int = 0
+    """Replies without any text; they are wrong."""
+    num_only_thought: int = 0
+    """Replies of a reasoning model that holds no answer; they are wrong."""
+    limits_tokens: dict[str, list[int]] = field(default_factory=dict)
+    """Kind of replies (`cut`, `empty`, `only thought`) → limits that ended some of them, ascending."""
+
+    @property
+    def num_answered(self) -> int:
+        """Replies with a text."""
+        num_without = self.num_failed + self.num_missing + self.num_empty + self.num_only_thought
+        return self.num_samples - num_without
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +60,10 @@ class NiahResult:
     """Copies of the haystack's text by length, for lengths where one copy was too short."""
     prefill_share: float | None = None
     """Share of the prompt tokens that the server computed rather than found in its prefix cache."""
+    intervals: dict[int, Interval] = field(default_factory=dict)
+    """Length → confidence interval of the mean over all depths and trials."""
+    num_samples: dict[int, int] = field(default_factory=dict)
+    """Length → samples that its mean is over."""
 
     def mean(self, length_tokens: int) -> Score:
         """Mean over all depths at a length."""
@@ -61,8 +83,12 @@ class RulerResult:
     means: dict[int, Score]
     """Length → mean of the tasks."""
     counts: Counts
-    intervals: dict[int, tuple[float, float]] = field(default_factory=dict)
+    intervals: dict[int, Interval] = field(default_factory=dict)
     """Length → confidence interval of the mean."""
+    task_intervals: dict[str, dict[int, Interval]] = field(default_factory=dict)
+    """Task → length → confidence interval of its score."""
+    num_samples: int = 0
+    """Samples per task and length."""
     weighted_means: dict[str, Score] = field(default_factory=dict)
     """Weighted means over the lengths, by name."""
     effective_length_tokens: int | None = None
@@ -127,6 +153,8 @@ class RecallScore:
     """Answers of the evidence, true as well as changed: what neither guessing nor memory reaches."""
     closed_book: Score
     """Right answers without any context."""
+    intervals: dict[str, Interval] = field(default_factory=dict)
+    """Name of a share, as above → its confidence interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +182,10 @@ class ReportContents:
     """RULER mean that the effective length is measured against."""
     short: list[ShortResult] = field(default_factory=list)
     recall: list[RecallResult] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    """What must be known of all suites that send prompts of ours."""
+    wrong: dict[str, list[str]] = field(default_factory=dict)
+    """Suite → its wrong answers, a line each."""
 
     def measured(self) -> "ReportContents":
         """Without the results of models that read none of a suite's lengths."""

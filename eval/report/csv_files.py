@@ -1,7 +1,7 @@
 """The report's numbers as CSV."""
 
-from eval.csv_rows import render_csv
-from eval.report.contents import NiahResult, RecallResult, RulerResult, ShortResult
+from eval.csv_rows import Field, render_csv
+from eval.report.contents import NiahResult, RecallResult, RecallScore, RulerResult, ShortResult
 
 
 def niah_csv(results: list[NiahResult]) -> str:
@@ -22,10 +22,19 @@ def niah_csv(results: list[NiahResult]) -> str:
 
 def ruler_tasks_csv(results: list[RulerResult]) -> str:
     return render_csv(
-        {"model": result.model, "task": task, "length_tokens": length, "score_percent": scores.get(length)}
+        {
+            "model": result.model,
+            "task": task,
+            "length_tokens": length,
+            "score_percent": scores.get(length),
+            "low_percent": low,
+            "high_percent": high,
+            "num_samples": result.num_samples,
+        }
         for result in results
         for task, scores in result.scores.items()
         for length in result.lengths_tokens
+        for low, high in [result.task_intervals.get(task, {}).get(length, (None, None))]
     )
 
 
@@ -61,18 +70,22 @@ def short_csv(results: list[ShortResult]) -> str:
 
 
 def recall_csv(results: list[RecallResult]) -> str:
-    return render_csv(
-        {
-            "model": result.model,
-            "kind": score.kind,
-            "length_tokens": score.length_tokens,
-            "num_questions": score.num_questions,
-            "true_context_percent": score.true_context,
-            "follows_context_percent": score.follows_context,
-            "follows_memory_percent": score.follows_memory,
-            "follows_both_percent": score.follows_both,
-            "closed_book_percent": score.closed_book,
-        }
-        for result in results
-        for score in result.scores
-    )
+    return render_csv(_recall_row(result.model, score) for result in results for score in result.scores)
+
+
+def _recall_row(model: str, score: RecallScore) -> dict[str, Field]:
+    row: dict[str, Field] = {
+        "model": model,
+        "kind": score.kind,
+        "length_tokens": score.length_tokens,
+        "num_questions": score.num_questions,
+        "true_context_percent": score.true_context,
+        "follows_context_percent": score.follows_context,
+        "follows_memory_percent": score.follows_memory,
+        "follows_both_percent": score.follows_both,
+        "closed_book_percent": score.closed_book,
+    }
+    for name in ("true_context", "follows_context", "follows_memory", "follows_both", "closed_book"):
+        low, high = score.intervals.get(name, (None, None))
+        row |= {f"{name}_low_percent": low, f"{name}_high_percent": high}
+    return row

@@ -1,7 +1,7 @@
 """Text form of scores and differences, the same in tables and plots."""
 
 from app.quantities import length_labels
-from eval.report.contents import Counts, Score
+from eval.report.contents import Counts, Interval, Score
 
 GAP = "–"
 
@@ -11,6 +11,18 @@ def score_label(score: Score) -> str:
     if score is None:
         return GAP
     return f"{score:.0f}" if score in (0, 100) else f"{score:.1f}"
+
+
+def interval_label(interval: Interval | None) -> str:
+    """`77.1–84.9`; nothing where there is none."""
+    return "" if interval is None else f"{interval[0]:.1f}–{interval[1]:.1f}"
+
+
+def score_and_interval(score: Score, interval: Interval | None) -> str:
+    """`81.2 (77.1–84.9)`."""
+    return (
+        f"{score_label(score)} ({interval_label(interval)})" if interval is not None else score_label(score)
+    )
 
 
 def whole_label(score: Score) -> str:
@@ -41,8 +53,25 @@ def shortened(name: str, max_chars: int) -> str:
 
 
 def count_remarks(counts: Counts) -> list[str]:
-    """What is to be said where samples have no answer."""
+    """What is to be said where samples have no answer, or one that was cut."""
     remarks = []
+    kinds = (
+        ("cut", counts.num_cut, "were cut{at}; they are scored as they are"),
+        ("empty", counts.num_empty, "were empty{at}; they count as wrong"),
+        (
+            "only thought",
+            counts.num_only_thought,
+            "held only thought{at}; they count as wrong, and a larger evaluate.sampling.thinking_tokens asks them "
+            "again",
+        ),
+        ("filtered", counts.num_filtered, "were held back by the endpoint's filter"),
+    )
+    for kind, number, what in kinds:
+        if number:
+            limits = [f"{tokens:,}" for tokens in counts.limits_tokens.get(kind, [])]
+            cut = " at " if kind == "cut" else ", cut at "
+            at = f"{cut}{limits[0]}{f' to {limits[-1]}' if len(limits) > 1 else ''} tokens" if limits else ""
+            remarks.append(f"{number:,} of {counts.num_samples:,} replies {what.format(at=at)}.")
     if counts.num_failed:
         end = "they count as wrong" if counts.failures_count_as_wrong else "what they belong to has no score"
         remarks.append(f"{counts.num_failed:,} of {counts.num_samples:,} samples failed; {end}.")

@@ -17,6 +17,9 @@ def render_markdown(title: str, parts: list[Part]) -> str:
             paragraphs.append(f"![{part.title}]({part.file})")
         for table in part.tables:
             paragraphs += [f"{escaped(table.caption)}:", render_table(table)]
+        if part.wrong:
+            paragraphs.append("Wrong answers:")
+            paragraphs.append("\n".join(f"- {escaped(line)}" for line in part.wrong))
     return "\n\n".join(paragraphs) + "\n"
 
 

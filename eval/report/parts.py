@@ -1,7 +1,7 @@
 """The report's parts in order: what each suite shows in any format."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from eval.report.contents import NiahResult, ReportContents
@@ -9,7 +9,7 @@ from eval.report.labels import copies_remark, count_remarks
 from eval.report.niah_heatmap import draw_niah
 from eval.report.ruler_curves import draw_ruler
 from eval.report.ruler_tables import ruler_difference_table, ruler_means_table, ruler_task_table
-from eval.report.tables import Table, niah_table, recall_table, result_of, short_table
+from eval.report.tables import Table, niah_means_table, niah_table, recall_table, result_of, short_table
 
 Suite = Literal["niah", "ruler", "short", "recall"]
 NIAH_PICTURE, RULER_PICTURE = "niah.png", "ruler.png"
@@ -38,6 +38,8 @@ class Part:
     """The picture's, beside the tables."""
     pictures: list[Picture] = field(default_factory=list)
     """What a page shows in its place, side by side where there is room."""
+    wrong: list[str] = field(default_factory=list)
+    """Wrong answers, a line each."""
 
 
 def make_parts(contents: ReportContents) -> list[Part]:
@@ -49,7 +51,13 @@ def make_parts(contents: ReportContents) -> list[Part]:
         (contents.short, _short_part),
         (contents.recall, _recall_part),
     )
-    return [make(contents) for results, make in makers if results]
+    parts = [make(contents) for results, make in makers if results]
+    return [
+        part
+        if part.suite == "short"
+        else replace(part, remarks=contents.remarks + part.remarks, wrong=contents.wrong.get(part.suite, []))
+        for part in parts
+    ]
 
 
 def remarks_of_niah(result: NiahResult) -> list[str]:
@@ -70,7 +78,7 @@ def _niah_part(contents: ReportContents) -> Part:
         "niah",
         "Needle in a haystack",
         _joined([(result.model, remarks_of_niah(result)) for result in contents.niah]),
-        [niah_table(result) for result in contents.niah],
+        [niah_means_table(contents.niah), *(niah_table(result) for result in contents.niah)],
         NIAH_PICTURE,
         [picture(result) for result in contents.niah],
     )

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from app.quantities import length_label, length_labels
-from eval.report.contents import PublishedRow, RulerResult, Score, difference
-from eval.report.labels import GAP, difference_label, score_label
-from eval.report.tables import Table
+from eval.report.contents import PublishedRow, RulerResult, difference
+from eval.report.labels import GAP, difference_label, interval_label, score_and_interval, score_label
+from eval.report.tables import INTERVAL_ROW, SAMPLES_ROW, Table
 
 SOURCE_MARKS = "¹²³⁴⁵⁶⁷⁸⁹"
 AGAINST_BASE = "against base"
@@ -47,7 +47,10 @@ def ruler_means_table(
         emphasized.add(first)
         rows.append(_mean_cells(result, lengths, weighted))
         if has_intervals and result.intervals:
-            rows.append(["95% interval", *_interval_cells(result, lengths), *[""] * (len(weighted) + 1)])
+            ends = [interval_label(result.intervals.get(length)) for length in lengths]
+            rows.append([INTERVAL_ROW, *ends, *[""] * (len(weighted) + 1)])
+            counts = [_num_samples(result, length) for length in lengths]
+            rows.append([SAMPLES_ROW, *counts, *[""] * (len(weighted) + 1)])
         if base is not None and result is not base:
             rows.append([AGAINST_BASE, *_change_cells(result, base, lengths, weighted), ""])
         explaining |= set(range(first + 1, len(rows)))
@@ -69,15 +72,26 @@ def ruler_means_table(
     )
 
 
-def ruler_task_table(result: RulerResult) -> Table:
-    """Tasks × lengths."""
-    return _task_table(
-        f"{result.model}: RULER by task and length, in percent",
-        result,
-        lambda task, length: result.scores[task].get(length),
-        result.means.get,
-        score_label,
-    )
+def ruler_task_table(result: RulerResult, has_intervals: bool = True) -> Table:
+    """Tasks × lengths.
+
+    Args:
+        result: What is shown.
+        has_intervals: With a confidence interval behind each score.
+    """
+
+    def cell(task: str, length: int) -> str:
+        interval = result.task_intervals.get(task, {}).get(length) if has_intervals else None
+        return score_and_interval(result.scores[task].get(length), interval)
+
+    def mean(length: int) -> str:
+        interval = result.intervals.get(length) if has_intervals else None
+        return score_and_interval(result.means.get(length), interval)
+
+    ends = " with 95% intervals" if has_intervals and result.task_intervals else ""
+    each = f"; {result.num_samples:,} samples each" if result.num_samples else ""
+    caption = f"{result.model}: RULER by task and length, in percent{ends}{each}"
+    return _task_table(caption, result, cell, mean)
 
 
 def ruler_difference_table(result: RulerResult, base: RulerResult) -> Table:
@@ -85,24 +99,22 @@ def ruler_difference_table(result: RulerResult, base: RulerResult) -> Table:
     return _task_table(
         f"{result.model} against {base.model}: RULER by task and length, in points",
         result,
-        lambda task, length: difference(
-            result.scores[task].get(length), base.scores.get(task, {}).get(length)
+        lambda task, length: difference_label(
+            difference(result.scores[task].get(length), base.scores.get(task, {}).get(length))
         ),
-        lambda length: difference(result.means.get(length), base.means.get(length)),
-        difference_label,
+        lambda length: difference_label(difference(result.means.get(length), base.means.get(length))),
     )
 
 
 def _task_table(
     caption: str,
     result: RulerResult,
-    score: Callable[[str, int], Score],
-    mean: Callable[[int], Score],
-    label: Callable[[Score], str],
+    cell: Callable[[str, int], str],
+    mean: Callable[[int], str],
 ) -> Table:
     lengths = result.lengths_tokens
-    rows = [[task, *(label(score(task, length)) for length in lengths)] for task in result.scores]
-    means = ["mean", *(label(mean(length)) for length in lengths)]
+    rows = [[task, *(cell(task, length) for length in lengths)] for task in result.scores]
+    means = ["mean", *(mean(length) for length in lengths)]
     columns = ["task", *length_labels(lengths)]
     return Table(caption, columns, [*rows, means], {len(rows)}, has_total=True)
 
@@ -117,9 +129,10 @@ def _mean_cells(result: RulerResult, lengths: list[int], weighted: list[str]) ->
     ]
 
 
-def _interval_cells(result: RulerResult, lengths: list[int]) -> list[str]:
-    intervals = [result.intervals.get(length) for length in lengths]
-    return [f"{interval[0]:.1f}–{interval[1]:.1f}" if interval else "" for interval in intervals]
+def _num_samples(result: RulerResult, length: int) -> str:
+    """Samples of all tasks that a mean is over."""
+    is_measured = length in result.intervals and result.num_samples
+    return f"{result.num_samples * len(result.scores):,}" if is_measured else ""
 
 
 def _change_cells(

@@ -21,6 +21,7 @@ def _part(part: Part) -> Html:
         pictures([picture(each.draw(), each.text) for each in part.pictures]) if part.pictures else None,
         *map(_table, first),
         details(f"Tables ({len(rest)})", *map(_table, rest)) if rest else None,
+        details(f"Wrong answers ({len(part.wrong)})", items(part.wrong)) if part.wrong else None,
     ]
     return joined([piece for piece in pieces if piece is not None], "\n")
 

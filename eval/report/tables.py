@@ -5,7 +5,18 @@ from typing import Protocol, TypeVar
 
 from app.quantities import length_label, length_labels
 from eval.report.contents import NiahResult, RecallResult, ShortResult, ShortScore, difference
-from eval.report.labels import GAP, depth_label, difference_label, score_label, whole_label
+from eval.report.labels import (
+    GAP,
+    depth_label,
+    difference_label,
+    interval_label,
+    score_and_interval,
+    score_label,
+    whole_label,
+)
+from eval.scoring import wilson_interval
+
+INTERVAL_ROW, SAMPLES_ROW = "95% interval", "samples"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +63,29 @@ def niah_table(result: NiahResult) -> Table:
     )
 
 
+def niah_means_table(results: list[NiahResult]) -> Table:
+    """Models × lengths: means over all depths and trials, with confidence intervals and numbers of samples."""
+    lengths = sorted({length for result in results for length in result.lengths_tokens})
+    rows: list[list[str]] = []
+    emphasized, explaining = set(), set()
+    for result in results:
+        first = len(rows)
+        means = [result.mean(length) if length in result.lengths_tokens else None for length in lengths]
+        rows.append([result.model, *map(score_label, means)])
+        rows.append([INTERVAL_ROW, *(interval_label(result.intervals.get(length)) for length in lengths)])
+        counts = [result.num_samples.get(length) for length in lengths]
+        rows.append([SAMPLES_ROW, *(f"{count:,}" if count else "" for count in counts)])
+        emphasized.add(first)
+        explaining |= {first + 1, first + 2}
+    return Table(
+        "Needles found, mean of depths and trials by length, in percent",
+        ["model", *length_labels(lengths)],
+        rows,
+        emphasized,
+        explaining,
+    )
+
+
 def short_table(results: list[ShortResult], base: ShortResult | None) -> Table:
     """Tasks and metrics × models, with the points that each is above or below the base.
 
@@ -74,7 +108,9 @@ def short_table(results: list[ShortResult], base: ShortResult | None) -> Table:
         for key in dict.fromkeys(key for of_model in scores.values() for key in of_model)
     ]
     against = f"; in brackets the points above or below {base.model}" if base and len(results) > 1 else ""
-    return Table(f"Short tasks, in percent, with standard errors{against}", ["task", *scores], rows)
+    return Table(
+        f"Short tasks, in percent, with standard errors or 95% intervals{against}", ["task", *scores], rows
+    )
 
 
 def recall_table(results: list[RecallResult]) -> Table:
@@ -82,11 +118,16 @@ def recall_table(results: list[RecallResult]) -> Table:
     rows = [
         [
             f"{result.model}, {score.kind}, {length_label(score.length_tokens)}",
-            score_label(score.true_context),
-            score_label(score.follows_context),
-            score_label(score.follows_both),
-            score_label(score.follows_memory),
-            score_label(score.closed_book),
+            *(
+                score_and_interval(getattr(score, name), score.intervals.get(name))
+                for name in (
+                    "true_context",
+                    "follows_context",
+                    "follows_both",
+                    "follows_memory",
+                    "closed_book",
+                )
+            ),
             f"{score.num_questions:,}",
         ]
         for result in results
@@ -94,7 +135,7 @@ def recall_table(results: list[RecallResult]) -> Table:
     ]
     return Table(
         "Answers that follow the true context, a changed one, or both; that stick to memory against the changed one; "
-        "that are right without any: percent of the questions",
+        "that are right without any: percent of the questions, with 95% intervals",
         ["model", "true", "changed", "both", "memory", "none", "questions"],
         rows,
     )
@@ -103,7 +144,10 @@ def recall_table(results: list[RecallResult]) -> Table:
 def _short_cell(score: ShortScore | None, base: ShortScore | None) -> str:
     if score is None:
         return GAP
-    has_error = score.standard_error is not None and score.score is not None
-    error = f" ±{score.standard_error:.1f}" if has_error else ""
+    error = f" ±{score.standard_error:.1f}" if score.standard_error and score.score is not None else ""
+    if not error and score.score is not None and 0 <= score.score <= 100 and score.num_samples:
+        # A standard error of 0 says that the questions are too few, not that the score is certain.
+        error = f" ({interval_label(wilson_interval(score.score, score.num_samples))})"
     change = difference(score.score, base.score) if base else None
-    return score_label(score.score) + error + (f" ({difference_label(change)})" if change is not None else "")
+    against = f" ({difference_label(change)})" if change is not None else ""
+    return f"{score_label(score.score)}{error}{against}, n={score.num_samples:,}"

@@ -14,7 +14,7 @@ from eval.report.labels import depth_label, shortened, whole_label
 from eval.report.parts import Part, make_parts
 from eval.report.ruler_tables import ruler_means_table, ruler_task_table
 from eval.report.score_colours import score_colours
-from eval.report.tables import Table, result_of
+from eval.report.tables import Table, niah_means_table, result_of
 
 WIDTH_CHARS = 80
 INDENT_CHARS = 2
@@ -35,13 +35,10 @@ def print_report(contents: ReportContents, console: Console) -> None:
         if part.suite == "niah":
             for row in _rows_of_grids(contents.niah, width):
                 console.print(Padding(row, (1, 0, 0, INDENT_CHARS)))
-        else:
-            for table in _tables(part, contents):
-                console.print(
-                    Padding(Text(table.caption, style="italic"), (1, 0, 0, INDENT_CHARS)), width=width
-                )
-                for piece in split_columns(table, width):
-                    console.print(Padding(_rich_table(piece), (0, 0, 0, INDENT_CHARS)))
+        for table in _tables(part, contents):
+            console.print(Padding(Text(table.caption, style="italic"), (1, 0, 0, INDENT_CHARS)), width=width)
+            for piece in split_columns(table, width):
+                console.print(Padding(_rich_table(piece), (0, 0, 0, INDENT_CHARS)))
         if part.remarks:
             console.print()
         for remark in part.remarks:
@@ -72,12 +69,15 @@ def split_columns(table: Table, width_chars: int) -> Iterator[Table]:
 
 
 def _tables(part: Part, contents: ReportContents) -> list[Table]:
+    if part.suite == "niah":
+        # The grids show the rest.
+        return [niah_means_table(contents.niah)]
     if part.suite != "ruler":
         return part.tables
     results = contents.ruler
     base = result_of(contents.models[0], results)
     means = ruler_means_table(results, base, contents.published, has_intervals=False)
-    return [means, *map(ruler_task_table, results)]
+    return [means, *(ruler_task_table(result, has_intervals=False) for result in results)]
 
 
 def _rich_table(table: Table) -> RichTable:

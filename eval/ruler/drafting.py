@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from app.tokens import Tokenizer
 from eval.haystack import Haystack
-from eval.prompt_frame import PromptFrame
+from eval.prompt_frame import Prompt, PromptFrame
 from eval.ruler.definitions import NOISE_LINE, Task
 from eval.ruler.ingredients import Ingredients
 from eval.token_text import TokenText, tokenize
@@ -17,7 +17,7 @@ from eval.token_text import TokenText, tokenize
 class Draft:
     """A prompt, and what its sample must know."""
 
-    prompt: TokenText
+    prompt: Prompt
     references: list[str]
     facts: dict[str, Any] = field(default_factory=dict)
 

@@ -65,6 +65,7 @@ class RulerMaker:
             "format": RULER_FORMAT,
             "tokenizer": self._tokenizer.fingerprint,
             "template": self._config.template,
+            "template_arguments": self._config.sampling.template_arguments,
             "seed": self._seed,
             "ingredients": self._ingredients.digests(),
         }
@@ -101,6 +102,8 @@ class RulerMaker:
             max_output_tokens=task.max_output_tokens,
             references=draft.references,
             facts=draft.facts,
+            content=draft.prompt.content,
+            answer_prefix=draft.prompt.answer_prefix,
         )
 
     def _family(self, task: Task) -> Family:
@@ -124,7 +127,7 @@ class RulerMaker:
 
     @cached_property
     def _frame(self) -> PromptFrame:
-        return PromptFrame(self._tokenizer, self._config.template)
+        return PromptFrame(self._tokenizer, self._config.template, self._config.sampling.template_arguments)
 
     @cached_property
     def _haystacks(self) -> Haystacks:

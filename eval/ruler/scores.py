@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from eval.records import Record
 from eval.ruler.definitions import TASKS
-from eval.scoring import Mean, bootstrap_mean, string_match_all, string_match_part
+from eval.scoring import Mean, mean_with_interval, string_match_all, string_match_part
 
 EFFECTIVE_ABOVE = 85.6
 """Llama2-7B-chat at 4K tokens, in percent: a length is read effectively where the mean is above it (RULER)."""
@@ -88,7 +88,7 @@ def score_ruler(
         records: Records of expected samples, at most one of each.
         num_expected: Task and length → samples that there are.
         failures_count_as_wrong: A request that failed for good is a wrong answer; else its task has no score.
-        seed: Seed of the bootstrap.
+        seed: Seed of the intervals.
     """
     by_cell: dict[tuple[str, int], list[Record]] = defaultdict(list)
     for record in records:
@@ -104,11 +104,11 @@ def score_ruler(
             found = by_cell[task, length]
             percents = _percents(task, found, expected, failures_count_as_wrong)
             num_failed = sum(record.reply is None for record in found)
-            score = bootstrap_mean([percents], seed) if percents else None
+            score = mean_with_interval([percents], seed) if percents else None
             num_answered = len(found) - num_failed
             cells[task, length] = TaskScore(task, length, expected, num_answered, num_failed, score)
             groups.append(percents)
-        means[length] = bootstrap_mean(groups, seed) if all(groups) else None
+        means[length] = mean_with_interval(groups, seed) if all(groups) else None
     return RulerScores(tasks, lengths, cells, means)
 
 

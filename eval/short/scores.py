@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from app.storage import Folder
@@ -33,6 +33,8 @@ class ShortScores:
 
     model: str
     scores: list[TaskScore]
+    remarks: list[str] = field(default_factory=list)
+    """What must be known of them."""
 
     @property
     def headlines(self) -> list[TaskScore]:

@@ -3,22 +3,18 @@
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import quote
 
-from app.config import EvaluateConfig, cache_dir
-from app.endpoints.refusals import Whose, blamed_by
-from app.faults import UserError, one_line
-from app.secrets import mask
+from app.config import EvaluateConfig, cache_dir, identity
 from app.storage import Folder
 from app.tokens import Tokenizer
 from eval.samples import fingerprint
 from eval.short.bundled import DATA, TASKS
-from eval.short.endpoint import endpoint_model
 from eval.short.scores import ShortScores, TaskScore, compare, read_scores, write_comparison
 from eval.short.tasks import check_tasks, task_manager, task_names
 
@@ -66,7 +62,12 @@ def run_short(
             for name in missing:
                 report(f"short {model}: {name}, {sizes[name]:,} questions")
                 found[name] = asking.ask(manager, name)
-    scores = ShortScores(model, [score for name in names for score in found[name] or []])
+    there = [each for name in names if (each := found[name]) is not None]
+    scores = ShortScores(
+        model,
+        [score for task_scores, _ in there for score in task_scores],
+        [remark for _, remarks in there for remark in remarks],
+    )
     write_comparison(folder, compare([scores]))
     return scores
 
@@ -82,44 +83,44 @@ class _Asking:
     key: str | None = field(repr=False)
     folder: Folder
 
-    def read(self, name: str) -> list[TaskScore] | None:
-        """Scores that are there already, of just these settings."""
+    def read(self, name: str) -> tuple[list[TaskScore], list[str]] | None:
+        """Scores and remarks that are there already, of just these settings."""
         file_name = _stem(name) + RESULTS_SUFFIX
         if not self.folder.exists(file_name):
             return None
         written = self.folder.read_json(file_name)
         is_same = written["settings"] == self._settings(name)
-        return [TaskScore(**score) for score in written["scores"]] if is_same else None
+        if not is_same:
+            return None
+        return [TaskScore(**score) for score in written["scores"]], written.get("remarks", [])
 
-    def ask(self, manager: Any, name: str) -> list[TaskScore]:
+    def ask(self, manager: Any, name: str) -> tuple[list[TaskScore], list[str]]:
         """Run one task or group and save its scores."""
-        import aiohttp
-        import requests
         from lm_eval import simple_evaluate
+
+        from eval.short.language_model import EndpointLm
 
         settings = self._settings(name)
         # Two runs that call their models the same share no answers.
-        identity = {**settings, "model": self.model, "folder": self.folder.uri}
-        unfinished = cache_dir() / "short" / fingerprint(identity)
-        try:
-            results = simple_evaluate(
-                model=endpoint_model(self.config, self.model, self.tokenizer, self.url, self.key),
-                tasks=[name],
-                task_manager=manager,
-                limit=self.config.short.num_samples,
-                apply_chat_template=settings["template"] == "chat",
-                use_cache=str(unfinished / "answers"),
-            )
-        except (aiohttp.ClientError, requests.RequestException, TimeoutError) as error:
-            # Errors of the client hold its request and with it the key.
-            raise UserError(_reason(error, name, self.url)) from None
+        decides = {**settings, "model": self.model, "folder": self.folder.uri}
+        unfinished = cache_dir() / "short" / fingerprint(decides)
+        asked = EndpointLm(self.config, self.model, self.tokenizer, self.url, self.key)
+        results = simple_evaluate(
+            model=asked,
+            tasks=[name],
+            task_manager=manager,
+            limit=self.config.short.num_samples,
+            apply_chat_template=settings["template"] == "chat",
+            use_cache=str(unfinished / "answers"),
+        )
         scores = read_scores(results)
         # The scores come last: they say that all is there.
         self.folder.write_bytes(_stem(name) + SAMPLES_SUFFIX, _sample_lines(results["samples"]))
-        written = {"settings": settings, "scores": [asdict(score) for score in scores]}
+        remarks = remarks_of(name, asked.outcomes)
+        written = {"settings": settings, "scores": [asdict(score) for score in scores], "remarks": remarks}
         self.folder.write_json(_stem(name) + RESULTS_SUFFIX, written)
         shutil.rmtree(unfinished, ignore_errors=True)
-        return scores
+        return scores, remarks
 
     def _settings(self, name: str) -> dict[str, Any]:
         """What a task's results depend on besides the model."""
@@ -129,9 +130,21 @@ class _Asking:
             "template": "chat" if self.config.api == "chat" else self.config.template,
             "api": self.config.api,
             "tokenizer": self.tokenizer.fingerprint,
+            "sampling": identity(self.config.sampling),
             "lm_eval": version("lm_eval"),
             "data": _bundled_fingerprint() if name in TASKS else None,
         }
+
+
+def remarks_of(name: str, outcomes: Mapping[str, int]) -> list[str]:
+    """What must be known of a task's scores: replies that were cut, or held no answer."""
+    num_replies = sum(outcomes.values())
+    said = {"cut": "were cut by the task's limit; they are scored as they are", "empty": "held no answer"}
+    return [
+        f"{name}: {outcomes[kind]:,} of {num_replies:,} replies {words}."
+        for kind, words in said.items()
+        if outcomes.get(kind)
+    ]
 
 
 def _bundled_fingerprint() -> str:
@@ -162,33 +175,13 @@ def _sample_lines(samples: dict[str, list[dict[str, Any]]]) -> bytes:
     return "".join(lines).encode("utf-8", "replace")
 
 
-def _reason(error: Exception, name: str, url: str) -> str:
-    """Whether the endpoint refuses for good, or is away."""
-    response = getattr(error, "response", None)
-    status = getattr(error, "status", None) or getattr(response, "status_code", None)
-    reason = mask(one_line(error))[:200] or type(error).__name__
-    whose = blamed_by(status) if isinstance(status, int) else Whose.NOBODY
-    if whose is Whose.ENDPOINT:
-        return (
-            f"evaluate.url: {url} refuses every request ({reason}); mend that, and the same command goes on"
-        )
-    if whose is Whose.REQUEST:
-        return f"evaluate.short.tasks: {url} refuses a question of {name} ({reason}); see its words in the log above"
-    return (
-        f"evaluate.url: {url} no longer answers ({reason}); finished answers are kept, and the same command "
-        f"resumes from there"
-    )
-
-
 @contextmanager
 def _calm_logs() -> Iterator[None]:
-    """Let lm-eval log only failed requests and errors."""
-    levels = {"lm_eval": logging.ERROR, "lm_eval.models.api_models": logging.WARNING}
-    before = {name: logging.getLogger(name).level for name in levels}
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
+    """Let lm-eval log only errors."""
+    logger = logging.getLogger("lm_eval")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        for name, level in before.items():
-            logging.getLogger(name).setLevel(level)
+        logger.setLevel(before)

@@ -26,6 +26,8 @@ class Answer:
     """More of a refusal's body, such as a code."""
     body: Any = None
     """Sent in place of a completion."""
+    message_fields: dict[str, Any] = field(default_factory=dict)
+    """More of a chat's message, such as `reasoning_content`."""
 
 
 Script = Callable[[dict[str, Any]], Answer]
@@ -37,6 +39,10 @@ class CompletionsDouble:
     def __init__(self, script: Script = lambda body: Answer(), models: tuple[str, ...] = ("m",)) -> None:
         self.script = script
         self.models = models
+        self.model_fields: dict[str, Any] = {"owned_by": "x"}
+        """More of each model in /models."""
+        self.models_body: bytes | None = None
+        """Sent in place of the list of models."""
         self.asked: list[dict[str, Any]] = []
         """Bodies of all requests, in order."""
         self.keys: list[str | None] = []
@@ -76,7 +82,8 @@ class CompletionsDouble:
             )
         if answer.body is not None:
             return 200, {}, answer.body
-        prompt = body.get("prompt") or " ".join(m["content"] for m in body.get("messages", [])).split()
+        # Of a chat about as many as there are, and rather too many.
+        prompt = body.get("prompt") or "".join(m["content"] for m in body.get("messages", []))[::2]
         sent = len(prompt) if answer.num_prompt_tokens is None else answer.num_prompt_tokens
         usage = {
             "prompt_tokens": sent,
@@ -86,7 +93,7 @@ class CompletionsDouble:
         }
         choice: dict[str, Any] = {"index": 0, "finish_reason": answer.finish_reason}
         if path.endswith("/chat/completions"):
-            choice["message"] = {"role": "assistant", "content": answer.text}
+            choice["message"] = {"role": "assistant", "content": answer.text, **answer.message_fields}
         else:
             choice["text"] = answer.text
         return (
@@ -101,9 +108,10 @@ class CompletionsDouble:
 
             def do_GET(self) -> None:
                 listed = [
-                    {"id": name, "object": "model", "created": 1, "owned_by": "x"} for name in double.models
+                    {"id": name, "object": "model", "created": 1, **double.model_fields}
+                    for name in double.models
                 ]
-                self._send(200, {}, {"object": "list", "data": listed})
+                self._send(200, {}, double.models_body or {"object": "list", "data": listed})
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -1,12 +1,14 @@
 """The whole evaluation against an endpoint double: samples, answers, scores, report, and what a second start does."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from app.config import (
     EvaluateConfig,
     EvaluatedModelConfig,
+    EvaluateSamplingConfig,
     NiahConfig,
     RecallConfig,
     RulerConfig,
@@ -21,6 +23,7 @@ from app.tokens import Tokenizer
 from eval.evaluation import Endpoint, Evaluation
 from eval.models import evaluated_models
 from eval.preflight import check_evaluation
+from eval.reading import show_sample
 from tests.eval.completions_double import Answer, CompletionsDouble
 from tests.training.train_settings import train_config
 
@@ -32,6 +35,7 @@ TOKENIZER = Tokenizer(MODEL)
 def quick(monkeypatch, tmp_path):
     monkeypatch.setattr(client_module, "FIRST_PAUSE_SEC", 0.01)
     monkeypatch.setattr("eval.evaluation.cache_dir", lambda: tmp_path / "cache")
+    monkeypatch.setattr("eval.niah.START_TOKENS", 2048)
 
 
 def config_of(tmp_path, **changes):
@@ -62,7 +66,7 @@ def knows(body):
     found = [
         line.rpartition("is: ")[2] for line in text.split(".") if "magic number" in line and "is: " in line
     ]
-    return Answer(" ".join(found))
+    return Answer(" ".join(found) or "nothing")
 
 
 def both(script):
@@ -96,6 +100,17 @@ def test_scores_and_report_of_two_models(tmp_path, capsys):
     assert "RULER" in shown
     assert max(map(len, shown.splitlines())) <= 80
     assert any("niah base: 6 of 6 asked" in line for line in lines)
+    # Wrong answers are listed with the needle's place, and each can be read back.
+    written = (report / "report.md").read_text()
+    assert "base, niah-1024-00000, needles at " in written
+    assert "long, niah-1024-00000" not in written
+    shown = show_sample(config, Run(config.run_dir), "niah-1024-00000")
+    assert shown.count("Read the following text. I will ask you about it afterwards.") == 2
+    assert "score: 0.0\n" in shown
+    assert "score: 100.0\n" in shown
+    assert "reply: no idea" in shown
+    with pytest.raises(UserError, match=r"evaluate.show: 'niah-9-00000' is in none of the records"):
+        show_sample(config, Run(config.run_dir), "niah-9-00000")
 
 
 def test_a_second_start_asks_nothing_again_and_says_the_same(tmp_path):
@@ -131,8 +146,14 @@ def test_an_evaluation_that_stops_goes_on_with_what_is_missing(tmp_path):
 
 
 def test_a_failed_request_leaves_a_gap_until_it_counts_as_wrong(tmp_path):
+    refused_of = {}
+
     def refuses(body):
-        return Answer(status=400, message="too long") if len(body["prompt"]) > 600 else knows(body)
+        if "VAR" in TOKENIZER.decode(body["prompt"]):
+            is_refused = refused_of.setdefault(body["model"], body["prompt"]) == body["prompt"]
+        else:
+            is_refused = len(body["prompt"]) > 600
+        return Answer(status=400, message="too long") if is_refused else knows(body)
 
     lines = []
     with both(refuses) as endpoint:
@@ -182,7 +203,8 @@ def test_endpoints_with_chats_only_get_the_question_without_our_template(tmp_pat
     def chat(body):
         (message,) = body["messages"]
         assert "<|im_start|>" not in message["content"]
-        assert message["content"].endswith("is")
+        assert message["content"].startswith("Read the following text.")
+        assert message["content"].endswith("mentioned in the provided text?")
         return Answer("0")
 
     with both(chat) as endpoint:
@@ -206,7 +228,10 @@ def test_endpoints_with_chats_only_get_the_question_without_our_template(tmp_pat
             "evaluate.ruler.tasks: no task is called no; known: niah_single_1",
         ),
         (
-            {"niah": NiahConfig(lengths_tokens=[4096, 16384])},
+            {
+                "models": {"base": EvaluatedModelConfig(tokenizer=MODEL, max_tokens=8192)},
+                "niah": NiahConfig(lengths_tokens=[4096, 16384]),
+            },
             "evaluate.niah.lengths_tokens: 16384 is more than any of the models can read; at most 8192",
         ),
     ],
@@ -234,3 +259,78 @@ def test_an_endpoint_is_asked_for_a_stage_that_has_no_export_here(tmp_path):
     check_evaluation(config)
     [model] = evaluated_models(config)
     assert (model.name, model.tokenizer, model.max_tokens) == ("256k", TOKENIZER, 1024)
+
+
+def one(script, **fields):
+    endpoint = CompletionsDouble(script, models=("base",))
+    endpoint.model_fields |= fields
+    return endpoint
+
+
+def one_config(tmp_path, **changes):
+    models = {"base": EvaluatedModelConfig(tokenizer=MODEL)}
+    return config_of(tmp_path, **({"models": models, "suites": ["niah"]} | changes))
+
+
+def test_the_endpoint_says_how_long_its_model_is(tmp_path):
+    with one(knows, max_model_len=600) as endpoint:
+        with pytest.raises(UserError, match=r"niah.lengths_tokens: 1024 is more than any .* at most 600"):
+            evaluate(one_config(tmp_path, url=endpoint.url), endpoint)
+        models = {"base": EvaluatedModelConfig(tokenizer=MODEL, max_tokens=700)}
+        with pytest.raises(UserError, match=r"niah.lengths_tokens: 1024 is more than any .* at most 700"):
+            evaluate(one_config(tmp_path, url=endpoint.url, models=models), endpoint)
+    assert endpoint.asked == []
+
+
+def test_models_of_another_shape_are_told_in_a_line(tmp_path):
+    endpoint = one(knows)
+    endpoint.models_body = b"<html>\nhello</html>"
+    with (
+        endpoint,
+        pytest.raises(UserError, match=r"/models lists no models .*; give the URL .* with /v1") as raised,
+    ):
+        evaluate(one_config(tmp_path), endpoint)
+    assert "\n" not in str(raised.value)
+
+
+def test_replies_without_an_answer_are_named_and_end_in_an_error(tmp_path, capsys):
+    niah = NiahConfig(lengths_tokens=[512], depths_percent=[0.0, 50.0])
+    with (
+        one(lambda body: Answer(None)) as endpoint,
+        pytest.raises(UserError, match=r"min_answered_share: niah base: 0 of 2 requests were answered"),
+    ):
+        evaluate(one_config(tmp_path, niah=niah), endpoint)
+    report = tmp_path / "run" / "eval" / "report"
+    said = "2 of 2 replies were empty; they count as wrong"
+    assert said in " ".join(capsys.readouterr().out.split())
+    assert said in (report / "report.md").read_text()
+    # A bootstrap asks again.
+    assert not (report / "asked.json").exists()
+
+
+def test_a_budget_for_thought_asks_cut_replies_again_and_no_others(tmp_path):
+    niah = NiahConfig(lengths_tokens=[512], depths_percent=[0.0, 50.0])
+
+    def thinks(body):
+        if body["max_tokens"] == 64 and len(endpoint.asked) == 1:
+            return Answer("<think>well", finish_reason="length")
+        return replace(knows(body), finish_reason="stop")
+
+    with one(thinks) as endpoint:
+        first = evaluate(one_config(tmp_path, niah=niah), endpoint)
+        assert first.niah[0].counts.num_only_thought == 1
+        budget = EvaluateSamplingConfig(thinking_tokens=500)
+        again = evaluate(one_config(tmp_path, niah=niah, sampling=budget), endpoint)
+    assert [body["max_tokens"] for body in endpoint.asked] == [64, 64, 564]
+    assert again.niah[0].counts.num_only_thought == 0
+    assert again.niah[0].mean(512) == 100.0
+
+
+def test_an_endpoint_of_vllm_gets_the_start_of_the_reply(tmp_path):
+    niah = NiahConfig(lengths_tokens=[512], depths_percent=[0.0])
+    with one(lambda body: Answer("x"), owned_by="vllm") as endpoint:
+        contents = evaluate(one_config(tmp_path, api="chat", niah=niah), endpoint)
+    [body] = endpoint.asked
+    assert body["continue_final_message"]
+    assert body["messages"][1]["content"].startswith("The special magic number for")
+    assert any("begun reply" in remark for remark in contents.remarks)

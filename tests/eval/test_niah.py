@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from app.faults import UserError
+from eval import niah
 from eval.niah import NiahMaker, Stretch, bundled_text, needle_places
 from eval.prefill_share import expected_prefill_share
 from tests.eval.niah_settings import make_config, save_tokenizer
@@ -14,6 +15,13 @@ from tests.eval.niah_settings import make_config, save_tokenizer
 LENGTHS = [1024, 2048, 4096]
 NEEDLE = re.compile(r" ?One of the special magic numbers for \w+ is: (\d{7})\. ?")
 INTRODUCTION = "Read the following text. I will ask you about it afterwards.\n"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def little_text():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(niah, "START_TOKENS", 4096)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -139,12 +147,12 @@ def test_each_prompt_shares_all_up_to_its_needle_with_the_first_of_its_group(sam
 
 def test_samples_follow_from_settings_and_seed_alone(maker, samples, tokenizer):
     again = pickle.loads(pickle.dumps(maker))
-    other = NiahMaker(make_config(lengths_tokens=[4096, 1024], num_trials=3), tokenizer, seed=1)
+    other = NiahMaker(make_config(lengths_tokens=[8192, 4096, 1024], num_trials=3), tokenizer, seed=1)
     other_seed = NiahMaker(make_config(lengths_tokens=LENGTHS, num_trials=2), tokenizer, seed=2)
     # More trials and other lengths leave samples as they are: they are found in the cache again.
     assert again.identity() == maker.identity() == other.identity() != other_seed.identity()
     by_id = {sample.sample_id: sample for sample in samples}
-    for slot in (other.slots()[21], other.slots()[0], other.slots()[35]):
+    for slot in (other.slots()[21], other.slots()[11], other.slots()[50]):
         expected, made = by_id[slot.sample_id], other.make(slot)
         assert made.token_ids.tolist() == expected.token_ids.tolist()
         assert (made.facts, made.references, made.group) == (

@@ -57,3 +57,21 @@ def test_a_template_that_drops_what_the_user_says_is_refused(tmp_path):
     hf.save_pretrained(tmp_path)
     with pytest.raises(UserError, match=r"does not show a user's message once; set evaluate\.template base"):
         PromptFrame(Tokenizer(str(tmp_path)), "chat")
+
+
+@pytest.mark.parametrize("template", ["chat", "base"])
+def test_a_prompt_knows_what_the_user_says(tokenizer, template):
+    frame = PromptFrame(tokenizer, template)
+    prompt = frame.prompt([tokenize(tokenizer, "Where is"), tokenize(tokenizer, " the ship?\n")], " It is")
+    assert (prompt.content, prompt.answer_prefix) == ("Where is the ship?\n", " It is")
+
+
+def test_a_template_gets_its_arguments(tmp_path):
+    byte_level(tmp_path)
+    hf = AutoTokenizer.from_pretrained(tmp_path)
+    hf.chat_template = "{{ messages[0]['content'] }}{% if enable_thinking %}<think>{% endif %}"
+    hf.save_pretrained(tmp_path)
+    tokenizer = Tokenizer(str(tmp_path))
+    asked = [tokenize(tokenizer, "Where?")]
+    assert PromptFrame(tokenizer, "chat", {"enable_thinking": True}).prompt(asked).text == "Where?<think>"
+    assert PromptFrame(tokenizer, "chat").prompt(asked).text == "Where?"

@@ -1,8 +1,8 @@
 import pytest
 
-from app.config import EvaluateConfig, RulerConfig
+from app.config import EvaluateConfig, EvaluateSamplingConfig, RulerConfig
 from eval.records import Record, Reply
-from eval.results import ruler_result, short_result
+from eval.results import protocol_differences, ruler_remarks, ruler_result, short_result
 from eval.ruler.definitions import TASKS
 from eval.short.scores import ShortScores, TaskScore
 
@@ -35,7 +35,11 @@ def test_all_tasks_give_means_intervals_and_an_effective_length():
     assert result.weighted_means["weighted to the longer"] == pytest.approx((100 + 2 * 50) / 3)
     low, high = result.intervals[8192]
     assert low <= 50.0 <= high
-    assert result.remarks == []
+    assert "before May 2025" in result.remarks[0]
+    assert "500 samples per task and length; these are over 2" in result.remarks[1]
+    # Two of two wrong ones leave something open.
+    assert result.task_intervals["vt"][8192][0] < 50.0 < result.task_intervals["vt"][8192][1]
+    assert result.num_samples == 2
 
 
 def test_some_of_the_tasks_are_not_compared_with_published_means():
@@ -67,3 +71,18 @@ def test_short_scores_are_percent_and_one_a_task():
     ]
     (score,) = short_result(ShortScores("m", scores)).scores
     assert (score.task, score.score, score.standard_error) == ("ifeval", 50.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"api": "chat"}, "prompts were sent as chats"),
+        ({"ruler": RulerConfig(data="texts")}, "evaluate.ruler.data may hold other texts"),
+        ({"sampling": EvaluateSamplingConfig(temperature=0.6)}, "replies were sampled"),
+        ({"sampling": EvaluateSamplingConfig(thinking_tokens=9)}, "replies had tokens for thought"),
+    ],
+)
+def test_another_protocol_is_not_compared_and_says_so(changes, words):
+    assert protocol_differences(EvaluateConfig(**changes)) == [words]
+    [remark] = ruler_remarks(EvaluateConfig(**changes))
+    assert words in remark

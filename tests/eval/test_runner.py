@@ -28,7 +28,7 @@ def ask_all(endpoint, folder, asked, num_concurrent=4, lines=None, interval_sec=
         client = EvaluationClient(EvaluateConfig(**settings), endpoint.url, None, "m")
         store = RecordStore(folder)
         report = (lines if lines is not None else []).append
-        runner = Runner(client, store, num_concurrent, None, report, interval_sec, "niah base")
+        runner = Runner(client, store, num_concurrent, report, interval_sec, "niah base")
         wanted = unanswered(store, [sample.sample_id for sample in asked])
         try:
             await runner.ask_all(iter([s for s in asked if s.sample_id in wanted]), len(wanted))

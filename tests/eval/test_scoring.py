@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from eval.scoring import bootstrap_mean, clean_prediction, string_match_all, string_match_part
+from eval.scoring import clean_prediction, mean_with_interval, string_match_all, string_match_part
 
 # Prediction, references, and what NVIDIA/RULER's functions gave at c3f5e3b (its postprocess_pred, then
 # string_match_all and string_match_part), in percent.
@@ -59,27 +59,54 @@ def test_an_answer_without_references_is_our_fault():
         string_match_part("anything", [])
 
 
-def test_a_mean_has_its_interval_around_it():
+@pytest.mark.parametrize(
+    ("num_right", "num_samples", "low", "high"),
+    # By scipy.stats.binomtest(...).proportion_ci(method="wilson").
+    [
+        (0, 1, 0.0, 79.35),
+        (1, 1, 20.65, 100.0),
+        (11, 11, 74.12, 100.0),
+        (8, 10, 49.02, 94.33),
+        (0, 500, 0.0, 0.76),
+    ],
+)
+def test_shares_have_wilsons_interval(num_right, num_samples, low, high):
+    mean = mean_with_interval([[100.0] * num_right + [0.0] * (num_samples - num_right)])
+    assert mean.value == pytest.approx(100 * num_right / num_samples)
+    assert (mean.low, mean.high) == (pytest.approx(low, abs=0.01), pytest.approx(high, abs=0.01))
+
+
+def test_scores_between_right_and_wrong_are_resampled():
     rng = np.random.default_rng(5)
-    scores = rng.binomial(1, 0.7, 500).astype(float).tolist()
-    mean = bootstrap_mean([scores])
-    assert mean.value == pytest.approx(np.mean(scores))
+    scores = (25.0 * rng.integers(0, 5, 500)).tolist()
+    mean = mean_with_interval([scores])
     half = 1.96 * np.std(scores) / np.sqrt(len(scores))
-    assert mean.low == pytest.approx(mean.value - half, abs=0.008)
-    assert mean.high == pytest.approx(mean.value + half, abs=0.008)
-    assert bootstrap_mean([scores]) == mean
-    assert bootstrap_mean([scores], seed=1) != mean
+    assert (mean.low, mean.high) == (
+        pytest.approx(mean.value - half, abs=0.8),
+        pytest.approx(mean.value + half, abs=0.8),
+    )
+    assert mean_with_interval([scores]) == mean
+    assert mean_with_interval([scores], seed=1) != mean
 
 
-def test_groups_weigh_alike_and_are_resampled_by_themselves():
-    mean = bootstrap_mean([[0.0] * 10, [100.0] * 1000])
-    assert (mean.value, mean.low, mean.high) == (50.0, 50.0, 50.0)
+def test_one_sample_leaves_much_open():
+    mean = mean_with_interval([[75.0]])
+    assert mean.low < 50.0
+    assert mean.high > 90.0
+
+
+def test_groups_weigh_alike_whatever_their_size():
+    mean = mean_with_interval([[0.0] * 10, [100.0] * 1000])
+    assert mean.value == 50.0
+    # Of the ten wrong ones up to 27.8 % could be right, of the others nearly none wrong.
+    assert (mean.low, mean.high) == (pytest.approx(49.8, abs=0.1), pytest.approx(63.9, abs=0.1))
 
 
 def test_the_interval_covers_the_truth_as_often_as_it_says():
     rng = np.random.default_rng(11)
     covered = 0
     for trial in range(200):
-        mean = bootstrap_mean([rng.binomial(1, 0.4, 100).tolist()], seed=trial)
-        covered += mean.low <= 0.4 <= mean.high
+        groups = [(100.0 * rng.binomial(1, share, 50)).tolist() for share in (0.1, 0.4, 0.9)]
+        mean = mean_with_interval(groups, seed=trial)
+        covered += mean.low <= 100 * (0.1 + 0.4 + 0.9) / 3 <= mean.high
     assert 0.90 <= covered / 200 <= 0.99

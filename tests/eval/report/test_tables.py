@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 from eval.report.contents import ShortResult, ShortScore
 from eval.report.markdown import render_markdown, render_table
 from eval.report.parts import make_parts
 from eval.report.ruler_tables import ruler_difference_table, ruler_means_table, ruler_task_table
-from eval.report.tables import Table, niah_table, recall_table, short_table
+from eval.report.tables import Table, niah_means_table, niah_table, recall_table, short_table
 from tests.eval.report.report_contents import (
     TASKS,
     make_contents,
@@ -68,7 +70,7 @@ def test_short_tasks_say_what_a_stage_cost():
     base, stage = make_short(0, "base"), make_short(1, "stage")
     table = short_table([base, stage], base)
     assert table.columns == ["task", "base", "stage"]
-    assert table.rows[0] == ["ifeval, prompt_level_strict_acc", "77.4 ±1.1", "75.1 ±1.1 (−2.3)"]
+    assert table.rows[0] == ["ifeval, prompt_level_strict_acc", "77.4 ±1.1, n=541", "75.1 ±1.1 (−2.3), n=541"]
 
 
 def test_metrics_of_a_task_stand_apart_and_what_one_model_lacks_is_a_gap():
@@ -76,10 +78,36 @@ def test_metrics_of_a_task_stand_apart_and_what_one_model_lacks_is_a_gap():
         "base", [ShortScore("x", "acc", 50.0, None, 10), ShortScore("x", "loose", None, None, 10)]
     )
     stage = ShortResult(
-        "stage", [ShortScore("x", "acc", 60.0, None, 10), ShortScore("y", "acc", 1.0, None, 10)]
+        "stage", [ShortScore("x", "acc", 60.0, None, 10), ShortScore("y", "acc", 0.0, 0.0, 10)]
     )
     table = short_table([base, stage], base)
-    assert table.rows == [["x, acc", "50.0", "60.0 (+10.0)"], ["x, loose", "–", "–"], ["y, acc", "–", "1.0"]]
+    assert table.rows == [
+        ["x, acc", "50.0 (23.7–76.3), n=10", "60.0 (31.3–83.2) (+10.0), n=10"],
+        ["x, loose", "–, n=10", "–"],
+        ["y, acc", "–", "0 (0.0–27.8), n=10"],
+    ]
+
+
+def test_intervals_and_numbers_of_samples_stand_beside_means():
+    niah = replace(
+        make_niah(0, "m", LENGTHS), intervals={32768: (74.1, 100.0)}, num_samples={32768: 11, 131072: 11}
+    )
+    table = niah_means_table([niah])
+    assert row_of(table, "95% interval")[1:] == ["74.1–100.0", ""]
+    assert row_of(table, "samples")[1:] == ["11", "11"]
+    ruler = replace(make_ruler(0, "m", LENGTHS), num_samples=100)
+    ruler.task_intervals["vt"] = {32768: (10.0, 30.0)}
+    shown = ruler_task_table(ruler)
+    assert row_of(shown, "vt")[1].endswith(" (10.0–30.0)")
+    assert "100 samples each" in shown.caption
+    assert row_of(ruler_task_table(ruler, has_intervals=False), "vt")[1].endswith(")") is False
+    assert row_of(ruler_means_table([ruler], ruler, ()), "samples")[1] == "1,300"
+
+
+def test_wrong_answers_are_listed_under_their_suite():
+    contents = replace(make_contents(1, LENGTHS), wrong={"niah": ["m, niah-4096-00001: wanted 7"]})
+    assert make_parts(contents)[0].wrong == ["m, niah-4096-00001: wanted 7"]
+    assert "- m, niah-4096-00001: wanted 7" in render_markdown("Evaluation", make_parts(contents))
 
 
 def test_recall_tells_what_answers_follow():
