@@ -2,13 +2,18 @@
 
 import json
 import re
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
+from app.agent.meta_text import find_meta_text, names_no_author
 from app.agent.prompts import NOTHING_RELEVANT
+from app.agent.words import UNWEIGHTED, WordWeights, content_words, specific_words
 
 MIN_INSTRUCTION_WORDS = 5
 MIN_SUBJECT_WORDS = 2
-MIN_KEPT_SHARE = 0.5
+MIN_SUBJECT_WEIGHT = 1.2
+"""Of the words that an instruction shares with its subject: two rare ones, or several that are less so."""
 
 _TEXT_NOUN = r"(?:text|passage|document|excerpt|article|paragraph|sentence|statement)s?"
 _REFERS_TO_CONTEXT = re.compile(
@@ -25,14 +30,7 @@ _ABOUT_ITSELF = re.compile(
     r"(?<=[.!?])\s+(?:(?:This|The|Your)\s+(?:instruction|question|task|request|topic|subject|answer|response|example)\b"
     r"|This\s+(?:is|asks|will|should|can|could|would|requires|involves)\b|For example\b|Here(?:'s| is)\b)"
 )
-_SPEAKS_OF_NOTES = re.compile(
-    r"\b(?:the|this|these|above)\s+(?:excerpts?|notes?|instructions?)\b|\bexcerpts?\s+from\b"
-    r"|\b(?:this|above|following|provided|given)\s+(?:passage|text|document)\b"
-    r"|\b(?:the)\s+(?:passage|text|document)\s+(?:is|provides|describes|discusses|contains|highlights|explains|explores)\b",
-    re.IGNORECASE,
-)
-_SENTENCE = re.compile(r".+?(?:[.!?。！？।؟…][\"'”’)\]]*(?:\s+|$)|\n+|$)", re.DOTALL)
-_CONTENT_WORD = re.compile(r"[\u3040-\u9fff]|\w{4,}")
+_ANSWER_LABEL = re.compile(r"\**(?:final )?answer\s*:\**\s*", re.IGNORECASE)
 _FENCE = re.compile(r"```\w*\s*\n(?P<content>.*?)\n?\s*```", re.DOTALL)
 _THOUGHTS_BEGIN, _THOUGHTS_END = "<think>", "</think>"
 _SENTENCE_END = re.compile(r"[.!?。！？।؟…][\"'”’)\]]*(?=\s|$)")
@@ -42,10 +40,19 @@ class MalformedReplyError(ValueError):
     """A reply that is not what its step needs; the reason is short and countable."""
 
 
-def selection_schema(num_notes: int) -> dict[str, Any]:
-    """JSON schema of a choice among notes 1 … num_notes."""
+def selection_schema(sources: Sequence[AbstractSet[str]], min_documents: int = 1) -> dict[str, Any]:
+    """JSON schema of a choice among notes 1, 2 …
+
+    Args:
+        sources: Ids of the documents that each note rests on.
+        min_documents: Documents that the chosen notes must rest on together: the list is as long as that takes at least.
+    """
+    num_notes, min_notes, num_documents = len(sources), 0, 0
+    for count in sorted(map(len, sources), reverse=True):
+        if num_documents < min_documents:
+            min_notes, num_documents = min_notes + 1, num_documents + count
     item = {"type": "integer", "enum": list(range(1, num_notes + 1))}
-    notes = {"type": "array", "items": item, "minItems": 1, "maxItems": num_notes}
+    notes = {"type": "array", "items": item, "minItems": max(min_notes, 1), "maxItems": num_notes}
     return {
         "type": "object",
         "properties": {"notes": notes},
@@ -66,7 +73,9 @@ def strip_thoughts(text: str) -> str:
     return answer.strip() if end else text
 
 
-def parse_instruction(text: str, was_cut: bool, subject: str, request: str) -> str:
+def parse_instruction(
+    text: str, was_cut: bool, subject: str, request: str, weights: WordWeights = UNWEIGHTED
+) -> str:
     """The instruction in a reply.
 
     Args:
@@ -74,43 +83,45 @@ def parse_instruction(text: str, was_cut: bool, subject: str, request: str) -> s
         was_cut: It ended at the length limit.
         subject: Text that the model was given to write about; the instruction must name something of it.
         request: The words in which it was asked; echoing them names nothing.
+        weights: How much a word tells about a subject.
 
     Raises:
-        MalformedReplyError: Too short to mean anything, repeats itself, not about the subject, or points at a text
-            that nobody will see.
+        MalformedReplyError: Too short to mean anything, repeats itself, speaks of itself, not about the subject, names
+            nothing that could be looked for, or points at a text that nobody will see.
     """
     paragraphs = text.strip().split("\n\n")
     prose = parse_prose(paragraphs[0], was_cut and len(paragraphs) == 1)
     instruction = " ".join(prose.strip('"“”* ').split())
     if len(instruction.split()) < MIN_INSTRUCTION_WORDS:
         raise MalformedReplyError("instruction too short")
-    if about_itself := _ABOUT_ITSELF.search(instruction):
+    if _ABOUT_ITSELF.search(instruction):
         # Small models go on to say what kind of instruction they have just written.
-        instruction = instruction[: about_itself.start()].rstrip()
+        raise MalformedReplyError("instruction speaks of itself")
     sentences = [sentence.strip() for sentence in _SENTENCE_END.split(instruction) if sentence.strip()]
     if len(set(sentences)) < len(sentences):
         raise MalformedReplyError("instruction repeats itself")
-    if len(instruction.split()) < MIN_INSTRUCTION_WORDS:
-        raise MalformedReplyError("instruction too short")
-    if _REFERS_TO_CONTEXT.search(instruction):
+    if _REFERS_TO_CONTEXT.search(instruction) or names_no_author(instruction) or find_meta_text(instruction):
         raise MalformedReplyError("instruction refers to a text")
     named = (content_words(instruction) - content_words(request)) & content_words(subject)
-    if len(named) < MIN_SUBJECT_WORDS:
+    if len(named) < MIN_SUBJECT_WORDS or weights.total(named) < MIN_SUBJECT_WEIGHT:
         raise MalformedReplyError("instruction off its subject")
+    if not any(weights.is_rare(word) for word in named) and not named & specific_words(instruction):
+        raise MalformedReplyError("instruction names nothing to look for")
     return instruction
 
 
-def content_words(text: str) -> set[str]:
-    """Words long enough to carry meaning, in lower case; single characters of scripts without spaces count too."""
-    return set(_CONTENT_WORD.findall(text.lower()))
-
-
-def parse_selection(text: str, num_notes: int) -> list[int]:
+def parse_selection(text: str, sources: Sequence[AbstractSet[str]], min_documents: int = 1) -> list[int]:
     """0-based positions of the chosen notes, in order, each once.
 
+    Args:
+        text: The reply.
+        sources: Ids of the documents that each note rests on.
+        min_documents: Documents that the chosen notes must rest on together.
+
     Raises:
-        MalformedReplyError: Not JSON, nothing chosen, or a number that no note has.
+        MalformedReplyError: Not JSON, nothing chosen, a number that no note has, or notes of too few documents.
     """
+    num_notes = len(sources)
     value = _json_field(text, "notes")
     if not isinstance(value, list) or not all(type(number) is int for number in value):
         raise MalformedReplyError("selection is no list of numbers")
@@ -119,6 +130,8 @@ def parse_selection(text: str, num_notes: int) -> list[int]:
         raise MalformedReplyError("selection is empty")
     if chosen[0] < 0 or chosen[-1] >= num_notes:
         raise MalformedReplyError("selection names no such note")
+    if len(frozenset().union(*(sources[position] for position in chosen))) < min_documents:
+        raise MalformedReplyError("selection of too few documents")
     return chosen
 
 
@@ -135,17 +148,18 @@ def parse_summary(text: str, was_cut: bool) -> str | None:
 
 
 def parse_answer(text: str, was_cut: bool) -> str:
-    """The answer in a reply, without the sentences that speak of the notes: its reader will never see those.
+    """The answer in a reply.
 
     Raises:
-        MalformedReplyError: Empty, cut before its first sentence ended, or it speaks of little else than its notes.
+        MalformedReplyError: Empty, cut before its first sentence ended, or it speaks of its notes, which its reader
+            will never see. A sentence is never taken out: those after it may need its subject.
     """
     answer = parse_prose(text, was_cut)
-    sentences = [match.group() for match in _SENTENCE.finditer(answer)]
-    kept = "".join(sentence for sentence in sentences if not _SPEAKS_OF_NOTES.search(sentence)).strip()
-    if len(kept) < MIN_KEPT_SHARE * len(answer):
+    if label := _ANSWER_LABEL.match(answer):
+        answer = parse_prose(answer[label.end() :], was_cut=False)
+    if find_meta_text(answer):
         raise MalformedReplyError("answer speaks of its notes")
-    return kept
+    return answer
 
 
 def parse_prose(text: str, was_cut: bool) -> str:

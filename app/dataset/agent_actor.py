@@ -10,6 +10,7 @@ import pyarrow as pa
 from app.agent.journal import CallJournal
 from app.agent.llm import Generator, LlmCall, LlmReply
 from app.agent.prompts import PROMPT_VERSION
+from app.agent.words import WordWeights
 from app.agent.workflow import Retrieve, Workflow
 from app.cluster.faults import Kept, sent_to_driver
 from app.config import Config, GeneratorConfig, OpenAiConfig
@@ -35,9 +36,17 @@ class AgentActor:
         calls: Folder of the call journals.
         retrievers: The retriever actors.
         progress: The progress actor.
+        weights: How much a word tells about a subject in this corpus.
     """
 
-    def __init__(self, config: Config, calls: Folder, retrievers: RetrieverPool, progress: Any) -> None:
+    def __init__(
+        self,
+        config: Config,
+        calls: Folder,
+        retrievers: RetrieverPool,
+        progress: Any,
+        weights: WordWeights,
+    ) -> None:
         self._config = config
         self._calls = calls
         self._retrievers = retrievers
@@ -46,7 +55,7 @@ class AgentActor:
         self._tokenizer = Tokenizer(config.tokenizer_model, config.tokenizer_revision)
         self._generator_tokenizer = Tokenizer(config.generator_tokenizer, config.generator.revision)
         self._latest_rejects = LatestRejects(config.dataset.max_reject_share, config.dataset.min_judged_rows)
-        self._workflow = Workflow(config.agent, config.generator, self._generator_tokenizer)
+        self._workflow = Workflow(config.agent, config.generator, self._generator_tokenizer, weights)
 
     async def __call__(self, batch: pa.Table) -> AsyncIterator[pa.Table]:
         """Seeds (SEED_SCHEMA) → results (RESULT_SCHEMA), each as soon as it is finished."""

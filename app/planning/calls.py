@@ -97,7 +97,8 @@ def plan_calls(config: Config, corpus: CorpusPlan) -> list[StepCalls]:
     if config.dataset.num_long_output_seeds:
         shown = config.generator.max_model_tokens - config.agent.instruction_tokens - PROMPT_TOKENS
         prompt = (
-            _fixed(backtranslation_messages("")) + long_output_lengths(config, corpus).at_most(shown).mean
+            _fixed(backtranslation_messages("", 1000))
+            + long_output_lengths(config, corpus).at_most(shown).mean
         )
         output = _reply_tokens(config, "backtranslation", config.agent.instruction_tokens)
         add("backtranslation", config.dataset.num_long_output_seeds, prompt, output)
@@ -161,7 +162,7 @@ def _long_input(config: Config, corpus: CorpusPlan, target: float) -> list[tuple
     if num_notes > 1:
         # JSON: `{"notes": [1, 2]}`.
         selection = _reply_tokens(config, "selection", None, 6 + 3 * CHOSEN_SHARE * num_notes)
-        prompt = _fixed(selection_messages("", [])) + instruction + notes_tokens
+        prompt = _fixed(selection_messages("", [], [], min_documents=1)) + instruction + notes_tokens
         steps.append(("selection", 1.0, prompt, selection))
     chosen = notes_tokens * (CHOSEN_SHARE if num_notes > 1 else 1.0)
     prompt = _fixed(answer_messages("", [])) + instruction + chosen

@@ -1,6 +1,7 @@
 """Expected calls against the workflow itself, and against a real run's."""
 
 import asyncio
+import json
 import random
 from collections import Counter
 
@@ -15,6 +16,7 @@ from app.planning.corpus import CorpusPlan, plan_corpus
 from app.planning.lengths import of_counts
 from app.recipe import load_config
 from app.schema import ContextDocument, Draft, Passage, Seed
+from tests.integration.endpoint_double import choose_notes
 
 PASSAGE_TOKENS = 40
 SUBJECT = "Nantucket whalers hunted whales"
@@ -44,7 +46,7 @@ class CountingGenerator:
         replies = {
             "instruction": INSTRUCTION,
             "summary": "Whales " * 29 + "dive.",
-            "selection": '{"notes": [1, 2]}',
+            "selection": json.dumps({"notes": choose_notes(call.messages[-1]["content"])}),
             "answer": "They lived on oil and dived deep.",
         }
         return LlmReply(replies[call.step], "stop", num_prompt_tokens=1, num_output_tokens=1)
