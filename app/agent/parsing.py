@@ -45,7 +45,7 @@ def selection_schema(sources: Sequence[AbstractSet[str]], min_documents: int = 1
 
     Args:
         sources: Ids of the documents that each note rests on.
-        min_documents: Documents that the chosen notes must rest on together: the list is as long as that takes at least.
+        min_documents: Documents that the chosen notes must rest on together: the list is at least so long.
     """
     num_notes, min_notes, num_documents = len(sources), 0, 0
     for count in sorted(map(len, sources), reverse=True):

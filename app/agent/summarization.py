@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from itertools import pairwise
 
 from app.agent.asking import StepFailedError, ask
 from app.agent.llm import FILLING_PRIORITY, FIRST_PRIORITY, Generator, LlmCall, LlmReply
@@ -9,9 +10,10 @@ from app.agent.parsing import parse_summary
 from app.agent.prompts import number_notes, summary_messages
 from app.agent.words import UNWEIGHTED, WordWeights, content_words
 from app.config import AgentConfig, GeneratorSection
-from app.schema import ContextDocument, Passage, document_id_of
+from app.schema import ContextDocument, Passage, document_id_of, follows
 from app.tokens import Tokenizer
 
+_OMISSION = "\n[…]\n"
 _ADDED_SHARE = 0.15
 """Of the weight of a summary's words that a passage must add to those of better ones to be evidence too."""
 
@@ -59,10 +61,7 @@ async def summarize(
 
     chunks = [chunk for document in documents for chunk in split_chunks(document, agent.chunk_tokens)]
     texts = await asyncio.gather(
-        *(
-            note_on("".join(passage.text for passage in chunk), index, FILLING_PRIORITY)
-            for index, chunk in enumerate(chunks)
-        )
+        *(note_on(excerpt_of(chunk), index, FILLING_PRIORITY) for index, chunk in enumerate(chunks))
     )
     notes = [
         Note(text, supporting_passages(text, chunk, weights))
@@ -104,6 +103,14 @@ def split_chunks(document: ContextDocument, chunk_tokens: int) -> list[list[Pass
         chunks[-1].append(passage)
         num_tokens += passage.num_tokens
     return chunks
+
+
+def excerpt_of(chunk: list[Passage]) -> str:
+    """A chunk's text, with a mark where passages between two of its own are left out."""
+    parts = [chunk[0].text]
+    for earlier, passage in pairwise(chunk):
+        parts += [passage.text] if follows(passage, earlier) else [_OMISSION, passage.text]
+    return "".join(parts)
 
 
 def bundle_notes(notes: list[Note], tokenizer: Tokenizer, chunk_tokens: int) -> list[list[Note]]:

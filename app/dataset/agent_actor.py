@@ -129,7 +129,7 @@ class AgentActor:
                 own, trained = self._generator_tokenizer.count(seed.text), self._tokenizer.count(seed.text)
                 num_tokens = int(num_tokens * _TOKENIZER_MARGIN * own / max(1, trained))
             return await self._retrievers.retrieve(
-                Query(query, num_tokens, document_tokens), key=seed.seed_id
+                Query(query, num_tokens, document_tokens, anchors=(seed.passage_id,)), key=seed.seed_id
             )
 
         return retrieve

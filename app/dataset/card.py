@@ -74,6 +74,7 @@ def render_card(
         f"![Where in its context the evidence stands]({DEPTHS_PICTURE})",
         "Documents that hold evidence were given their places on purpose, evenly over all depths; the others were "
         "shuffled between them. `evidence_depths` is measured on the finished example.",
+        *_seed_passages(statistics),
         "## Columns",
         table(["column", "what it holds"], [], [[f"`{name}`", text] for name, text in COLUMNS.items()]),
         "## What was left out",
@@ -102,6 +103,7 @@ COLUMNS = {
     "document_ids": "in the order of the context",
     "evidence_ids": "passages that the answer rests on",
     "evidence_depths": "share of the tokens that stand before each of them",
+    "evidence_spans": "characters `[start, end)` of each of them in the user's message: there stands its text",
     "generator": "what wrote instruction and answer",
     "prompt_version": "of the prompts that it was given",
     "instruction": "alone, without the documents",
@@ -183,6 +185,18 @@ def _length_table(statistics: DatasetStatistics) -> str:
         for kind, facts in statistics.kinds.items()
     ]
     return table(["kind"], ["examples", "tokens", *(f"{name} tokens" for name in names)], rows)
+
+
+def _seed_passages(statistics: DatasetStatistics) -> list[str]:
+    counts = statistics.seed_passages
+    if not counts:
+        return []
+    parts = ", ".join(
+        f"{name} in {counts[name]:,}" for name in ("evidence", "distractor", "absent") if name in counts
+    )
+    return [
+        f"The passage that the instruction was written from, in {sum(counts.values()):,} long inputs: {parts}."
+    ]
 
 
 def _reject_table(statistics: DatasetStatistics) -> str:

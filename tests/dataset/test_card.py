@@ -58,6 +58,7 @@ def test_load_dataset_opens_exactly_the_examples(dataset, tmp_path):
     assert yaml.safe_load(done.stdout.splitlines()[-1]) == make_rows()
 
 
+@pytest.mark.slow
 def test_load_dataset_gives_the_rows_of_the_run_it_is_asked_for(tmp_path):
     """Two runs one after the other, then the first one's dataset made anew in its folder, all with one cache."""
     rows = make_rows()
