@@ -63,6 +63,7 @@ RIM = (
     "app.dataset.agent_actor",
     "app.dataset.pipeline",
     "app.progress.actor",
+    "app.progress.memory_pressure",
     "app.retrieval.actors",
     "app.retrieval.embedding",
     "app.retrieval.pipeline",

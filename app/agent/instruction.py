@@ -48,9 +48,7 @@ async def translate_back(
 ) -> str:
     """The writing instruction that the seed's document answers; it states the document's length."""
     num_words = count_words(seed.text)
-    shown = _shorten(
-        seed.text, tokenizer, generator.max_model_tokens - agent.instruction_tokens - PROMPT_TOKENS
-    )
+    shown = _shorten(seed.text, tokenizer, generator.call_tokens - agent.instruction_tokens - PROMPT_TOKENS)
     call = LlmCall(
         step="backtranslation",
         messages=backtranslation_messages(shown, round_words(num_words)),

@@ -11,7 +11,7 @@ from app.agent.journal import CallJournal
 from app.agent.llm import Generator, LlmCall, LlmReply
 from app.agent.prompts import PROMPT_VERSION
 from app.agent.words import WordWeights
-from app.agent.workflow import Retrieve, Workflow
+from app.agent.workflow import TOKENIZER_MARGIN, Retrieve, Workflow
 from app.cluster.faults import Kept, sent_to_driver
 from app.config import Config, GeneratorConfig, OpenAiConfig
 from app.dataset.assembly import assemble
@@ -55,7 +55,14 @@ class AgentActor:
         self._tokenizer = Tokenizer(config.tokenizer_model, config.tokenizer_revision)
         self._generator_tokenizer = Tokenizer(config.generator_tokenizer, config.generator.revision)
         self._latest_rejects = LatestRejects(config.dataset.max_reject_share, config.dataset.min_judged_rows)
-        self._workflow = Workflow(config.agent, config.generator, self._generator_tokenizer, weights)
+        is_same = self._tokenizer == self._generator_tokenizer
+        self._workflow = Workflow(
+            config.agent,
+            config.generator,
+            self._generator_tokenizer,
+            weights,
+            None if is_same else self._tokenizer,
+        )
 
     async def __call__(self, batch: pa.Table) -> AsyncIterator[pa.Table]:
         """Seeds (SEED_SCHEMA) → results (RESULT_SCHEMA), each as soon as it is finished."""
@@ -125,18 +132,15 @@ class AgentActor:
     def _retrieve_for(self, seed: Seed) -> Retrieve:
         async def retrieve(query: str, num_tokens: int, document_tokens: int) -> list[ContextDocument]:
             if self._tokenizer != self._generator_tokenizer:
-                # Passages are counted in the generator's tokens, the target in the trained model's.
+                # Passages are counted in the generator's tokens, the target in the trained model's; what is too much is
+                # trimmed.
                 own, trained = self._generator_tokenizer.count(seed.text), self._tokenizer.count(seed.text)
-                num_tokens = int(num_tokens * _TOKENIZER_MARGIN * own / max(1, trained))
+                num_tokens = int(num_tokens * TOKENIZER_MARGIN * own / max(1, trained))
             return await self._retrievers.retrieve(
                 Query(query, num_tokens, document_tokens, anchors=(seed.passage_id,)), key=seed.seed_id
             )
 
         return retrieve
-
-
-_TOKENIZER_MARGIN = 1.1
-"""Two tokenizers' ratio on one passage is not their ratio on all; what is too much is trimmed."""
 
 
 def make_generator(config: GeneratorConfig) -> Generator:

@@ -40,6 +40,8 @@ class EndpointReply:
     """Prompt tokens from the endpoint's prefix cache; 0 where it does not say."""
     sec: float = 0.0
     """From the request to its last token, without pauses and earlier tries."""
+    reasoning: str = ""
+    """Thoughts that came beside the text."""
 
 
 def read_reply(completion: Any) -> EndpointReply:
@@ -62,13 +64,22 @@ def read_reply(completion: Any) -> EndpointReply:
             int(getattr(details, "cached_tokens", None) or 0),
         )
         finish_reason = choice.finish_reason
+        reasoning = _reasoning(getattr(choice, "message", None))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise RequestError("reply of an unknown shape", _shown(error)) from None
     if finish_reason in _CUT:
-        return EndpointReply(text, "length", *counts)
+        return EndpointReply(text, "length", *counts, reasoning=reasoning)
     if finish_reason not in _STOPPED:
         raise RequestError(f"finish reason {finish_reason}", text[:MAX_DETAIL_CHARS])
-    return EndpointReply(text, "stop", *counts)
+    return EndpointReply(text, "stop", *counts, reasoning=reasoning)
+
+
+def _reasoning(message: Any) -> str:
+    """The thoughts of a message; servers do not agree on the field's name."""
+    for name in ("reasoning_content", "reasoning"):
+        if isinstance(found := getattr(message, name, None), str):
+            return _text(found)
+    return ""
 
 
 def _text(content: Any) -> str:

@@ -157,3 +157,40 @@ def test_two_seeds_ask_differently(seed, scripted, documents, tokenizer):
     run(seed, first, documents, tokenizer)
     run(replace(seed, random_seed=8), second, documents, tokenizer)
     assert {call.key for call in first.calls}.isdisjoint(call.key for call in second.calls)
+
+
+def test_documents_that_cannot_fill_the_target_end_the_row_before_it_is_paid_for(
+    seed, scripted, documents, tokenizer
+):
+    generate = scripted(dict(SCRIPT))
+    reject, _ = run(replace(seed, target_tokens=4000), generate, documents, tokenizer)
+    assert (reject.step, reject.reason) == ("retrieval", "documents do not fill target")
+    assert generate.num_calls == {"instruction": 1}
+
+
+def test_targets_of_another_tokenizer_are_compared_with_a_margin(seed, tokenizer):
+    class Characters(type(tokenizer)):
+        def count(self, text):
+            return 2 * super().count(text)
+
+    workflow = Workflow(AgentConfig(), VllmConfig(model="any"), tokenizer)
+    assert workflow.own_tokens(replace(seed, target_tokens=2200)) == 2200
+    other = replace(workflow, trained_tokenizer=Characters())
+    assert other.own_tokens(replace(seed, target_tokens=2200)) == 1000
+
+
+def test_thoughts_reach_no_text(seed, scripted, documents, tokenizer):
+    def thinking(answer):
+        def reply(call):
+            text = answer(call) if callable(answer) else answer
+            return f"<think>\nThe passage is about Note 3.\n</think>\n\n{text}"
+
+        return reply
+
+    generate = scripted({step: thinking(answer) for step, answer in SCRIPT.items()})
+    draft, _ = run(seed, generate, documents, tokenizer)
+    plain, _ = run(seed, scripted(dict(SCRIPT)), documents, tokenizer)
+    assert draft == plain
+    endless = SCRIPT | {"answer": "<think>\nThe notes say that Ada owned it. Let me check Note 3.<cut>"}
+    reject, _ = run(seed, scripted(endless), documents, tokenizer)
+    assert (reject.step, reject.reason) == ("answer", "thoughts without an answer")

@@ -199,3 +199,13 @@ def test_every_attempt_is_counted():
     for one, other in zip(once, plan_calls(again, corpus), strict=True):
         assert other.num_calls == pytest.approx(1.5 * one.num_calls)
         assert other.output_per_call == pytest.approx(one.output_per_call)
+
+
+def test_thoughts_are_planned_as_output():
+    corpus = corpus_of(draw_corpus(random.Random(3)))
+    config = settings()
+    generator = config.generator.model_copy(update={"thinking_tokens": 300, "max_model_tokens": 1400})
+    thinking = plan_calls(config.model_copy(update={"generator": generator}), corpus)
+    for plain, each in zip(plan_calls(config, corpus), thinking, strict=True):
+        added = each.output_per_call - plain.output_per_call
+        assert added == pytest.approx(300 * config.plan.reply_share)
