@@ -4,6 +4,8 @@ import random
 import re
 from dataclasses import replace
 
+import pytest
+
 from app.agent.llm import LlmError
 from app.agent.prompts import LONG_OUTPUT_OPENINGS, TASKS
 from app.agent.workflow import Workflow
@@ -176,7 +178,7 @@ def test_targets_of_another_tokenizer_are_compared_with_a_margin(seed, tokenizer
     workflow = Workflow(AgentConfig(), VllmConfig(model="any"), tokenizer)
     assert workflow.own_tokens(replace(seed, target_tokens=2200)) == 2200
     other = replace(workflow, trained_tokenizer=Characters())
-    assert other.own_tokens(replace(seed, target_tokens=2200)) == 1000
+    assert other.own_tokens(replace(seed, target_tokens=2200)) == pytest.approx(1000, abs=1)
 
 
 def test_thoughts_reach_no_text(seed, scripted, documents, tokenizer):

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from app.config import identity
-from app.dataset.card import COLUMNS, config_name, write_card
+from app.dataset.card import COLUMNS, config_name, render_card, write_card
 from app.dataset.excerpts import read_examples, shorten_example
 from app.dataset.statistics import compute_statistics
 from app.schema import EXAMPLE_SCHEMA
@@ -137,6 +137,13 @@ def test_rejects_and_calls_are_tables(card):
     assert "| assembly | evidence exceeds target | 1 |" in lines
     assert "| summarize | 40 | 90,000 | 50 | 700 |" in lines
     assert "| all | 43 | 93,000 | 1,050 | 1,000 |" in lines
+
+
+def test_the_card_counts_where_the_passages_of_the_instructions_stand(dataset):
+    statistics = compute_statistics(dataset, CALLS, {"evidence": 7, "distractor": 3})
+    assert statistics.seed_passages == {"evidence": 7, "distractor": 3}
+    card = render_card(make_config(), statistics, [], "0123abcd")
+    assert "in 10 long inputs: evidence in 7, distractor in 3." in card
 
 
 def test_every_column_is_explained():
