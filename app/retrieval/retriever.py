@@ -197,13 +197,13 @@ def choose_runs(
     growing = list(runs)
     while growing:
         for run in list(growing):
-            row = run.next_row(~taken & (tokens <= left))
-            if row is None:
+            neighbour = run.next_row(~taken & (tokens <= left))
+            if neighbour is None:
                 growing.remove(run)
                 continue
-            run.low, run.high = min(run.low, row), max(run.high, row)
-            taken[row] = True
-            left -= int(tokens[row])
+            run.low, run.high = min(run.low, neighbour), max(run.high, neighbour)
+            taken[neighbour] = True
+            left -= int(tokens[neighbour])
     edges = np.flatnonzero(np.diff(taken.astype(np.int8), prepend=0, append=0))
     return [
         range(first_row + int(low), first_row + int(high))
