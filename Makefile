@@ -1,6 +1,7 @@
 # make demo   the whole loop on this machine: a dataset, a short stage, both models evaluated, a report to open
 # make quick  the fast tests, without the slowest of them
-# make test   all tests, the fast ones first
+# make test   what a change must pass: the fast tests, then those with a real Ray, engine and server
+# make long   the tests that take minutes each: whole jobs killed, autoscaling, an object store, the examples
 # make lint   style, formatting, types, spelling
 # Each sets up what it needs: VENV, the locked packages, the bundled models. The second time that is there already.
 
@@ -23,8 +24,11 @@ TEST_ENV := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_PROGRESS_BARS=1 TRANSFORMERS_VERBOSI
 FAST_TESTS := $(TEST_ENV) OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest tests --ignore=tests/integration \
 	-n $(WORKERS) --maxprocesses 8 --dist loadfile
 
+INTEGRATION_TESTS := $(TEST_ENV) $(VENV)/bin/python -m pytest tests/integration \
+	-n $(INTEGRATION_WORKERS) --dist loadfile --durations=12
+
 .DEFAULT_GOAL := help
-.PHONY: help setup models demo quick test lint clean
+.PHONY: help setup models demo quick test long lint clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -64,7 +68,10 @@ quick: models
 
 test: models
 	$(FAST_TESTS)
-	$(TEST_ENV) $(VENV)/bin/python -m pytest tests/integration -n $(INTEGRATION_WORKERS) --dist loadfile
+	$(INTEGRATION_TESTS) -m "not long"
+
+long: models
+	$(INTEGRATION_TESTS) -m long
 
 lint: setup
 	$(VENV)/bin/ruff check .

@@ -143,6 +143,18 @@ def _train(config: "RunConfig", run: "Run", report: "Report") -> None:
     train(config, run, report)
 
 
+def _check_probe(config: "RunConfig") -> None:
+    from app.probing.job import check_probe
+
+    check_probe(config)
+
+
+def _probe(config: "RunConfig", run: "Run", report: "Report") -> None:
+    from app.probing.job import probe
+
+    probe(config, run, report)
+
+
 def _check_serving(config: "RunConfig") -> None:
     from app.serving.preflight import check_serving
 
@@ -275,6 +287,14 @@ JOBS = {
     ),
     "train": Job(
         "run the stages, from the dataset to an exported model", _check_training, _train, writes=("train",)
+    ),
+    "probe": Job(
+        "find where a context ends, and what RoPE extends it",
+        _check_probe,
+        _probe,
+        example="--lengths 8192,16384",
+        writes=("probe",),
+        options={"--lengths": "probe.lengths_tokens=[{value}]"},
     ),
     "serve": Job(
         "serve models at an OpenAI-compatible URL until stopped",

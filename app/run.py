@@ -15,6 +15,7 @@ from app.faults import UserError
 from app.records.dataset import DatasetRecord
 from app.records.documents import CorpusRecord, IndexRecord
 from app.records.gate import GateRecord
+from app.records.probe import RopeSearchRecord
 from app.records.record import Record
 from app.records.training import StageRecord
 from app.storage import Folder
@@ -86,10 +87,15 @@ class Run:
         self.gates = self.folder / "gates"
         self.evaluation = self.folder / "eval"
         self.evaluation_report = self.evaluation / "report"
+        self.probe = self.folder / "probe"
 
     def stage(self, name: str) -> Artefact[StageRecord]:
         """A training stage's folder: its packed data, checkpoints, metrics and export."""
         return Artefact(self.folder / "train" / name, StageRecord)
+
+    def rope_search(self, stage: str) -> Artefact[RopeSearchRecord]:
+        """The search for a stage's RoPE, in the stage's folder."""
+        return Artefact(self.stage(stage).folder / "rope", RopeSearchRecord)
 
     def gate(self, stage: str) -> GateRecord | None:
         """What the gate behind a stage measured; None: nothing yet.

@@ -21,6 +21,8 @@ HEADS = ((8, 2), (9, 3), (4, 4))
 """Query heads, key and value heads."""
 DOCUMENTS = ((257,), (128, 1, 300, 64, 19))
 """Lengths of packed documents."""
+WINDOW = 37
+"""Tokens that a query sees."""
 TILES = ((96, 200), (200, 96))
 """Queries and keys of a dense tile."""
 
@@ -68,13 +70,19 @@ def check_attention(
                     f"{len(lengths)} documents, {shape}",
                     _errors(by_kernel(inputs, segments), inputs, segments),
                 )
-            for num_queries, num_keys in TILES:
-                inputs = _inputs(num_queries, num_keys, heads, head_dim, dtype, generator)
-                segments = Segments.dense(num_queries, num_keys, device)
+                segments = Segments.causal(boundaries, device, WINDOW)
                 yield Check(
-                    f"dense {num_queries} x {num_keys}, {shape}",
+                    f"window of {WINDOW}, {len(lengths)} documents, {shape}",
                     _errors(by_kernel(inputs, segments), inputs, segments),
                 )
+            for num_queries, num_keys in TILES:
+                inputs = _inputs(num_queries, num_keys, heads, head_dim, dtype, generator)
+                for num_before in (None, WINDOW):
+                    segments = Segments.dense(num_queries, num_keys, device, num_before)
+                    yield Check(
+                        f"dense {num_queries} x {num_keys} from {num_before} before, {shape}",
+                        _errors(by_kernel(inputs, segments), inputs, segments),
+                    )
             inputs = _inputs(256, 256, heads, head_dim, dtype, generator)
             yield Check(
                 f"sum of tiles, {shape}",
@@ -148,6 +156,11 @@ def by_mathematics(inputs: Inputs, segments: Segments) -> tuple[Tensor, ...]:
             states[slice(*keys)].repeat_interleave(group, dim=1).transpose(0, 1) for states in (key, value)
         )
         scores = own @ own_keys.transpose(1, 2) * inputs.scale
+        if segments.num_before is not None:
+            places = torch.arange(own.shape[1], device=own.device) + own_keys.shape[1] - own.shape[1]
+            keys_from = torch.arange(own_keys.shape[1], device=own.device)
+            before = keys_from < places.unsqueeze(1) - segments.num_before
+            scores = scores.masked_fill(before, -torch.inf)
         if segments.is_causal:
             future = torch.ones_like(scores[0], dtype=torch.bool).triu(1)
             scores = scores.masked_fill(future, -torch.inf)

@@ -84,7 +84,7 @@ def load_model(folder: Path, rope_theta: float | None = None, max_tokens: int | 
     """A model as transformers loads it; with another RoPE base and length only when they are given."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    from app.training.rope import with_rope
+    from app.models.rope import with_rope
 
     config = AutoConfig.from_pretrained(folder)
     if rope_theta is not None:

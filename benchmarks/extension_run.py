@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from app.config import OptimizerConfig, StageConfig, TrainConfig, TrainMemoryConfig, TrainSourceConfig
+from app.models.rope import raise_base
 from app.run import DATA_DIR, EXPORT_DIR
 from app.storage import Folder
-from app.training.rope import raise_base
 from benchmarks.extension_model import (
     ROPE_BASE,
     ModelSize,

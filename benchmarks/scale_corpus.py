@@ -12,13 +12,14 @@ import pyarrow as pa
 from app.config import CorpusConfig, DedupConfig, SourceConfig
 from app.corpus.decontamination import Contaminants
 from app.corpus.dedup import band_hashes, lsh_bands
-from app.corpus.ngrams import hash_ngrams, words_of
+from app.corpus.ngrams import hash_ngrams
 from app.corpus.repeats import EdgeTask, find_edges, plan_edge_tasks, resolve_repeats, sketch_schema
 from app.corpus.shards import CorpusLayout, ShardName
 from app.corpus.sources import list_files
 from app.corpus.steps import UnitRecord, finish_shard, scan_unit
 from app.corpus.units import WorkUnit, fingerprint_of_plan, plan_units
 from app.storage import Folder
+from app.text.words import split_words
 from app.tokens import Tokenizer
 from benchmarks.allocations import reset_resident_peak, resident_peak_bytes
 from benchmarks.driver_memory import write_corpus
@@ -39,7 +40,7 @@ def measure_corpus(folder: Path, sizes: Sequence[int], documents_per_shard: int)
     """Both passes over a corpus, and what they leave on storage."""
     found, tokenizer = SlopeSet("documents"), Tokenizer(TOKENIZER)
     tokenizer.count("loaded before anything is measured")
-    contaminants = Contaminants({13: np.unique(hash_ngrams(words_of("no such text " * 9), 13))}, 13, 1, 1)
+    contaminants = Contaminants({13: np.unique(hash_ngrams(split_words("no such text " * 9), 13))}, 13, 1, 1)
     for size in sizes:
         sources = folder / f"documents-{size}"
         write_corpus(sources, size, WORDS_PER_DOCUMENT)

@@ -31,6 +31,7 @@ from eval.report.contents import (
     ShortResult,
     mean_score,
 )
+from eval.report.growth import growth_sentence
 from eval.report.terminal import print_report
 from eval.report.writing import write_report
 from eval.results import recall_result, ruler_result, short_result
@@ -120,12 +121,15 @@ class Evaluation:
         folder = self._run.evaluation_report
         if folder.exists(ASKED_FILE):
             folder.filesystem.delete_file(folder.file(ASKED_FILE))
-        names = write_report(folder, contents)
+        own_limits = {model.name: model.files.max_tokens for model in models}
+        names = write_report(folder, contents, own_limits)
         counts = [each.counts for results in (niah, ruler, recall) for each in results]
         if not any(each.num_failed for each in counts):
             _asked(self._config).write(folder, ASKED_FILE)
         print_report(contents, Console())
         self._report(f"report    {folder.uri}: {', '.join(names)}")
+        if sentence := growth_sentence(niah, own_limits):
+            self._report(sentence)
         return contents
 
     def niah_percent(self, name: str, length_tokens: int) -> float:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from app.corpus.sentences import sentence_borders
 from app.faults import UserError, one_line
+from app.text.sentences import sentence_borders
 from app.tokens import Tokenizer
 from eval.token_text import TokenText, join, tokenize
 

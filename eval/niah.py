@@ -8,7 +8,7 @@ server that caches prefixes computes the rest alone (`eval.prefill_share`).
 import hashlib
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -22,10 +22,10 @@ from app.schema import Document
 from app.tokens import Tokenizer
 from eval.fitting import fit
 from eval.haystack import Borders, Haystack, RepeatedText, read_text
-from eval.niah_needles import Needles, draw_needles
+from eval.niah_needles import Needles, draw_needles, needles_asked_singly
 from eval.prompt_frame import PromptFrame
 from eval.samples import Sample, Slot
-from eval.token_text import TokenText, join, tokenize
+from eval.token_text import Ids, TokenText, join, tokenize
 
 TASK = "niah"
 VERSION = 1
@@ -48,6 +48,18 @@ class Stretch:
     """Positions after sentences, ascending from the beginning of the text."""
     cuts: Borders
     """Positions after words and sentences, ascending from the beginning of the text."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SingleQuestion:
+    """A question for one of the needles of a haystack, and its answer."""
+
+    token_ids: Ids
+    """`[tokens]`: the whole prompt, as a sample has it."""
+    answer_ids: Ids
+    """`[tokens]`: how the reply goes on when it begins with the reference."""
+    depth_percent: float
+    """Where the needle stands in the haystack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +154,35 @@ class NiahMaker:
                 "values": needles.values,
             },
         )
+
+    def ask_each(self, trial: int, length_tokens: int) -> list[SingleQuestion]:
+        """The first depth's prompt of a trial once for each of its needles, with a question for that one alone.
+
+        All prompts are the same up to the question.
+
+        Raises:
+            UserError: The length is too short for any haystack.
+        """
+        needles, stretch = draw_needles(self._niah, self._seed, trial), self._stretch(trial)
+        num_tokens = self._fitting_haystack(trial, length_tokens, needles, stretch)
+        places = needle_places(stretch, num_tokens, self._depths[-1], len(needles.sentences))
+        return [
+            self._single_question(asked, stretch, num_tokens, places, 100 * place / num_tokens)
+            for asked, place in zip(needles_asked_singly(self._niah, needles), places, strict=True)
+        ]
+
+    def _single_question(
+        self, asked: Needles, stretch: Stretch, num_tokens: int, places: list[int], depth_percent: float
+    ) -> SingleQuestion:
+        prompt = self._prompt(asked, stretch, num_tokens, places).ids
+        blank = " " if asked.answer_prefix else ""
+        answered = replace(asked, answer_prefix=f"{asked.answer_prefix}{blank}{asked.references[0]}")
+        whole = self._prompt(answered, stretch, num_tokens, places).ids
+        # The reference may change the last token of the prompt.
+        least = min(len(prompt), len(whole))
+        is_same = prompt[:least] == whole[:least]
+        num_same = least if is_same.all() else int(is_same.argmin())
+        return SingleQuestion(whole[:num_same], whole[num_same:], depth_percent)
 
     @cached_property
     def _frame(self) -> PromptFrame:

@@ -45,7 +45,21 @@ def draw_needles(config: NiahConfig, seed: int, trial: int) -> Needles:
     keys = rng.sample(KEYS, num_needles)
     values = [str(value) for value in rng.sample(range(LEAST_VALUE, MOST_VALUE + 1), num_needles)]
     asked = range(1) if config.asks_for_first_alone else range(num_needles)
+    return _needles_asked_for(config, templates, keys, values, asked)
 
+
+def needles_asked_singly(config: NiahConfig, needles: Needles) -> list[Needles]:
+    """The same needles once for each of them, with a question for that one alone."""
+    templates = [config.needles[index % len(config.needles)] for index in range(len(needles.sentences))]
+    return [
+        _needles_asked_for(config, templates, needles.keys, needles.values, range(index, index + 1))
+        for index in range(len(templates))
+    ]
+
+
+def _needles_asked_for(
+    config: NiahConfig, templates: list[str], keys: list[str], values: list[str], asked: range
+) -> Needles:
     def filled(text: str, index: int) -> str:
         names = {"key": keys[index], "value": values[index], "keys": _listed([keys[i] for i in asked])}
         for name in placeholders(text):
@@ -62,8 +76,8 @@ def draw_needles(config: NiahConfig, seed: int, trial: int) -> Needles:
         sentences=[filled(template, index) for index, template in enumerate(templates)],
         keys=keys,
         values=values,
-        question=filled(config.question, 0),
-        answer_prefix=filled(config.answer_prefix, 0),
+        question=filled(config.question, asked[0]),
+        answer_prefix=filled(config.answer_prefix, asked[0]),
         references=list(dict.fromkeys(references)),
     )
 

@@ -5,6 +5,7 @@ from typing import Any
 from app.records.dataset import DatasetRecord
 from app.records.documents import CorpusRecord, IndexRecord
 from app.records.gate import GateRecord
+from app.records.probe import ReadingRecord
 from app.records.training import StageRecord
 
 
@@ -86,6 +87,31 @@ def stage_record(name: str = "256k", logit_difference: float = 0.004, **changes:
         "logit_difference": logit_difference,
     }
     return StageRecord.model_validate({"stage": facts, "sources": [], "export": export})
+
+
+def reading_record(
+    name: str,
+    num_found: int,
+    loss_beyond: float | None,
+    loss: float = 3.0,
+    base: float = 156_250.0,
+    length_tokens: int = 10_240,
+) -> ReadingRecord:
+    """Of ten needles."""
+    return ReadingRecord(
+        name=name,
+        rope_parameters={"rope_type": "default", "rope_theta": base},
+        length_tokens=length_tokens,
+        num_found=num_found,
+        num_asked=10,
+        found_shares={"0": 1.0},
+        answer_loss=1.0,
+        loss=loss,
+        loss_beyond=loss_beyond,
+        positions=[length_tokens // 4, 3 * length_tokens // 4],
+        losses=[loss, loss],
+        seconds=1.0,
+    )
 
 
 def gate_record(

@@ -24,6 +24,7 @@ TERMINAL_LINES, TERMINAL_COLUMNS = 24, 80
         ["--help"],
         ["index", "--help"],
         ["synthesize", "-h"],
+        ["probe", "-h"],
         ["serve", "-h"],
         ["evaluate", "-h"],
         ["plan", "-h"],
@@ -91,8 +92,8 @@ def test_config_prints_yaml_that_is_a_recipe_itself(tmp_path, capsys):
     [
         (
             ["teach", "--config", "laptop"],
-            "teach: no such verb; give one of bootstrap, index, synthesize, train, serve, evaluate, report, plan, "
-            "status, config",
+            "teach: no such verb; give one of bootstrap, index, synthesize, train, probe, serve, evaluate, report, "
+            "plan, status, config",
         ),
         (["index"], "--config: is missing; for example longstrap index --config laptop.yaml"),
         (["index", "--config"], "--config: has no value; give --config VALUE"),

@@ -17,14 +17,22 @@ from app.models.embedding_model import ModelFacts
 from app.records.documents import IndexRecord
 from app.retrieval.identity import identity_of_index
 from app.run import fingerprint_of
-from app.training.identities import identity_of_stage, identity_of_stage_data, identity_of_tokens
+from app.training.identities import (
+    identity_of_rope_search,
+    identity_of_stage,
+    identity_of_stage_data,
+    identity_of_tokens,
+)
 from eval.identity import identity_of_evaluation
 from tests.record_makers import index_record
 
-ARTEFACTS = ("corpus", "index", "dataset", "data of a", "stage a", "data of b", "stage b", "evaluation")
+ARTEFACTS = (
+    "corpus", "index", "dataset", "data of a", "stage a", "data of b", "stage b", "evaluation", "search of b",
+)  # fmt: skip
 TRAINING = ARTEFACTS[3:7]
 DECIDED_BY_SECTION = {
     "seed": ARTEFACTS[1:],
+    "probe": ("search of b",),
     "corpus": ARTEFACTS[:7],
     "retrieval": ARTEFACTS[1:7],
     "generator": ARTEFACTS[2:7],
@@ -98,6 +106,8 @@ def identities(config: Config) -> dict[str, str]:
         found[f"data of {letter}"] = identity_of_stage_data(config, index_of_stage, tokens)
         found[f"stage {letter}"] = identity_of_stage(config, index_of_stage, tokens, ropes)
     found["evaluation"] = identity_of_evaluation(config)
+    before = ropes[config.train.stages[0].name]
+    found["search of b"] = identity_of_rope_search(config, 1, before, fingerprint_of(found["stage a"]))
     return {name: fingerprint_of(identity) for name, identity in found.items()}
 
 

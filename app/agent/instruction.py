@@ -7,9 +7,10 @@ from app.agent.llm import Generator, LlmCall, LlmReply
 from app.agent.parsing import parse_instruction
 from app.agent.prompts import LONG_OUTPUT_OPENINGS, TASKS, backtranslation_messages, instruction_messages
 from app.agent.stated_length import round_words, with_length
-from app.agent.words import WordWeights, count_words
+from app.agent.words import WordWeights
 from app.config import PROMPT_TOKENS, AgentConfig, GeneratorSection
 from app.schema import Seed
+from app.text.words import count_words
 from app.tokens import Tokenizer
 
 _HEAD_SHARE = 0.75

@@ -6,34 +6,20 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from app.agent.meta_text import find_meta_text, names_no_author
-from app.agent.prompts import NOTHING_RELEVANT
-from app.agent.words import UNWEIGHTED, WordWeights, content_words, specific_words
+from app.agent.meta_text import names_no_author
+from app.agent.phrases import before_comment, refers_to_context, says_nothing_relevant, speaks_of_notes
+from app.agent.words import UNWEIGHTED, WordWeights, specific_words
+from app.text.sentences import split_sentences, whole_sentences
+from app.text.words import content_words, split_words
 
 MIN_INSTRUCTION_WORDS = 5
 MIN_SUBJECT_WORDS = 2
 MIN_SUBJECT_WEIGHT = 1.2
 """Of the words that an instruction shares with its subject: two rare ones, or several that are less so."""
 
-_TEXT_NOUN = r"(?:text|passage|document|excerpt|article|paragraph|sentence|statement)s?"
-_REFERS_TO_CONTEXT = re.compile(
-    rf"\b(?:the|this|these|that|those)\s+(?:\w+\s+)?{_TEXT_NOUN}\s+(?:above|below)\b"
-    rf"|\b(?:above|following|given|provided|preceding|original)\s+{_TEXT_NOUN}\b"
-    rf"|\b(?:according to|based on|from|in|of)\s+(?:the|this)\s+{_TEXT_NOUN}\b"
-    rf"|\b(?:this|two|three|these|those)\s+{_TEXT_NOUN}\b"
-    rf"|\b(?:this|these)\s+(?:instruction|question)s?\b"
-    rf"|\bthe\s+(?:passage|excerpt)s?\b"
-    rf"|\b(?:mentioned|described|stated|discussed|written)\s+(?:above|below|here)\b",
-    re.IGNORECASE,
-)
-_ABOUT_ITSELF = re.compile(
-    r"(?<=[.!?])\s+(?:(?:This|The|Your)\s+(?:instruction|question|task|request|topic|subject|answer|response|example)\b"
-    r"|This\s+(?:is|asks|will|should|can|could|would|requires|involves)\b|For example\b|Here(?:'s| is)\b)"
-)
 _ANSWER_LABEL = re.compile(r"\**(?:final )?answer\s*:\**\s*", re.IGNORECASE)
 _FENCE = re.compile(r"```\w*\s*\n(?P<content>.*?)\n?\s*```", re.DOTALL)
 _THOUGHTS_BEGIN, _THOUGHTS_END = "<think>", "</think>"
-_SENTENCE_END = re.compile(r"[.!?。！？।؟…][\"'”’)\]]*(?=\s|$)")
 
 
 class MalformedReplyError(ValueError):
@@ -92,15 +78,15 @@ def parse_instruction(
     paragraphs = text.strip().split("\n\n")
     prose = parse_prose(paragraphs[0], was_cut and len(paragraphs) == 1)
     instruction = " ".join(prose.strip('"“”* ').split())
-    if len(instruction.split()) < MIN_INSTRUCTION_WORDS:
-        raise MalformedReplyError("instruction too short")
-    if _ABOUT_ITSELF.search(instruction):
+    if before_comment(instruction) != instruction:
         # Small models go on to say what kind of instruction they have just written.
         raise MalformedReplyError("instruction speaks of itself")
-    sentences = [sentence.strip() for sentence in _SENTENCE_END.split(instruction) if sentence.strip()]
+    if len(split_words(instruction)) < MIN_INSTRUCTION_WORDS:
+        raise MalformedReplyError("instruction too short")
+    sentences = [words for part in split_sentences(instruction) if (words := tuple(split_words(part)))]
     if len(set(sentences)) < len(sentences):
         raise MalformedReplyError("instruction repeats itself")
-    if _REFERS_TO_CONTEXT.search(instruction) or names_no_author(instruction) or find_meta_text(instruction):
+    if refers_to_context(instruction) or names_no_author(instruction) or speaks_of_notes(instruction):
         raise MalformedReplyError("instruction refers to a text")
     named = (content_words(instruction) - content_words(request)) & content_words(subject)
     if len(named) < MIN_SUBJECT_WORDS or weights.total(named) < MIN_SUBJECT_WEIGHT:
@@ -142,7 +128,7 @@ def parse_summary(text: str, was_cut: bool) -> str | None:
         MalformedReplyError: Empty.
     """
     summary = text.strip()
-    if summary.strip(" .*\"'").upper().startswith(NOTHING_RELEVANT):
+    if says_nothing_relevant(summary):
         return None
     return parse_prose(summary, was_cut)
 
@@ -157,7 +143,7 @@ def parse_answer(text: str, was_cut: bool) -> str:
     answer = parse_prose(text, was_cut)
     if label := _ANSWER_LABEL.match(answer):
         answer = parse_prose(answer[label.end() :], was_cut=False)
-    if find_meta_text(answer):
+    if speaks_of_notes(answer):
         raise MalformedReplyError("answer speaks of its notes")
     return answer
 
@@ -170,9 +156,7 @@ def parse_prose(text: str, was_cut: bool) -> str:
     """
     prose = text.strip()
     if was_cut:
-        ends = [match.end() for match in _SENTENCE_END.finditer(prose)]
-        # The last end may be an abbreviation at the very cut; it is a border all the same.
-        prose = prose[: ends[-1]] if ends else ""
+        prose = whole_sentences(prose)
     if not prose:
         raise MalformedReplyError("cut before a sentence ended" if was_cut else "empty reply")
     return prose

@@ -8,9 +8,10 @@ from app.agent.asking import StepFailedError, ask
 from app.agent.llm import FILLING_PRIORITY, FIRST_PRIORITY, Generator, LlmCall, LlmReply
 from app.agent.parsing import parse_summary
 from app.agent.prompts import number_notes, summary_messages
-from app.agent.words import UNWEIGHTED, WordWeights, content_words
+from app.agent.words import UNWEIGHTED, WordWeights
 from app.config import AgentConfig, GeneratorSection
 from app.schema import ContextDocument, Passage, document_id_of, follows
+from app.text.words import content_words
 from app.tokens import Tokenizer
 
 _OMISSION = "\n[…]\n"

@@ -8,25 +8,8 @@ from dataclasses import dataclass, field
 RARE_SHARE = 0.01
 """A word that stands in fewer of the corpus's passages counts in full; one that stands in all counts for nothing."""
 
-_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
-_WORD = re.compile(rf"[{_CJK}]+|[^\W{_CJK}]{{2,}}")
-_COUNTED = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+")
-_MIN_LETTERS = 4
+_WORD = re.compile(r"\w{2,}")
 _NAME_BEFORE = re.compile(r"[\w,;)\"'’]\s+$")
-
-
-def content_words(text: str) -> set[str]:
-    """Words that may name a subject, in lower case.
-
-    These are words of four letters or more, and numbers. Scripts without spaces give each pair of neighbours.
-    """
-    found: set[str] = set()
-    for word in _WORD.findall(text.lower()):
-        if re.match(f"[{_CJK}]", word):
-            found.update(word[start : start + 2] for start in range(max(len(word) - 1, 1)))
-        elif len(word) >= _MIN_LETTERS or any(letter.isdigit() for letter in word):
-            found.add(word)
-    return found
 
 
 def specific_words(text: str) -> set[str]:
@@ -38,11 +21,6 @@ def specific_words(text: str) -> set[str]:
         if any(letter.isdigit() for letter in word) or (word[0].isupper() and is_inside):
             found.add(word.lower())
     return found
-
-
-def count_words(text: str) -> int:
-    """Length of a text in words, without punctuation; each character of a script without spaces is one."""
-    return sum(1 for _ in _COUNTED.finditer(text))
 
 
 @dataclass(frozen=True)

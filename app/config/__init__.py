@@ -19,6 +19,7 @@ from app.config.evaluation import (
 )
 from app.config.generation import GeneratorConfig, GeneratorSection, OpenAiConfig, SamplingConfig, VllmConfig
 from app.config.planning import NodeConfig, NodesConfig, PlanConfig
+from app.config.probing import ProbeConfig
 from app.config.retrieval import RetrievalConfig
 from app.config.run import Config, ProgressConfig, RayConfig, RunConfig
 from app.config.section import OPERATIONAL, NodeLabels, identity
@@ -66,6 +67,7 @@ __all__ = [
     "OptimizerConfig",
     "PipelineConfig",
     "PlanConfig",
+    "ProbeConfig",
     "ProgressConfig",
     "PublishConfig",
     "RayConfig",

@@ -10,6 +10,7 @@ from app.config.corpus import CorpusConfig
 from app.config.evaluation import EvaluateConfig
 from app.config.generation import GeneratorConfig, OpenAiConfig
 from app.config.planning import PlanConfig
+from app.config.probing import ProbeConfig
 from app.config.retrieval import RetrievalConfig
 from app.config.section import OPERATIONAL, NonNegativeCount, Section
 from app.config.serving import ServeConfig
@@ -59,6 +60,7 @@ class RunConfig(Section):
     """Folder of the run: local, s3:// or gs://. On a cluster, every node must see it."""
     seed: int = 0
     train: TrainConfig | None = None
+    probe: ProbeConfig = ProbeConfig()
     serve: Annotated[ServeConfig | None, Field(json_schema_extra=OPERATIONAL)] = None
     evaluate: EvaluateConfig | None = None
     bootstrap: Annotated[BootstrapConfig, Field(json_schema_extra=OPERATIONAL)] = BootstrapConfig()

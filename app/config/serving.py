@@ -25,7 +25,10 @@ class ServedModelConfig(Section):
     revision: str | None = None
     max_model_tokens: PositiveInt | None = None
     """Longest prompt and answer together. If omitted, what the checkpoint's RoPE settings allow; more than that is
-    refused."""
+    refused, unless `beyond_limit` is set."""
+    beyond_limit: bool = False
+    """Whether `max_model_tokens` may be more than the checkpoint's RoPE settings allow. It shows where the context of a
+    model ends; answers beyond the limit get worse."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     kv_cache_dtype: Literal["auto", "fp8"] = "auto"
     """`fp8` halves the memory of a long context; `auto` takes the dtype of the weights."""
@@ -56,6 +59,12 @@ class ServedModelConfig(Section):
     @classmethod
     def _without_secrets(cls, arguments: dict[str, Any]) -> dict[str, Any]:
         return checked_engine_args(arguments, _OWN_SERVING_ARGS, "serve.models.NAME")
+
+    @model_validator(mode="after")
+    def _length_is_given(self) -> "ServedModelConfig":
+        if self.beyond_limit and self.max_model_tokens is None:
+            raise ValueError("beyond_limit needs max_model_tokens; give the length to serve")
+        return self
 
     @model_validator(mode="after")
     def _replicas_are_whole(self) -> "ServedModelConfig":

@@ -62,6 +62,8 @@ class FilterConfig(Section):
     """Filters that reject a finished example."""
 
     min_answer_words: NonNegativeCount = 8
+    """Fewest words of an answer. Here and below, a script without spaces has a word for each character, or for each
+    letter with its signs (Thai, Lao, Burmese, Khmer)."""
     max_repetition: Share = 0.5
     """Largest share of an answer's word 4-grams that repeat earlier ones."""
     max_instruction_overlap: Share = 0.6

@@ -36,8 +36,10 @@ class StageConfig(Section):
     """Name of the stage and of its folder in the run."""
     max_seq_tokens: PositiveInt
     """Length of a training sequence."""
-    rope_theta: PositiveFloat | None = None
-    """RoPE base. If omitted, the paper's rule: four times the base for each doubling of the length."""
+    rope_theta: Literal["rule", "search"] | PositiveFloat = "rule"
+    """RoPE base: a number, `rule` or `search`. `rule` is the paper's, made for an 8B model: four times the base for
+    each doubling of the length. `search` reads a handful of candidates untrained before the stage trains (the old
+    base, the rule's and up to 16 times it, scaled positions) and takes the one that finds most needles; see `probe`."""
     rope_parameters: dict[str, Any] | None = None
     """A whole block of transformers' RoPE parameters instead of a base: `{rope_type: yarn, rope_theta: …, factor: …,
     …}`."""
@@ -82,7 +84,7 @@ class StageConfig(Section):
                 f"batch_tokens {self.batch_tokens} is not a multiple of max_seq_tokens {self.max_seq_tokens}; "
                 f"{max(self.batch_tokens // self.max_seq_tokens, 1) * self.max_seq_tokens} is"
             )
-        if self.rope_theta is not None and self.rope_parameters is not None:
+        if self.rope_theta != "rule" and self.rope_parameters is not None:
             raise ValueError(f"rope_theta {self.rope_theta} is given beside rope_parameters; leave one out")
         if self.ulysses_size is not None and self.sequence_parallel_size % self.ulysses_size:
             raise ValueError(
@@ -147,6 +149,9 @@ class TrainConfig(Section):
     """Dtype of the computation. Master weights and optimizer state are float32."""
     export_dtype: Literal["bfloat16", "float32"] = "bfloat16"
     optimizer: OptimizerConfig = OptimizerConfig()
+    router_loss_weight: Annotated[float | None, Field(ge=0.0)] = None
+    """Weight of the loss that keeps the experts of a mixture evenly busy, over a whole sequence. If omitted, the
+    model's own `router_aux_loss_coef` if its `output_router_logits` is true, otherwise 0."""
     memory: Annotated[TrainMemoryConfig, Field(json_schema_extra=OPERATIONAL)] = TrainMemoryConfig()
     num_workers: Annotated[PositiveInt, Field(json_schema_extra=OPERATIONAL)] = 1
     """Number of training processes, one per GPU. With `min_workers`, the largest number."""

@@ -10,9 +10,9 @@ from typing import Protocol
 
 import numpy as np
 
-from app.corpus.sentences import Borders, paragraph_borders, sentence_borders, weaker_border
 from app.faults import UserError
 from app.schema import Document, Passage, passage_id_of
+from app.text.sentences import Borders, paragraph_borders, sentence_borders, weaker_border
 
 MIN_PASSAGE_TOKENS = 8
 _WINDOW_CHARS = 100_000

@@ -17,11 +17,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.config import DecontaminationConfig, FieldNames, cache_dir
-from app.corpus.ngrams import Hashes, hash_words, join_hashes, words_of
+from app.corpus.ngrams import Hashes, hash_words, join_hashes
 from app.corpus.sources import KNOWN_SUFFIXES, SourceFile, find_files, format_of
 from app.corpus.streams import UNREADABLE, RawFile, UnreadableError, read_blocks
 from app.faults import UserError
 from app.storage import open_storage
+from app.text.words import split_words
 
 MIN_SHARED_WORDS = 8
 _BATCH_ROWS = 128
@@ -68,7 +69,7 @@ class Contaminants:
         """The first stretch of words that a text shares with the evaluation text; None when there is none."""
         if not self.hashes:
             return None
-        words = words_of(text)
+        words = split_words(text)
         word_hashes = hash_words(words)
         for num_words, hashes in self.hashes.items():
             if num_words < min(MIN_SHARED_WORDS, self.ngram_words) and num_words != len(words):
@@ -121,8 +122,8 @@ def read_contaminants(files: Sequence[SourceFile], ngram_words: int) -> Contamin
         num_before = num_strings
         for strings in _batches(_read_strings(file)):
             num_strings += len(strings)
-            for num_words, hashes in _hash_strings(strings, ngram_words).items():
-                parts[num_words].append(hashes)
+            for num_words, found in _hash_strings(strings, ngram_words).items():
+                parts[num_words].append(found)
         if num_strings == num_before:
             raise UserError(f"corpus.decontamination: {file.name} holds no word to compare with; remove it")
     # The longest first: they tell the most.
@@ -135,7 +136,7 @@ def _batches(texts: Iterable[str]) -> Iterator[list[list[str]]]:
     batch: list[list[str]] = []
     num_words = 0
     for text in texts:
-        if words := words_of(text):
+        if words := split_words(text):
             batch.append(words)
             num_words += len(words)
         if num_words >= _BATCH_WORDS:

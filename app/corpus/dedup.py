@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from app.corpus.ngrams import Hashes, hash_ngrams, words_of
+from app.corpus.ngrams import Hashes, hash_ngrams
+from app.text.words import split_words
 
 Orders = npt.NDArray[np.int64]
 """Documents by their place in the corpus, `[num_documents]`."""
@@ -39,7 +40,7 @@ def signature(text: str, num_permutations: int, shingle_words: int) -> Signature
 
 def shingles_of(text: str, shingle_words: int) -> Hashes:
     """Hashes of a text's shingles, each once, ascending."""
-    words = words_of(text) or list("".join(text.split())) or [text]
+    words = split_words(text) or list("".join(text.split())) or [text]
     return np.unique(hash_ngrams(words, min(shingle_words, len(words))))
 
 

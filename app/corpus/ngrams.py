@@ -1,7 +1,6 @@
-"""Words and hashed word n-grams, by which near-duplicates and benchmark text are recognised."""
+"""Hashed word n-grams, by which near-duplicates and benchmark text are recognised."""
 
 import hashlib
-import re
 from functools import lru_cache
 
 import numpy as np
@@ -9,27 +8,9 @@ import numpy.typing as npt
 
 Hashes = npt.NDArray[np.uint64]
 
-# Scripts written without spaces: each character counts as a word of its own.
-_UNSPACED = (
-    "\u0e00-\u0eff"  # Thai, Lao
-    "\u0f00-\u109f"  # Tibetan, Myanmar
-    "\u1780-\u17ff"  # Khmer
-    "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f"  # kana, Han
-    "\U00020000-\U0003ffff"  # rarer Han
-)
-# Vowel signs and accents stand within words, though `\w` does not know them.
-_MARKS = "\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0900-\u0963\u0966-\u0dff"
-_SPACED_WORD = rf"[^\W_{_UNSPACED}]+"
-_WORD = re.compile(rf"[{_UNSPACED}]|{_SPACED_WORD}(?:[{_MARKS}]+(?:{_SPACED_WORD})?)*")
-
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 _MIX_MULTIPLIERS = (np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53))
 _MIX_SHIFT = np.uint64(33)
-
-
-def words_of(text: str) -> list[str]:
-    """Words in small letters, without punctuation; of a script without spaces, its characters."""
-    return _WORD.findall(text.lower())
 
 
 def hash_ngrams(words: list[str], num_words: int) -> Hashes:

@@ -4,54 +4,17 @@ All checks read text alone. They are meant to miss rather than to hit wrongly: a
 a sample that a list of phrases has bent.
 """
 
-import re
 from collections.abc import Iterable
 
 from app.config import FilterConfig
+from app.dataset.refusals import is_refusal
 from app.schema import Draft, Reject
+from app.text.words import split_words, word_ngrams
 
 NGRAM_WORDS = 4
 SHINGLE_WORDS = 2
 """Instructions are short: with pairs, one word changed in twenty leaves a similarity of 0.8."""
 NUM_PERMUTATIONS = 128
-OPENING_CHARS = 300
-"""A refusal shows at an answer's start; further on, people in documents refuse and regret things."""
-
-# Chinese and Japanese have no spaces: each character counts as a word.
-_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_WORD = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+")
-
-_CANNOT = (
-    r"(?:cannot|can't|can not|could not|couldn't|am unable to|'m unable to|am not able to|'m not able to)"
-)
-_ANSWER = r"(?:help|assist|answer|provide|comply|fulfil|complete|generate|access|browse|determine|find|see|summarize)"
-_CONTEXT = r"(?:texts?|documents?|passages?|context|summary|summaries|sources?|materials?)"
-_FOUND = r"(?:information|details?|answer|content|data|context)"
-_REFUSALS = re.compile(
-    r"\W*(?:answer: )?(?:"
-    + "|".join(
-        [
-            r"(?:i'm|i am|we're|we are) (?:\w+ )?(?:sorry|afraid),? (?:but )?(?:that )?(?:i|we|there|the|as an)\b",
-            rf"(?:sorry|my apologies|i apologi[sz]e),? (?:but )?(?:i|we) ?{_CANNOT}",
-            r"i apologi[sz]e,? (?:but|for (?:the|any) (?:confusion|inconvenience))",
-            rf"(?:unfortunately|regrettably),? (?:i|we) ?(?:{_CANNOT}|don't|do not)",
-            rf"(?:unfortunately|regrettably),? the (?:\w+ )?{_CONTEXT} (?:provided )?(?:do|does) not\b",
-            rf"i ?(?:{_CANNOT}|won't|will not) (?:be able to )?{_ANSWER}\b",
-            r"i (?:do not|don't) have (?:access|enough|any|sufficient|the (?:ability|necessary|required))\b",
-            r"as an? (?:(?:ai|artificial intelligence)(?: (?:language )?(?:model|assistant))?|"
-            r"(?:large )?language model),? (?:i|my)\b",
-            rf"(?:there (?:is|are|was|were) )?no relevant {_FOUND}",
-            rf"(?:there (?:is|are) )?(?:not enough|insufficient|no (?:specific |further )?) ?{_FOUND}"
-            r" (?:is |was )?(?:available|provided|given|found|in the|about|regarding|on|to)\b",
-            rf"(?:based on |from )?the (?:\w+ )?{_CONTEXT} (?:provided )?(?:do|does) not (?:contain|provide|include|"
-            rf"offer|give|have) (?:\w+ )?(?:\w+ )?{_FOUND}",
-            r"it is (?:not possible|impossible) to (?:answer|determine)\b",
-            r"(?:this|the|your) (?:question|request|task) (?:cannot|can't|can not|could not) be \w+",
-            rf"(?:please|could you(?: please)?) (?:provide|share|give) (?:\w+ ){{0,3}}(?:{_CONTEXT}|{_FOUND})\b",
-        ]
-    )
-    + ")"
-)
 
 
 def check_draft(draft: Draft, filters: FilterConfig) -> Reject | None:
@@ -109,7 +72,7 @@ def find_similar_instructions(instructions: Iterable[tuple[str, str]], threshold
     shingles: list[tuple[str, frozenset[str]]] = []
     similar: dict[str, str] = {}
     for row_id, instruction in instructions:
-        found = frozenset(_ngrams(split_words(instruction), SHINGLE_WORDS))
+        found = _shingles(instruction)
         signature = MinHash(num_perm=NUM_PERMUTATIONS)
         signature.update_batch([shingle.encode("utf-8", "surrogatepass") for shingle in sorted(found)])
         for index in sorted(lsh.query(signature)):
@@ -123,30 +86,21 @@ def find_similar_instructions(instructions: Iterable[tuple[str, str]], threshold
     return similar
 
 
-def is_refusal(text: str) -> bool:
-    """Whether a text opens with a refusal, or with the statement that nothing was found."""
-    opening = " ".join(text[:OPENING_CHARS].lower().replace("’", "'").split())
-    return _REFUSALS.match(opening) is not None
-
-
 def repetition(text: str) -> float:
     """Share of a text's word 4-grams that stand in it earlier; 0.0 for texts too short to have two."""
-    ngrams = _ngrams(split_words(text), NGRAM_WORDS)
+    ngrams = word_ngrams(text, NGRAM_WORDS)
     return 1.0 - len(set(ngrams)) / len(ngrams)
 
 
 def overlap(answer: str, instruction: str) -> float:
     """Share of an answer's word 4-grams that stand in the instruction."""
-    ngrams = _ngrams(split_words(answer), NGRAM_WORDS)
-    copied = set(_ngrams(split_words(instruction), NGRAM_WORDS))
+    ngrams = word_ngrams(answer, NGRAM_WORDS)
+    copied = set(word_ngrams(instruction, NGRAM_WORDS))
     return sum(ngram in copied for ngram in ngrams) / len(ngrams)
 
 
-def split_words(text: str) -> list[str]:
-    """Words in lower case, without punctuation."""
-    return _WORD.findall(text.lower())
-
-
-def _ngrams(words: list[str], size: int) -> list[str]:
-    """All runs of `size` words; of a shorter text, the one that it is."""
-    return [" ".join(words[start : start + size]) for start in range(max(len(words) - size + 1, 1))]
+def _shingles(instruction: str) -> frozenset[str]:
+    """Runs of `SHINGLE_WORDS` words or characters; of a shorter text, the one that it is."""
+    words = split_words(instruction)
+    starts = range(max(len(words) - SHINGLE_WORDS + 1, 1))
+    return frozenset(" ".join(words[start : start + SHINGLE_WORDS]) for start in starts)

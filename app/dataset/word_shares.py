@@ -2,9 +2,10 @@
 
 import pyarrow.parquet as pq
 
-from app.agent.words import common_shares, content_words
+from app.agent.words import common_shares
 from app.run import PASSAGES_DIR
 from app.storage import Folder
+from app.text.words import content_words
 
 WORD_SHARES_FILE = "word_shares.json"
 MAX_PASSAGES = 4096

@@ -13,6 +13,8 @@ from app.models.small_files import CONFIG_FILE, SmallFiles, open_model
 
 ROPE_TYPES_THAT_COUNT_THE_FACTOR = ("linear", "dynamic", "yarn", "ntk")
 """`max_position_embeddings` of these is the length before scaling; of llama3 and longrope, the one after."""
+TYPES_WITH_SCALED_LENGTHS = ("gemma3",)
+"""Types of models whose `max_position_embeddings` is the length after any scaling, for vLLM too."""
 TOKENIZER_FILE, TEMPLATE_FILE = "tokenizer_config.json", "chat_template.jinja"
 POSITIONS_BEFORE_THE_TEXT = {"roberta": 2, "xlm-roberta": 2, "camembert": 2}
 
@@ -50,7 +52,10 @@ class ModelFiles:
         if not isinstance(length, int):
             return None
         rope = settings.get("rope_parameters") or settings.get("rope_scaling") or {}
-        if rope.get("rope_type", rope.get("type")) in ROPE_TYPES_THAT_COUNT_THE_FACTOR:
+        # A block for each kind of layers: those with full attention see the farthest.
+        rope = rope.get("full_attention") or rope
+        is_scaled = settings.get("model_type", "").startswith(TYPES_WITH_SCALED_LENGTHS)
+        if rope.get("rope_type", rope.get("type")) in ROPE_TYPES_THAT_COUNT_THE_FACTOR and not is_scaled:
             length = int(rope.get("original_max_position_embeddings", length) * rope.get("factor", 1.0))
         return length - POSITIONS_BEFORE_THE_TEXT.get(self.config.get("model_type", ""), 0)
 

@@ -69,7 +69,7 @@ def time_generation(engine: Engine, calls: Sequence[StepCalls]) -> GenerationTim
     num_calls = sum(each.num_calls for each in calls)
     num_concurrent = max(1.0, min(engine.max_concurrent, room, num_calls))
     step_bytes = engine.weights_bytes + num_concurrent * context * engine.kv_bytes_per_token
-    multiplied = engine.shape.num_parameters - engine.shape.num_embedding_parameters
+    multiplied = engine.shape.num_active_parameters - engine.shape.num_embedding_parameters
     step_sec = max(step_bytes / bandwidth, 2.0 * multiplied * num_concurrent / peak)
     return GenerationTime(prefill_flops / peak, num_outputs / num_concurrent * step_sec, num_concurrent)
 

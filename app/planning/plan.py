@@ -6,6 +6,7 @@ from app.models.shape import ModelShape
 from app.planning.data import dataset_tokens, plan_data
 from app.planning.lengths import Lengths
 from app.planning.machines import Cluster, Machines
+from app.planning.probing import plan_search
 from app.planning.serving import ServedPlan, evaluation_calls, plan_served, time_calls
 from app.planning.steps import Plan, PlannedMemory, PlannedStep
 from app.planning.storage_bytes import checkpoints_bytes, export_bytes, tokenized_bytes
@@ -60,6 +61,8 @@ def _add_training(
         name = f"train {stage.stage.name}"
         storage = tokenized_bytes(stage.num_tokens + (0.0 if index else own_tokens))
         storage += checkpoints_bytes(config.train, shape) + export_bytes(config.train, shape)
+        if stage.stage.rope_theta == "search":
+            plan.steps.append(plan_search(config, stage.stage, shape, machines))
         plan.steps.append(_training_step(name, stage, machines, storage))
         plan.memory.append(_training_memory(name, stage))
         plan.faults += stage.faults

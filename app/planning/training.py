@@ -22,7 +22,7 @@ from app.models.shape import ModelShape
 from app.planning.lengths import Lengths, of_mean, of_one
 from app.planning.machines import Cluster, Machines
 from app.quantities import GIB
-from app.training.flops import flops_of_pairs
+from app.training.flops import flops_of_pairs, pairs_of_layers
 from app.training.memory.estimate import MemoryEstimate
 from app.training.memory.remedies import MemoryPlan, find_remedy, shortage
 
@@ -125,12 +125,12 @@ def computed_flops(
     product = shape.hidden_size * shape.intermediate_size
     multiplied, pairs = 0.0, 0.0
     if memory.checkpoint_activations:
-        multiplied += shape.num_layer_parameters - (0 if is_tiled else product)
-        pairs += num_pairs
+        multiplied += shape.num_active_layer_parameters - (0 if is_tiled else product)
+        pairs += pairs_of_layers(shape, num_tokens, num_pairs)
     if is_tiled:
         multiplied += 2 * product
-    again = multiplied * num_tokens + pairs * shape.num_heads * shape.head_dim
-    return flops_of_pairs(shape, num_tokens, num_pairs) + 2.0 * shape.num_layers * again
+    again = shape.num_layers * multiplied * num_tokens + pairs * shape.num_heads * shape.head_dim
+    return flops_of_pairs(shape, num_tokens, num_pairs) + 2.0 * again
 
 
 def _plan_stage(

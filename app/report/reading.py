@@ -18,6 +18,7 @@ from app.progress.attempts import Attempt, read_attempts
 from app.records.dataset import DatasetStatistics
 from app.records.documents import CorpusRecord, IndexRecord
 from app.records.gate import GateRecord
+from app.records.probe import RopeSearchRecord
 from app.records.training import StageRecord
 from app.run import COMPLETE_FILE, CONFIG_FILE, DATA_DIR, REPORT_FILE, Artefact, R, Run, later_rounds
 from app.storage import Folder
@@ -27,6 +28,7 @@ from app.training.metrics import read_records
 TOKENS_DIR = "train/_tokens"
 EVALUATION_DIR = "eval"
 EVALUATION_SECTION = "section.html"
+EVALUATION_HEADLINE = "headline.html"
 NUM_EXAMPLES = 3
 EXAMPLE_CHARS = 900
 NUM_REJECTS_READ = 1000
@@ -42,6 +44,8 @@ class TrainedStage:
     """Written when it is complete."""
     steps: list[dict[str, Any]]
     """A record of each optimizer step."""
+    search: RopeSearchRecord | None = None
+    """What the search for its RoPE found, where it has searched."""
 
     @property
     def name(self) -> str:
@@ -80,6 +84,8 @@ class RunFacts:
     """Stage → what its gate measured."""
     evaluation: str | None = None
     """The evaluation's own section of this page, HTML."""
+    growth: str | None = None
+    """The evaluation's own headline, HTML: how far the context has grown."""
     attempts: list[Attempt] = field(default_factory=list)
     num_bytes: dict[str, int] = field(default_factory=dict)
     """Folder of the run → size of all its files."""
@@ -110,6 +116,7 @@ def read_facts(config: RunConfig, run: Run) -> RunFacts:
         stages=stages,
         gates={stage.name: gate for stage in stages if (gate := run.gate(stage.name))},
         evaluation=_read_text(run.evaluation_report, EVALUATION_SECTION),
+        growth=_read_text(run.evaluation_report, EVALUATION_HEADLINE),
         attempts=read_attempts(folder),
         num_bytes=_sizes(folder, stages),
         fingerprints=dict(_fingerprints(run, stages)),
@@ -175,7 +182,8 @@ def _read_rejects(folder: Folder) -> Iterator[dict[str, Any]]:
 
 def _read_stage(run: Run, settings: StageConfig) -> TrainedStage:
     artefact = run.stage(settings.name)
-    return TrainedStage(settings, _record(artefact), read_records(artefact.folder))
+    search = _record(run.rope_search(settings.name))
+    return TrainedStage(settings, _record(artefact), read_records(artefact.folder), search)
 
 
 def _sizes(run: Folder, stages: list[TrainedStage]) -> dict[str, int]:

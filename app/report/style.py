@@ -32,6 +32,7 @@ pre {
 .whole { white-space: nowrap; }
 .pale, .missing { color: var(--pale); }
 .missing { border-left: 3px solid var(--line); padding-left: .8rem; }
+.growth { font-size: 1.15rem; font-weight: 650; }
 .good { color: var(--good); font-weight: 600; }
 .bad { color: var(--bad); font-weight: 600; }
 

@@ -27,6 +27,7 @@ def render_summary(config: RunConfig, facts: RunFacts, plan: Plan | str) -> Html
         "header",
         paragraph(f"Longstrap run {facts.name} · written {written}", kind="pale"),
         element("h1", _title(config, longest)),
+        Html(facts.growth) if facts.growth else None,
         pairs(headlines, "headlines"),
         paragraph(f"Not there yet: {', '.join(undone)}.", kind="missing") if undone else None,
     )

@@ -19,6 +19,7 @@ from app.html import (
 )
 from app.report.curves import draw_curve
 from app.report.reading import RunFacts, TrainedStage
+from app.report.searched import render_searches
 from app.training.export.card import summarize_losses
 
 TITLE = "How training went"
@@ -34,8 +35,9 @@ def render_trained(facts: RunFacts) -> Html:
     """All stages, those included that are half done."""
     if not facts.stages:
         return section("trained", TITLE, missing("The settings have no training."))
+    searches = render_searches(facts.stages)
     if not any(stage.steps for stage in facts.stages):
-        return section("trained", TITLE, missing("No step is trained yet."))
+        return section("trained", TITLE, missing("No step is trained yet."), *searches)
     shown = [
         picture(
             draw_curve(facts.stages, name, title, unit, is_noisy=name != "learning_rate"),
@@ -43,7 +45,8 @@ def render_trained(facts: RunFacts) -> Html:
         )
         for name, title, unit in CURVES
     ]
-    return section("trained", TITLE, *_unfinished(facts.stages), _stage_table(facts.stages), pictures(shown))
+    parts = [_stage_table(facts.stages), pictures(shown), *searches]
+    return section("trained", TITLE, *_unfinished(facts.stages), *parts)
 
 
 def _unfinished(stages: list[TrainedStage]) -> list[Content]:

@@ -82,12 +82,17 @@ def _check_files(field: str, source: str, engine_args: dict[str, Any]) -> None:
 def _check_length(config: RunConfig, name: str, files: ModelFiles) -> None:
     served = serve_section(config).models[name]
     asked = served.max_model_tokens
-    if asked is None or files.max_tokens is None or "hf_overrides" in served.engine_args:
+    if (
+        asked is None
+        or files.max_tokens is None
+        or served.beyond_limit
+        or "hf_overrides" in served.engine_args
+    ):
         return
     if asked > files.max_tokens:
         raise UserError(
             f"serve.models.{name}.max_model_tokens: {asked} is more than the RoPE settings of {served.model} are made "
-            f"for; at most {files.max_tokens}, or a stage that was trained longer"
+            f"for; at most {files.max_tokens}, or a stage that was trained longer, or beyond_limit: true"
         )
 
 

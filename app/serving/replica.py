@@ -107,6 +107,7 @@ def llm_settings(
         "enable_prefix_caching": True,
         "enable_prompt_tokens_details": True,
         **({} if served.gpus_per_replica else {"enforce_eager": True}),
+        **_beyond_limit(served),
         **served.engine_args,
         "trust_remote_code": False,
     }
@@ -120,6 +121,13 @@ def llm_settings(
         "callback_config": {"callback_class": f"{__name__}:{FilesAreThere.__name__}"},
         "engine_kwargs": {argument: value for argument, value in engine.items() if value is not None},
     }
+
+
+def _beyond_limit(served: ServedModelConfig) -> dict[str, Any]:
+    """The engine's argument for a model that is served beyond its own limit, which the engine refuses otherwise."""
+    if not served.beyond_limit or served.max_model_tokens is None:
+        return {}
+    return {"hf_overrides": {"max_position_embeddings": served.max_model_tokens}}
 
 
 def placement_bundles(served: ServedModelConfig) -> list[dict[str, float]]:

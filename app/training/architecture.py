@@ -7,38 +7,55 @@ import torch
 from torch import Tensor
 
 from app.faults import UserError, one_line
+from app.models.rope import FULL_ATTENTION
 from app.models.shape import layers_of
 from app.training.model import LanguageModel, build_decoder
 from app.training.parallel.attention import PackedSequence
 
 REFUSED_FIELDS = {
-    "final_logit_softcapping": "caps its logits",
     "attn_logit_softcapping": "caps its attention scores",
+    "kv_lora_rank": "attends to compressed keys and values",
     "attention_chunk_size": "attends in chunks",
-    "num_local_experts": "routes tokens to experts",
-    "num_experts": "routes tokens to experts",
-    "n_routed_experts": "routes tokens to experts",
+    "router_jitter_noise": "shakes what its routers see while it is trained",
+    "input_jitter_noise": "shakes what its experts see while it is trained",
 }
 """Fields of transformers' configurations that, when set, ask for what is not done here."""
+OWN_ATTENTION_TYPES = ("falcon",)
+"""Types of models whose layers compute their attention themselves, where no other can be put in."""
+INSTEAD = "give a model such as Llama, Qwen, Mistral or Gemma"
+"""The remedy where a model is not trained."""
 QUANTIZATION_FIELDS = ("quantization_config", "compression_config")
 UNUSED_DROPOUTS = ("classifier_dropout",)
 """Of heads that a language model has not."""
-FULL_ATTENTION = "full_attention"
+SLIDING_ATTENTION = "sliding_attention"
 PROBE_TOKENS = (9, 14, 1)
 """Lengths of the probe's packed documents."""
+PROBE_WINDOW = 5
+"""Tokens of the probe's sliding windows, where the model has some."""
 PROBE_TOLERANCE = 1e-4
+MOST_IN_PROBE = {
+    "num_experts": 16,
+    "num_local_experts": 16,
+    "n_routed_experts": 16,
+    "moe_num_experts": 16,
+    "moe_intermediate_size": 64,
+    "shared_expert_intermediate_size": 64,
+    # Layers before the first with experts.
+    "first_k_dense_replace": 1,
+    "moe_layer_start_index": 1,
+}
+"""Fields of transformers' configurations, and their largest value in the probe."""
 MAX_PROBE_PARAMETERS = 60_000_000
 """Of one of the two models that are compared, in float32."""
 
 
-def check_architecture(config: Any, max_seq_tokens: int) -> None:
+def check_architecture(config: Any) -> None:
     """Refuse a model that would be trained to compute something else than transformers and vLLM will.
 
     Besides its settings, two layers of the architecture with random weights are run both ways.
 
     Args:
         config: transformers' configuration.
-        max_seq_tokens: Longest sequence it is trained on.
 
     Raises:
         UserError: Names what is in the way.
@@ -47,11 +64,8 @@ def check_architecture(config: Any, max_seq_tokens: int) -> None:
 
     text = config.get_text_config()
     if type(text) not in MODEL_FOR_CAUSAL_LM_MAPPING:
-        raise UserError(
-            f"train.model: {config.model_type} is not a causal language model; give a model such as Llama, Qwen, "
-            f"Mistral or Gemma"
-        )
-    _check_settings(text, max_seq_tokens)
+        raise UserError(f"train.model: {config.model_type} is not a causal language model; {INSTEAD}")
+    _check_settings(text)
     if text is not config:
         raise UserError(
             f"train.model: {config.model_type} holds a text model ({text.model_type}) among other parts, which "
@@ -65,12 +79,11 @@ def check_architecture(config: Any, max_seq_tokens: int) -> None:
             raise
         reason = one_line(error)[:300]
         raise UserError(
-            f"train.model: {config.model_type} does not work with training's attention ({reason}); give a model such "
-            f"as Llama, Qwen, Mistral or Gemma"
+            f"train.model: {config.model_type} does not work with training's attention ({reason}); {INSTEAD}"
         ) from error
 
 
-def _check_settings(config: Any, max_seq_tokens: int) -> None:
+def _check_settings(config: Any) -> None:
     for field in QUANTIZATION_FIELDS:
         if settings := getattr(config, field, None):
             settings = settings if isinstance(settings, dict) else settings.to_dict()
@@ -81,8 +94,13 @@ def _check_settings(config: Any, max_seq_tokens: int) -> None:
     for field, what in REFUSED_FIELDS.items():
         if getattr(config, field, None):
             raise UserError(
-                f"train.model: {config.model_type} {what} ({field}), which training does not do yet"
+                f"train.model: {config.model_type} {what} ({field}), which training does not do; {INSTEAD}"
             )
+    if config.model_type in OWN_ATTENTION_TYPES:
+        raise UserError(
+            f"train.model: {config.model_type} computes its attention in its own layers, where training's can't be put "
+            f"in; {INSTEAD}"
+        )
     for field, share in config.to_dict().items():
         # Layers are computed twice, and the second time others would be dropped.
         if field.endswith(("dropout", "pdrop")) and field not in UNUSED_DROPOUTS and share:
@@ -91,17 +109,11 @@ def _check_settings(config: Any, max_seq_tokens: int) -> None:
                 f"set it to 0 in the model's config.json"
             )
     types = set(getattr(config, "layer_types", None) or [FULL_ATTENTION])
-    window = getattr(config, "sliding_window", None)
-    if not types <= {FULL_ATTENTION, "sliding_attention"}:
-        others = ", ".join(sorted(types - {FULL_ATTENTION}))
+    if not types <= {FULL_ATTENTION, SLIDING_ATTENTION}:
+        others = ", ".join(sorted(types - {FULL_ATTENTION, SLIDING_ATTENTION}))
         raise UserError(
-            f"train.model: {config.model_type} has layers with {others}; only full attention is trained"
-        )
-    slides = "sliding_attention" in types or (window is not None and not hasattr(config, "layer_types"))
-    if slides and window is not None and window < max_seq_tokens:
-        raise UserError(
-            f"train.model: {config.model_type} has a sliding window of {window} tokens, shorter than max_seq_tokens "
-            f"{max_seq_tokens}; give a model with full attention, or switch the window off in its config.json"
+            f"train.model: {config.model_type} has layers with {others}; only full attention and sliding windows are "
+            f"trained; {INSTEAD}"
         )
 
 
@@ -110,11 +122,6 @@ def _probe(config: Any) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         theirs = _eager(small)
-        if theirs.get_output_embeddings().bias is not None:
-            raise UserError(
-                f"train.model: {config.model_type} adds a bias to its logits, which training does not do yet; give a "
-                f"model such as Llama, Qwen, Mistral or Gemma"
-            )
         with torch.no_grad():
             for parameter in theirs.parameters():
                 # Norms and biases start as ones and zeros, with which errors could hide.
@@ -127,25 +134,31 @@ def _probe(config: Any) -> None:
     packed = PackedSequence(tuple(sum(PROBE_TOKENS[:i]) for i in range(len(PROBE_TOKENS) + 1)))
     positions = torch.cat([torch.arange(length) for length in PROBE_TOKENS])
     with torch.no_grad():
-        hidden = LanguageModel(ours.eval(), len(tokens)).hidden_states(tokens, positions, packed)
-        found = hidden @ ours.get_output_embeddings().weight.T
+        found = LanguageModel(ours.eval(), len(tokens))(tokens, positions, None, packed)
         expected = torch.cat([_logits(theirs, part) for part in tokens.split(PROBE_TOKENS)])
     difference = float((found - expected).abs().max() / expected.abs().max())
     if not difference <= PROBE_TOLERANCE:
         raise UserError(
             f"train.model: {config.model_type} computes its logits in a way that training does not know (off by "
-            f"{difference:.1e} on random weights); give a model such as Llama, Qwen, Mistral or Gemma"
+            f"{difference:.1e} on random weights); {INSTEAD}"
         )
 
 
 def _shrunken(config: Any) -> Any:
-    """Two layers of a configuration, of fewer heads where it would take gigabytes."""
+    """Two layers of a configuration, of few experts, and of fewer heads where it would take gigabytes."""
     small = copy.deepcopy(config)
     small.num_hidden_layers, small.vocab_size = 2, 64
     small.intermediate_size = min(int(getattr(small, "intermediate_size", 0) or 256), 256)
     small.pad_token_id = small.bos_token_id = small.eos_token_id = None
     if getattr(small, "layer_types", None):
-        small.layer_types = small.layer_types[:2]
+        # One of each kind.
+        kinds = sorted(set(small.layer_types), key=small.layer_types.index)
+        small.layer_types = (kinds * 2)[:2]
+    if getattr(small, "sliding_window", None):
+        small.sliding_window = PROBE_WINDOW
+    for field, most in MOST_IN_PROBE.items():
+        if isinstance(number := getattr(small, field, None), int):
+            setattr(small, field, min(number, most))
     if _num_parameters(small) > MAX_PROBE_PARAMETERS:
         num_heads = int(small.num_attention_heads)
         share = max(share for share in range(1, max(num_heads // 4, 1) + 1) if num_heads % share == 0)
@@ -155,7 +168,7 @@ def _shrunken(config: Any) -> Any:
     if (num_parameters := _num_parameters(small)) > MAX_PROBE_PARAMETERS:
         raise UserError(
             f"train.model: {config.model_type} is too wide to be tried out (two layers have {num_parameters:,} "
-            f"parameters); give a model such as Llama, Qwen, Mistral or Gemma"
+            f"parameters); {INSTEAD}"
         )
     return small
 

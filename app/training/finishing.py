@@ -1,6 +1,7 @@
 """Finishes a stage: its export, checked against the trained weights, its card, and its record."""
 
 from app.models.places import resolve_model
+from app.models.rope import max_tokens_of, rope_of
 from app.records.training import ExportRecord, SourceFacts, StageDataRecord, StageFacts, StageRecord
 from app.run import COMPLETE_FILE, DATA_DIR, EXPORT_DIR
 from app.training.export.card import CARD_FILE, CardFacts, render_card
@@ -8,7 +9,6 @@ from app.training.export.export import export_model, verify_export
 from app.training.export.files import read_card
 from app.training.loop import DTYPES, StageTask, StageTrainer
 from app.training.metrics import read_records
-from app.training.rope import max_tokens_of
 from app.versions import installed_versions
 
 EXPORT_TOLERANCE = {"float32": 1e-3, "bfloat16": 0.05}
@@ -59,7 +59,7 @@ def _facts_of(trainer: StageTrainer) -> StageFacts:
     return StageFacts(
         name=stage.name,
         max_seq_tokens=stage.max_seq_tokens,
-        rope_parameters=dict(trainer.config.rope_parameters),
+        rope_parameters=dict(rope_of(trainer.config) or {}),
         mix=stage.mix,
         num_tokens=trainer.tokens_seen,
         learning_rate=stage.learning_rate,

@@ -13,9 +13,9 @@ from app.models.shape import ModelShape
 def flops_of_sequence(shape: ModelShape, boundaries: Sequence[int]) -> float:
     """Operations of a forward and a backward pass over one packed sequence.
 
-    A parameter multiplies and adds once per token going forward and twice going back: 6 operations (Kaplan et al.,
-    arXiv 2001.08361). Attention has two such products, of scores and of values, over the causal half of each
-    document's square: 2 * 6 / 2 operations per pair of tokens, for each number of each query head in each layer.
+    A parameter that a token meets multiplies and adds once per token going forward and twice going back: 6 operations
+    (Kaplan et al., arXiv 2001.08361). Attention has two such products, of scores and of values, over the causal half of
+    each document's square: 2 * 6 / 2 operations per pair of tokens, for each number of each query head in each layer.
 
     Args:
         shape: Sizes of the model.
@@ -34,9 +34,23 @@ def flops_of_pairs(shape: ModelShape, num_tokens: float, num_pairs: float) -> fl
         num_tokens: Tokens of all documents.
         num_pairs: Sum of their squared lengths.
     """
-    multiplied = shape.num_parameters - shape.num_embedding_parameters
-    attention = 6.0 * num_pairs * shape.num_heads * shape.head_dim * shape.num_layers
+    multiplied = shape.num_active_parameters - shape.num_embedding_parameters
+    attention = 6.0 * pairs_of_layers(shape, num_tokens, num_pairs) * shape.num_heads * shape.head_dim
     return 6.0 * multiplied * num_tokens + attention
+
+
+def pairs_of_layers(shape: ModelShape, num_tokens: float, num_pairs: float) -> float:
+    """Sum over the layers of the squares that their attention computes half of.
+
+    A sliding window leaves each token at most its own length of keys, which is twice that of half a square.
+
+    Args:
+        shape: Sizes of the model.
+        num_tokens: Tokens of all documents.
+        num_pairs: Sum of their squared lengths.
+    """
+    in_window = min(num_pairs, 2.0 * num_tokens * shape.window_tokens)
+    return (shape.num_layers - shape.num_sliding_layers) * num_pairs + shape.num_sliding_layers * in_window
 
 
 def mfu(flops: float, step_sec: float, num_devices: int, peak_flops: float | None) -> float | None:

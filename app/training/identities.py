@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from app.config import RunConfig, TrainConfig, identity
+from app.config import EvaluateConfig, RunConfig, TrainConfig, identity
+from app.probing.tasks import identity_of_questions
 from app.run import fingerprint_of
 
 _OF_LOSS = ("loss",)
@@ -70,7 +71,7 @@ def identity_of_stage_data(config: RunConfig, index: int, tokens: Mapping[str, s
 
 
 def identity_of_stage(
-    config: RunConfig, index: int, tokens: Mapping[str, str], ropes: Mapping[str, Mapping[str, Any]]
+    config: RunConfig, index: int, tokens: Mapping[str, str], ropes: Mapping[str, Mapping[str, Any] | None]
 ) -> dict[str, Any]:
     """All that decides what a stage is, the stages before it included.
 
@@ -78,7 +79,7 @@ def identity_of_stage(
         config: The run's settings, with `train`.
         index: Index of the stage.
         tokens: Source → fingerprint of its tokens; of all stages' mixes.
-        ropes: Stage → the RoPE parameters that it trains with, of all stages up to this one.
+        ropes: Stage → the RoPE parameters that it trains with, of all stages up to this one; None: not searched yet.
     """
     assert config.train is not None
     stage = config.train.stages[index]
@@ -92,13 +93,36 @@ def identity_of_stage(
     settings = identity(config.train)
     model, revision = config.trained_model
     # A claim is refused by the first name that differs: `trained_rope` follows from settings that stand before it.
-    own = identity(stage) | {"previous": previous, "trained_rope": dict(ropes[stage.name])}
+    rope = ropes[stage.name]
+    own = identity(stage) | {"previous": previous, "trained_rope": None if rope is None else dict(rope)}
     settings |= {"model": model, "revision": revision, "stages": {stage.name: own}}
     settings["sources"] = {name: settings["sources"][name] for name in stage.mix}
     return {
         "seed": config.seed,
         "train": settings,
         "tokens": {name: tokens[name] for name in sorted(stage.mix)},
+    }
+
+
+def identity_of_rope_search(
+    config: RunConfig, index: int, before: Mapping[str, Any], previous: str | None
+) -> dict[str, Any]:
+    """All that decides what the search for a stage's RoPE finds.
+
+    Args:
+        config: The run's settings, with `train`.
+        index: Index of the stage.
+        before: The RoPE parameters of the model that is read.
+        previous: Fingerprint of the stage before, whose weights are read; None: those of the model.
+    """
+    assert config.train is not None
+    stage = config.train.stages[index]
+    model, revision = config.trained_model
+    own = {"max_seq_tokens": stage.max_seq_tokens, "rope_before": dict(before), "previous": previous}
+    return {
+        "seed": config.seed,
+        "train": {"model": model, "revision": revision, "stages": {stage.name: own}},
+        **identity_of_questions(config.evaluate or EvaluateConfig(), config.probe),
     }
 
 

@@ -4,15 +4,17 @@ Plain torch.distributed: Ray starts it (`app.training.stages`), and so may torch
 """
 
 import resource
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch.distributed.tensor import distribute_tensor
 
 from app.config import StageConfig, TrainConfig
 from app.machine import peak_flops_of
 from app.models.places import resolve_model
+from app.models.rope import check_served_tokens, rope_parameters_of, with_rope
 from app.models.shape import ModelShape, shape_of
 from app.progress.attempts import Report
 from app.run import DATA_DIR
@@ -21,14 +23,14 @@ from app.training.base_weights import load_decoder
 from app.training.batches import sequences_of_step
 from app.training.checkpoints.checkpoints import Checkpoints
 from app.training.data.sequence_store import SequenceStore
+from app.training.experts import router_loss_weight_of
 from app.training.flops import flops_of_sequence, mfu
 from app.training.memory.activations import save_activation_memory
-from app.training.metrics import MetricsLog, StepClock, StepMetrics
+from app.training.metrics import MetricsLog, StepClock, StepMetrics, expert_loads
 from app.training.model import LanguageModel, build_decoder, shard_model
 from app.training.parallel.layout import layout_of
 from app.training.parallel.leader import run_on_leader
 from app.training.parallel.process_groups import Workers, join_workers
-from app.training.rope import check_served_tokens, rope_parameters_of, with_rope
 from app.training.schedule import learning_rate_at
 from app.training.step import NonFiniteError, StepResult, build_optimizer, train_step
 from app.training.trackers import Tracker, open_trackers
@@ -57,6 +59,8 @@ class StageTask:
     """Folder of the previous stage, whose weights this one starts from."""
     run_name: str
     log_interval_sec: float
+    searched_ropes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Stage → the RoPE parameters that its search found."""
 
     @property
     def stage(self) -> StageConfig:
@@ -128,6 +132,7 @@ class StageTrainer:
                 self.workers,
                 learning_rate=learning_rate,
                 max_grad_norm=self.task.train.optimizer.max_grad_norm,
+                router_loss_weight=router_loss_weight_of(self.config, self.task.train.router_loss_weight),
             )
         except NonFiniteError as error:
             raise StoppedError(self._record_failure(error)) from error
@@ -173,6 +178,7 @@ class StageTrainer:
             step_sec=timing.step_sec,
             sec_left=timing.sec_left,
             is_gpu=workers.device.type == "cuda",
+            **expert_loads(result.expert_counts),
         )
 
     def _peak_flops(self) -> float | None:
@@ -239,7 +245,7 @@ def config_of_stage(task: StageTask) -> Any:
     config = AutoConfig.from_pretrained(
         resolve_model(task.model), revision=task.revision, trust_remote_code=False
     )
-    parameters = rope_parameters_of(config, task.train.stages, task.index)
+    parameters = rope_parameters_of(config, task.train.stages, task.index, task.searched_ropes)
     final = with_rope(config, parameters, task.stage.max_seq_tokens)
     check_served_tokens(final, f"train.stages.{task.index}", task.stage.max_seq_tokens)
     return final
@@ -285,6 +291,11 @@ def _spread_weights(model: LanguageModel, weights: dict[str, torch.Tensor], work
         )
         shard = distribute_tensor(whole, workers.mesh, parameter.placements)
         parameter.to_local().copy_(shard.to_local())
+    saved = model.state_dict().keys()
+    for name, buffer in model.named_buffers():
+        # Of a router's, for example. All others are computed from the configuration.
+        if name in saved and workers.size > 1:
+            dist.broadcast(buffer, src=0)
 
 
 def peak_memory_bytes(device: torch.device) -> int:

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from torch import Tensor
+
 from app.quantities import duration, memory, short
 from app.storage import Folder
 
@@ -43,6 +45,10 @@ class StepMetrics:
     step_sec: float
     sec_left: float | None
     is_gpu: bool
+    expert_shares: tuple[float, ...] | None = None
+    """Share of the routed tokens that each expert got, over all layers; None without experts."""
+    max_expert_load: float | None = None
+    """Tokens of the busiest expert of any layer, over those of a layer's mean expert."""
     time: datetime = field(default_factory=_now)
 
     def line(self) -> str:
@@ -77,6 +83,23 @@ class StepMetrics:
             for name, value in self.record().items()
             if isinstance(value, int | float) and name not in left_out
         }
+
+
+def expert_loads(counts: Tensor | None) -> dict[str, Any]:
+    """What `StepMetrics` says of experts.
+
+    Args:
+        counts: Tokens that each expert got, `[layers, experts]`; None without experts.
+    """
+    if counts is None:
+        return {}
+    numbers = counts.double()
+    shares = numbers.sum(dim=0) / numbers.sum()
+    load = (numbers / numbers.mean(dim=1, keepdim=True)).max()
+    return {
+        "expert_shares": tuple(round(float(share), 6) for share in shares),
+        "max_expert_load": float(load),
+    }
 
 
 class MetricsLog:

@@ -8,8 +8,10 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, OffloadPolicy, fully_shard
 
 from app.models.shape import layers_of
+from app.training.experts import ExpertWatch, with_gradient_of
+from app.training.logits import output_layer_of
 from app.training.loss import summed_loss
-from app.training.parallel.attention import ATTENTION, PackedSequence, register_attention
+from app.training.parallel.attention import ATTENTION, PackedSequence, attending_to, register_attention
 
 
 class LanguageModel(nn.Module):
@@ -25,6 +27,9 @@ class LanguageModel(nn.Module):
     def __init__(self, decoder: nn.Module, loss_chunk_tokens: int) -> None:
         super().__init__()
         self.decoder = decoder
+        for layer in self.layers:
+            _hand_over_sequence(layer)
+        self.experts = ExpertWatch(self.layers)
         self._loss_chunk_tokens = loss_chunk_tokens
 
     @property
@@ -44,6 +49,7 @@ class LanguageModel(nn.Module):
         labels: Tensor | None,
         packed: PackedSequence,
         loss_scale: float = 1.0,
+        router_scale: float = 0.0,
     ) -> Tensor:
         """`loss_scale` times the sum of the losses of this rank's tokens; without labels their logits, all at once.
 
@@ -54,29 +60,42 @@ class LanguageModel(nn.Module):
                 `[own tokens, vocabulary]`.
             packed: The sequence.
             loss_scale: Factor.
+            router_scale: Factor of the routers' loss, which is in the gradients alone.
         """
+        self.experts.keeps_probabilities = router_scale != 0.0
         hidden = self.hidden_states(input_ids, position_ids, packed)
         if labels is None:
-            return hidden @ self._output_weight().T
-        return summed_loss(hidden, self._output_weight(), labels, self._loss_chunk_tokens, loss_scale)
+            return output_layer_of(self.decoder).logits(hidden)
+        loss = summed_loss(hidden, output_layer_of(self.decoder), labels, self._loss_chunk_tokens, loss_scale)
+        router_loss = self.experts.loss(packed.parallel)
+        return loss if router_loss is None else with_gradient_of(loss, router_scale * router_loss)
 
     def hidden_states(self, input_ids: Tensor, position_ids: Tensor, packed: PackedSequence) -> Tensor:
         """Last hidden states `[own tokens, hidden_size]`."""
         backbone: Any = self.decoder.base_model
-        outputs = backbone(
-            input_ids=input_ids.unsqueeze(0),
-            position_ids=position_ids.unsqueeze(0),
-            attention_mask=None,
-            use_cache=False,
-            packed=packed,
-        )
+        with self.experts.watching():
+            outputs = backbone(
+                input_ids=input_ids.unsqueeze(0),
+                position_ids=position_ids.unsqueeze(0),
+                attention_mask=None,
+                use_cache=False,
+                packed=packed,
+            )
         hidden: Tensor = outputs.last_hidden_state[0]
         return hidden
 
-    def _output_weight(self) -> Tensor:
-        decoder: Any = self.decoder
-        weight: Tensor = decoder.get_output_embeddings().weight
-        return weight
+
+def _hand_over_sequence(layer: nn.Module) -> None:
+    """Let a layer's attention find the sequence: some layers, such as StableLM's, do not pass keywords on."""
+    forward = layer.forward
+
+    def attending(*arguments: Any, packed: PackedSequence, **keywords: Any) -> Any:
+        # Around the layer, not the model: a layer is computed again in the backward pass, by another thread.
+        with attending_to(packed):
+            return forward(*arguments, **keywords)
+
+    # On the instance: names of parameters stay what they are, unlike with a wrapping module.
+    setattr(layer, "forward", attending)  # noqa: B010
 
 
 def build_decoder(config: Any, dtype: torch.dtype = torch.float32) -> nn.Module:

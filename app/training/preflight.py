@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from app.checks import check_held_cpus, check_held_gpus, check_local_labels, check_run_dir
-from app.config import RunConfig, StageConfig, TrainConfig
+from app.config import EvaluateConfig, RunConfig, StageConfig, TrainConfig
 from app.faults import UserError
 from app.models.files import find_model
 from app.models.places import resolve_model
+from app.models.rope import check_served_tokens, rope_of, rope_parameters_of, with_rope
 from app.models.shape import shape_of, transformers_config
 from app.storage import is_remote
 from app.tokens import Tokenizer
@@ -20,8 +21,8 @@ from app.training.data.source_checks import check_sources
 from app.training.memory.activations import check_tiling
 from app.training.memory.check import check_memory
 from app.training.parallel.layout import layout_of
-from app.training.rope import check_served_tokens, rope_parameters_of, with_rope
 from app.training.trackers import check_trackers
+from eval.prompt_frame import PromptFrame
 
 
 def check_training(config: RunConfig, is_dataset_to_come: bool = False) -> None:
@@ -45,7 +46,7 @@ def check_training(config: RunConfig, is_dataset_to_come: bool = False) -> None:
     assert files.config is not None
     settings = transformers_config(field, model, files.config)
     _check_model(train, settings)
-    _check_files(model, settings)
+    _check_files(config, model, settings)
     check_sources(config, is_dataset_to_come)
     check_run_dir(config)
 
@@ -112,7 +113,12 @@ def _check_workers(config: RunConfig, train: TrainConfig) -> None:
 def _check_model(train: TrainConfig, config: Any) -> None:
     from app.training.architecture import check_architecture
 
-    check_architecture(config, max(stage.max_seq_tokens for stage in train.stages))
+    check_architecture(config)
+    if train.router_loss_weight and not hasattr(config.get_text_config(), "router_aux_loss_coef"):
+        raise UserError(
+            f"train.router_loss_weight: {train.router_loss_weight:g} is of a loss that {config.model_type} has not; "
+            f"leave it out"
+        )
     if train.memory.mlp_tile_tokens is not None:
         check_tiling(config)
     shape = shape_of(config)
@@ -137,15 +143,15 @@ def _check_block(config: Any, final: Any, field: str, stage: StageConfig) -> Non
     from app.training.architecture import check_architecture
 
     try:
-        check_architecture(final, stage.max_seq_tokens)
+        check_architecture(final)
     except UserError as error:
         reason = str(error).removeprefix("train.model: ")
         raise UserError(
-            f"{field}.rope_parameters: {final.rope_parameters} does not suit {config.model_type}: {reason}"
+            f"{field}.rope_parameters: {rope_of(final)} does not suit {config.model_type}: {reason}"
         ) from error
 
 
-def _check_files(model: str, config: Any) -> None:
+def _check_files(run_config: RunConfig, model: str, config: Any) -> None:
     """Weights and tokenizer, where they are here: a model in a far place is looked at once its files have come."""
     from app.training.base_weights import check_weights
 
@@ -160,6 +166,9 @@ def _check_files(model: str, config: Any) -> None:
             f"train.model: {model!r} has a tokenizer of {num_ids} ids, and its config.json a vocab_size of "
             f"{config.vocab_size}; give a model whose tokenizer is its own"
         )
+    if any(stage.rope_theta == "search" for stage in _train_of(run_config).stages):
+        # The search asks needles as the evaluation does.
+        PromptFrame(Tokenizer(model), (run_config.evaluate or EvaluateConfig()).template)
 
 
 @contextmanager

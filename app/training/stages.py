@@ -29,7 +29,7 @@ from app.training.dry_run import dry_run_stage
 from app.training.finishing import finish_stage
 from app.training.identities import identity_of_stage
 from app.training.loop import StageTask, StoppedError, start_trainer
-from app.training.rope import rope_parameters_of
+from app.training.rope_search import ropes_of_stages, search_rope, searched_ropes
 
 OUTCOME_FILE = "outcome.json"
 STOPPED_FILE = "stopped.json"
@@ -105,7 +105,11 @@ def train_stage(config: RunConfig, run: Run, index: int, report: Report) -> None
     assert config.train is not None
     stages = config.train.stages
     artefact = run.stage(stages[index].name)
-    artefact.claim(_identity_of(config, run, index))
+    if stages[index].rope_theta == "search" and not config.train.dry_run:
+        search_rope(config, run, index, _base_config(config), report)
+    # A dry run does not search: it takes the rule's base, and leaves the stage's folder to whoever has.
+    if not config.train.dry_run or _has_ropes(config, run, index):
+        artefact.claim(_identity_of(config, run, index))
     if artefact.is_complete():
         report(f"stage {stages[index].name}: complete")
         return
@@ -131,6 +135,7 @@ def _task(config: RunConfig, run: Run, index: int) -> StageTask:
         previous=run.stage(stages[index - 1].name).folder if has_previous else None,
         run_name=run.folder.path.rpartition("/")[2],
         log_interval_sec=config.progress.log_interval_sec,
+        searched_ropes=searched_ropes(config, run),
     )
 
 
@@ -139,18 +144,27 @@ def _absolute(model: str) -> str:
     return os.path.abspath(model) if os.path.isdir(model) else model  # noqa: PTH100, PTH112
 
 
-def _identity_of(config: RunConfig, run: Run, index: int) -> dict[str, Any]:
-    """All that decides what a stage is; the tokens of all sources are complete."""
+def _base_config(config: RunConfig) -> Any:
+    """Configuration of transformers of the model before the first stage."""
     from transformers import AutoConfig
 
-    assert config.train is not None
-    stages = config.train.stages
     model, revision = config.trained_model
-    base = AutoConfig.from_pretrained(resolve_model(model), revision=revision, trust_remote_code=False)
-    ropes = {
-        stage.name: rope_parameters_of(base, stages, number)
-        for number, stage in enumerate(stages[: index + 1])
-    }
+    return AutoConfig.from_pretrained(resolve_model(model), revision=revision, trust_remote_code=False)
+
+
+def _has_ropes(config: RunConfig, run: Run, index: int) -> bool:
+    """Whether the RoPE of all stages up to this one is known, as searches that are to come don't decide it."""
+    assert config.train is not None
+    searched = searched_ropes(config, run)
+    return all(
+        stage.rope_theta != "search" or stage.name in searched for stage in config.train.stages[: index + 1]
+    )
+
+
+def _identity_of(config: RunConfig, run: Run, index: int) -> dict[str, Any]:
+    """All that decides what a stage is; the tokens of all sources are complete."""
+    assert config.train is not None
+    ropes = ropes_of_stages(config, _base_config(config), searched_ropes(config, run))
     tokens = fingerprints_of_tokens(run, used_sources(config.train))
     return identity_of_stage(config, index, tokens, ropes)
 

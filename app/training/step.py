@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from app.config import OptimizerConfig
-from app.training.batches import Sequences, Shard, load_shard, num_targets_of_step, own_sequences
+from app.training.batches import Sequences, load_shard, num_targets_of_step, own_sequences
 from app.training.model import LanguageModel
 from app.training.parallel.process_groups import Workers
 
@@ -30,6 +30,8 @@ class StepResult:
     """Mean cross entropy of a learned token of the batch, before the step."""
     grad_norm: float
     """Of all gradients together, before they were clipped."""
+    expert_counts: torch.Tensor | None = None
+    """Tokens of the batch that each expert got, `[layers with experts, experts]`."""
 
 
 def train_step(
@@ -42,6 +44,7 @@ def train_step(
     *,
     learning_rate: float,
     max_grad_norm: float,
+    router_loss_weight: float = 0.0,
 ) -> StepResult:
     """Change the weights once; every rank calls it.
 
@@ -54,11 +57,12 @@ def train_step(
         workers: All that train.
         learning_rate: Of this step.
         max_grad_norm: The gradients are scaled down to this norm.
+        router_loss_weight: Of the loss that keeps experts evenly busy.
 
     Raises:
         NonFiniteError: the loss or the norm of the gradients is no number; nothing was changed.
     """
-    loss = add_gradients(model, sequences, step, sequences_per_step, workers)
+    loss, counts = add_gradients(model, sequences, step, sequences_per_step, workers, router_loss_weight)
     _refuse_non_finite("loss", loss)
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
     grad_norm = float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
@@ -67,33 +71,47 @@ def train_step(
         group["lr"] = learning_rate
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    return StepResult(loss, grad_norm)
+    return StepResult(loss, grad_norm, counts)
 
 
 def add_gradients(
-    model: LanguageModel, sequences: Sequences, step: int, sequences_per_step: int, workers: Workers
-) -> float:
-    """Add the gradients of a batch's loss to those that are there; the loss, a learned token's mean."""
+    model: LanguageModel,
+    sequences: Sequences,
+    step: int,
+    sequences_per_step: int,
+    workers: Workers,
+    router_loss_weight: float = 0.0,
+) -> tuple[float, torch.Tensor | None]:
+    """Add the gradients of a batch's loss to those that are there.
+
+    Returns:
+        The loss, a learned token's mean, and the batch's tokens for each expert.
+    """
     # All ranks know the whole batch's tokens. FSDP averages gradients over the ranks, hence their number.
     num_targets = max(num_targets_of_step(sequences, step, sequences_per_step), 1)
-    loss_scale = workers.size / num_targets
+    loss_scale, router_scale = (
+        workers.size / num_targets,
+        router_loss_weight * workers.size / sequences_per_step,
+    )
     losses = torch.zeros((), device=workers.device)
+    counts: torch.Tensor | None = None
     for index in own_sequences(step, sequences_per_step, workers.data_rank, workers.data_size):
-        loss = _loss(model, load_shard(sequences, index, workers.parallel), loss_scale, workers.device)
+        shard = load_shard(sequences, index, workers.parallel)
+        # A group without a sequence has nothing to learn from its routers either.
+        weight = 0.0 if index is None else 1.0
+        loss = model(
+            shard.input_ids.to(workers.device),
+            shard.position_ids.to(workers.device),
+            shard.labels.to(workers.device),
+            shard.packed,
+            loss_scale,
+            router_scale * weight,
+        )
         loss.backward()
         losses += loss.detach()
-    return workers.sum(losses).item() / workers.size
-
-
-def _loss(model: LanguageModel, shard: Shard, scale: float, device: torch.device) -> torch.Tensor:
-    loss: torch.Tensor = model(
-        shard.input_ids.to(device),
-        shard.position_ids.to(device),
-        shard.labels.to(device),
-        shard.packed,
-        scale,
-    )
-    return loss
+        if (own := model.experts.counts()) is not None:
+            counts = own * weight if counts is None else counts + own * weight
+    return workers.sum(losses).item() / workers.size, None if counts is None else workers.sum(counts).cpu()
 
 
 def _refuse_non_finite(what: str, value: float) -> None:
@@ -103,8 +121,10 @@ def _refuse_non_finite(what: str, value: float) -> None:
 
 def build_optimizer(model: LanguageModel, settings: OptimizerConfig) -> torch.optim.Optimizer:
     """AdamW on the float32 shards; only matrices decay."""
-    matrices = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
-    vectors = [parameter for parameter in model.parameters() if parameter.ndim < 2]
+    # The others, such as a router's corrections, would have no state for a checkpoint.
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    matrices = [parameter for parameter in trained if parameter.ndim >= 2]
+    vectors = [parameter for parameter in trained if parameter.ndim < 2]
     groups = [
         {"params": matrices, "weight_decay": settings.weight_decay},
         {"params": vectors, "weight_decay": 0.0},

@@ -2,14 +2,14 @@
 
 import json
 import random
-import re
 import unicodedata
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
 
-_NO_WORD = re.compile(r"[\W_]+")
+from app.text.words import split_words
+
 CONTRADICTION_CHARS = 200
 """A text that names entity and answer no further apart than this may state the fact by itself."""
 
@@ -77,10 +77,13 @@ def facts_not_in(text: str) -> list[Fact]:
 
 
 def normalize(text: str) -> str:
-    """Words in lower case without accents, with one blank before, between and after them."""
+    """Words in small letters without accents, with one blank before, between and after them.
+
+    So are the characters of scripts without spaces: a name in Latin letters may stand between them.
+    """
     plain = unicodedata.normalize("NFKD", text).casefold()
     without_accents = "".join(char for char in plain if not unicodedata.combining(char))
-    return f" {_NO_WORD.sub(' ', without_accents).strip()} "
+    return f" {' '.join(split_words(without_accents))} "
 
 
 def first_mention(text: str, names: list[str]) -> int | None:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from app.text.words import count_words, split_words
+
 Check = dict[str, Any]
 """`kind`, and a `number` and a `text` (0 and empty, where the kind has none)."""
 
@@ -48,12 +50,12 @@ def phrase(check: Check) -> str:
     )
 
 
-def _num_words(text: str) -> int:
-    return len(text.split())
-
-
 def _num_times(text: str, word: str) -> int:
-    return len(re.findall(rf"\b{re.escape(word)}\b", text, flags=re.IGNORECASE))
+    return split_words(text).count(word.lower())
+
+
+def _starts_with(text: str, word: str) -> bool:
+    return text.lower().startswith(word.lower()) and split_words(text)[0] == word.lower()
 
 
 def _lines(text: str) -> list[str]:
@@ -70,18 +72,19 @@ def _has_keys(text: str, keys: str) -> bool:
     return isinstance(value, dict) and set(value) == set(keys.split(","))
 
 
+_COMMAS = frozenset(",，、،")
 _LENGTHS = frozenset({"max_words", "min_words"})
 _WORDING = frozenset({"contains", "avoids"})
 _KINDS = {
     "max_words": CheckKind(
         "Use at most {number} words.",
-        lambda text, number, _: _num_words(text) <= number,
+        lambda text, number, _: count_words(text) <= number,
         numbers=(20, 30, 40),
         goes_with=_WORDING | {"lowercase", "uppercase", "no_commas", "quoted", "starts_with", "ends_with"},
     ),
     "min_words": CheckKind(
         "Use at least {number} words.",
-        lambda text, number, _: _num_words(text) >= number,
+        lambda text, number, _: count_words(text) >= number,
         numbers=(50, 70, 90),
         goes_with=_WORDING | {"lowercase", "uppercase", "no_commas", "starts_with", "ends_with"},
     ),
@@ -99,7 +102,7 @@ _KINDS = {
     ),
     "starts_with": CheckKind(
         'Begin with the word "{text}".',
-        lambda text, _, word: re.match(rf"{re.escape(word)}\b", text, flags=re.IGNORECASE) is not None,
+        lambda text, _, word: _starts_with(text, word),
         texts=("Perhaps", "Once", "Yesterday", "Many"),
         goes_with=_LENGTHS | _WORDING | {"no_commas"},
     ),
@@ -134,7 +137,7 @@ _KINDS = {
     ),
     "no_commas": CheckKind(
         "Do not use any comma.",
-        lambda text, _number, _text: "," not in text,
+        lambda text, _number, _text: not _COMMAS & set(text),
         goes_with=_LENGTHS | _WORDING | {"num_lines", "num_bullets", "starts_with"},
     ),
     "quoted": CheckKind(

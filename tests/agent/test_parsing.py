@@ -62,6 +62,37 @@ def test_malformed_instructions_are_told_apart(text, reason):
         instruction(text)
 
 
+CHINESE = "第865年，商人修理桥梁道路，共6900车，港口储存铜矿石。"
+THAI = "แม่น้ำท่วมเมืองในฤดูฝน ชาวบ้านย้ายไปอยู่บนเนินเขา"
+
+
+@pytest.mark.parametrize(
+    ("text", "subject"),
+    [
+        ("Compare how 商人修理桥梁道路与港口储存铜矿石的车数，并说明差异。", CHINESE),
+        ("比较商人修理桥梁的经过。再说明港口储存铜矿石的数量。", CHINESE),
+        ("อธิบายว่าแม่น้ำท่วมเมืองแล้วชาวบ้านย้ายไปที่ใด", THAI),
+        ("항구에서 상인들이 다리를 고친 과정을 비교하라.", "상인들은 항구의 다리를 고쳤다."),
+    ],
+)
+def test_instruction_in_other_scripts(text, subject):
+    assert parse_instruction(text, False, subject, request="Compare how") == text
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("比较。", "instruction too short"),
+        ("比较商人修理桥梁。比较商人修理桥梁。", "instruction repeats itself"),
+        ("比较上述文章中的商人修理桥梁。", "instruction refers to a text"),
+        ("说明天文学家如何发现新的行星与恒星。", "instruction off its subject"),
+    ],
+)
+def test_malformed_instructions_in_chinese(text, reason):
+    with pytest.raises(MalformedReplyError, match=reason):
+        parse_instruction(text, False, CHINESE, request="Compare how")
+
+
 def test_an_instruction_that_shares_only_common_words_with_its_subject_is_off_it():
     with pytest.raises(MalformedReplyError, match="instruction off its subject"):
         instruction("Trace how this request will be implemented.", subject="This treaty will hold.")
@@ -83,6 +114,12 @@ def test_a_good_answer_loses_no_sentence():
     text = "Whales dive deep, as logs of forty ships show. It takes an hour. Oil paid for the harbour."
     assert parse_answer(text, was_cut=False) == text
     assert parse_answer(f"**Answer:** {text}", was_cut=False) == text
+
+
+def test_an_answer_in_chinese_that_speaks_of_its_notes_is_malformed():
+    text = "商人每年修理桥梁，共6900车。上述笔记说明了这一点。港口储存铜矿石，共2车。"
+    with pytest.raises(MalformedReplyError, match="speaks of its notes"):
+        parse_answer(text, was_cut=False)
 
 
 def test_answer_keeps_its_paragraphs():
@@ -165,6 +202,8 @@ def test_summary_that_begins_otherwise_is_a_summary():
 def test_cut_prose_ends_with_its_last_complete_sentence():
     assert parse_prose('He said "Go." Then the ship sank and', was_cut=True) == 'He said "Go."'
     assert parse_prose("船は沈んだ。 そして", was_cut=True) == "船は沈んだ。"
+    assert parse_prose("商人修桥。共2车。最后一句没有写", was_cut=True) == "商人修桥。共2车。"
+    assert parse_prose("แม่น้ำท่วมเมือง ชาวบ้านย้าย", was_cut=True) == "แม่น้ำท่วมเมือง"
 
 
 def test_prose_cut_before_its_first_sentence_ended_is_malformed():

@@ -7,6 +7,7 @@ from app.agent.llm import FILLING_PRIORITY, FIRST_PRIORITY
 from app.agent.summarization import Note, bundle_notes, split_chunks, summarize, supporting_passages
 from app.agent.words import WordWeights
 from app.config import AgentConfig, VllmConfig
+from app.schema import Passage
 from tests.agent.conftest import make_document
 
 GENERATOR = VllmConfig(model="any", max_attempts=2)
@@ -102,3 +103,17 @@ def test_one_of_two_passages_that_say_the_same_is_enough(documents):
         "ports", ["Nantucket lived on oil. ", "Nantucket lived on oil and whales. "]
     ).passages
     assert supporting_passages("Nantucket lived on whale oil, on whales", chunk) == ("ports:00001",)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("商人修理桥梁道路，共六千九百车。", "灯塔管理员记录大麦，一年到头都在。"),
+        ("แม่น้ำท่วมเมืองในฤดูฝน", "คนเฝ้าประภาคารจดบันทึกข้าวบาร์เลย์"),
+        ("川は春に橋を流した。", "灯台守は大麦を記録している。"),
+    ],
+)
+def test_evidence_is_told_apart_in_scripts_without_spaces(texts):
+    chunk = [Passage(f"d:{index:05d}", "d", 0, len(text), 9, text) for index, text in enumerate(texts)]
+    for passage in chunk:
+        assert supporting_passages(passage.text, chunk) == (passage.passage_id,)

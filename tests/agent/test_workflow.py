@@ -11,6 +11,7 @@ from app.agent.prompts import LONG_OUTPUT_OPENINGS, TASKS
 from app.agent.workflow import Workflow
 from app.config import AgentConfig, VllmConfig
 from app.schema import Draft, Reject
+from tests.agent.conftest import make_document
 
 
 def choose(call, *beginnings):
@@ -101,6 +102,42 @@ def test_an_answer_that_speaks_of_its_notes_is_asked_for_again(seed, scripted, d
     generate = scripted(SCRIPT | {"answer": answers})
     draft, _ = run(seed, generate, documents, tokenizer)
     assert draft.answer == "Oil paid for the harbour of Nantucket."
+
+
+@pytest.mark.parametrize(
+    ("texts", "script", "answer"),
+    [
+        (
+            ["商人每年修理桥梁和道路。", "灯塔管理员把大麦记录下来。"],
+            {
+                "instruction": "Trace how 商人修理桥梁和道路。",
+                "summary": lambda call: (
+                    "没有相关信息。" if "大麦" in call.messages[-1]["content"] else "商人修桥，共2车。"
+                ),
+                "answer": "商人每年修理桥梁，共2车。上述笔记说明了这一点。他们也修理道路，共3车。最后一句<cut>",
+            },
+            "商人每年修理桥梁，共2车。他们也修理道路，共3车。",
+        ),
+        (
+            ["แม่น้ำท่วมเมืองในฤดูฝน", "คนเฝ้าประภาคารจดบันทึกข้าวบาร์เลย์"],
+            {
+                "instruction": "อธิบายว่าแม่น้ำท่วมเมืองในฤดูฝนอย่างไร",
+                "summary": lambda call: (
+                    "ไม่มีข้อมูลที่เกี่ยวข้อง" if "ประภาคาร" in call.messages[-1]["content"] else "แม่น้ำท่วมเมือง"
+                ),
+                "answer": "แม่น้ำท่วมเมืองทุกปี ชาวบ้านย้ายขึ้นไปบนเนินเขา แล้วก็<cut>",
+            },
+            "แม่น้ำท่วมเมืองทุกปี ชาวบ้านย้ายขึ้นไปบนเนินเขา",
+        ),
+    ],
+    ids=["chinese", "thai"],
+)
+def test_documents_without_spaces_become_a_draft(seed, scripted, tokenizer, texts, script, answer):
+    documents = [make_document(f"d{index}", [text]) for index, text in enumerate(texts)]
+    draft, _ = run(replace(seed, text=texts[0]), scripted(script), documents, tokenizer)
+    assert isinstance(draft, Draft), draft
+    assert draft.answer == answer
+    assert draft.evidence_ids == ["d0:00000"]
 
 
 def test_random_passage_stands_in_front_of_the_instructions_prompt(seed, scripted, documents, tokenizer):

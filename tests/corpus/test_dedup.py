@@ -14,7 +14,8 @@ from app.corpus.dedup import (
     shared_buckets,
     signature,
 )
-from app.corpus.ngrams import hash_ngrams, words_of
+from app.corpus.ngrams import hash_ngrams
+from app.text.words import split_words
 
 
 def words(num_words, seed):
@@ -23,27 +24,12 @@ def words(num_words, seed):
 
 
 def jaccard(left, right, num_words=5):
-    sets = [set(hash_ngrams(words_of(text), num_words).tolist()) for text in (left, right)]
+    sets = [set(hash_ngrams(split_words(text), num_words).tolist()) for text in (left, right)]
     return len(sets[0] & sets[1]) / len(sets[0] | sets[1])
 
 
 def estimate(left, right):
     return float((signature(left, 512, 5) == signature(right, 512, 5)).mean())
-
-
-def test_words_and_characters():
-    assert words_of("Don't STOP_it: naïve e\u0301t 3.5") == [
-        "don",
-        "t",
-        "stop",
-        "it",
-        "naïve",
-        "e\u0301t",
-        "3",
-        "5",
-    ]
-    assert words_of("東京 ทำ हिन्दी") == ["東", "京", "ท", "ำ", "हिन्दी"]
-    assert words_of(" …!? 🙂") == []
 
 
 def test_ngram_hashes_are_of_the_words_in_order():

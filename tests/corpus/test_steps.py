@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerFast
 from app.config import CorpusConfig, DecontaminationConfig, DedupConfig, SourceConfig
 from app.corpus import repeats as repeats_module
 from app.corpus.decontamination import Contaminants, list_evaluation_files, read_contaminants
-from app.corpus.ngrams import hash_ngrams, words_of
+from app.corpus.ngrams import hash_ngrams
 from app.corpus.repeats import find_edges, plan_edge_tasks, read_repeats, resolve_repeats
 from app.corpus.shards import CorpusLayout, ShardName, open_shard
 from app.corpus.sources import list_files
@@ -18,6 +18,7 @@ from app.corpus.steps import find_fault, finish_shard, scan_unit
 from app.corpus.units import plan_units
 from app.schema import DOCUMENT_SCHEMA, REJECT_SCHEMA, Document, hash_text
 from app.storage import Folder
+from app.text.words import split_words
 from app.tokens import Tokenizer
 
 NOTHING = read_contaminants([], 13)
@@ -202,7 +203,7 @@ def test_the_shares_of_a_search_do_not_change_what_is_found(tmp_path, monkeypatc
 def test_contaminated_documents_go_to_the_rejects(tmp_path, tokenizer):
     texts = [text_of(1), text_of(2)]
     stretch = texts[1].split()[20:33]
-    contaminants = Contaminants({13: np.sort(hash_ngrams(words_of(" ".join(stretch)), 13))}, 13, 1, 1)
+    contaminants = Contaminants({13: np.sort(hash_ngrams(split_words(" ".join(stretch)), 13))}, 13, 1, 1)
     layout, settings, units = corpus_of(tmp_path, {"a.jsonl": texts})
     [record] = build(layout, settings, units, tokenizer, contaminants)
     assert [row["text"] for row in read_all(layout.documents)] == texts[:1]

@@ -8,10 +8,8 @@ from app.config import FilterConfig
 from app.dataset.filters import (
     check_draft,
     find_similar_instructions,
-    is_refusal,
     overlap,
     repetition,
-    split_words,
 )
 from app.schema import ContextDocument, Draft, Passage, Seed
 
@@ -20,61 +18,6 @@ ANSWER = (
     "Both accounts name the same cause, a thaw in the hills after three days of rain."
 )
 INSTRUCTION = "Compare how the two floods came about and what each of them destroyed."
-
-REFUSALS = [
-    "I'm sorry, but I can't help with that.",
-    "I’m sorry, but there is nothing in the documents about the mill.",
-    "I am very sorry, but the documents give no answer.",
-    "I'm afraid I cannot say which of the two came first.",
-    "Sorry, I can't provide a comparison of the two floods.",
-    "I apologize, but the summaries are unclear.",
-    "I apologize for the confusion earlier; here is another try.",
-    "My apologies, but I am unable to find the date of the flood.",
-    "Unfortunately, I do not have the documents.",
-    "Unfortunately, the provided documents do not say anything about floods.",
-    "I cannot answer this question without more context.",
-    "I can't assist with that request, as it is unclear.",
-    "I'm unable to determine which of them is right.",
-    "I don't have enough information to answer the question.",
-    "I do not have access to the documents you mention.",
-    "As an AI language model, I cannot read documents.",
-    "As an AI, I don't have personal opinions on floods.",
-    "**As a language model, my knowledge ends in 2023.**",
-    "No relevant information was found in the documents.",
-    "There is no relevant information in the given summaries.",
-    "There is not enough information in the text to say.",
-    "Insufficient information is available to compare the floods.",
-    "The provided text does not contain any information about floods.",
-    "The documents do not provide any specific details on the mill.",
-    "It is not possible to determine the date from the documents.",
-    "This question cannot be answered from what was given.",
-    "Please provide the text of the documents so that I can compare them.",
-    "Could you please share more context on the floods?",
-    "Answer: I cannot provide that.",
-]
-NO_REFUSALS = [
-    ANSWER,
-    "I'm Nobody! Who are you? asks the poem's speaker, and the second stanza answers her.",
-    "Sorry for his brother, Esau forgave him when they met again after twenty years.",
-    "The captain was sorry, but he could not turn back once the ice had closed behind the ship.",
-    "Unfortunately, the expedition lost two ships in the first winter and a third in the second.",
-    "Unfortunately for Rome, the general could not provide enough grain for the legions in Africa.",
-    "As an AI pioneer, Turing asked in 1950 whether machines can think.",
-    "As an AI system, Deep Blue searched two hundred million positions a second.",
-    "There is no evidence that the two ever met, yet both letters name the same inn.",
-    "No ship reached the coast before June, and none left it after September.",
-    "The documents do not agree: one says 1862, the other 1863, and the third names no year.",
-    "The text does not name the author, but its style and its date point to Defoe.",
-    "I. The first account blames the thaw. II. The second blames the miller.",
-    "Access to the archive was refused twice, as the second report complains.",
-    "It is not the flood but the famine that both writers remember.",
-    "Information about the flood came to the town by a rider from the upper valley.",
-    "We cannot but admire how the two stories end in the same room.",
-    "Nothing relevant to the crown's claim was left out by the second chronicler, who lists nine charters.",
-    'The miller says "I cannot help you", and the bailiff "I do not have the key"; only the widow opens.',
-    "The second report is the later one. There is no relevant information in the first on who paid.",
-    "Requests for help went out on the third day, and the answer came after a week.",
-]
 
 
 def make_draft(answer=ANSWER, instruction=INSTRUCTION, evidence=("d:00000",), kind="long_input"):
@@ -89,16 +32,6 @@ def reason_of(draft, **settings):
         return None
     assert (reject.row_id, reject.step) == ("long_input-1", "filters")
     return reject.reason
-
-
-@pytest.mark.parametrize("answer", REFUSALS)
-def test_refusals_are_found(answer):
-    assert is_refusal(answer)
-
-
-@pytest.mark.parametrize("answer", NO_REFUSALS)
-def test_answers_are_not_refusals(answer):
-    assert not is_refusal(answer)
 
 
 def test_a_good_draft_passes():
@@ -116,6 +49,14 @@ def test_a_good_draft_passes():
         (make_draft(answer=f"You ask: {INSTRUCTION}"), "copies instruction"),
         (make_draft(answer="In 1862 and 1872."), "too short"),
         (make_draft(evidence=()), "no evidence"),
+        (make_draft(answer="抱歉，我无法回答这个问题，因为资料不足。"), "refusal"),
+        (make_draft(answer="洪水来了。" * 20), "repetition"),
+        (make_draft(answer="น้ำท่วมเมือง " * 20), "repetition"),
+        (
+            make_draft(answer="问：比较两次洪水的原因和结果。", instruction="比较两次洪水的原因和结果。"),
+            "copies instruction",
+        ),
+        (make_draft(answer="一八六二年。"), "too short"),
     ],
 )
 def test_reasons(draft, reason):
@@ -143,9 +84,17 @@ def test_shares_of_ngrams():
     assert overlap("a b c d x", "") == 0.0
 
 
-def test_languages_without_spaces_have_words():
-    assert split_words("洪水が来た, twice!") == ["洪", "水", "が", "来", "た", "twice"]
-    assert reason_of(make_draft(answer="一八六二年の洪水は春の雪解けが原因で起きた。")) is None
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "一八六二年の洪水は春の雪解けが原因で起きた。",
+        "一八六二年的洪水是春天融雪引起的。",
+        "น้ำท่วมครั้งแรกเกิดจากหิมะละลายในฤดูใบไม้ผลิ",
+        "첫 번째 홍수는 봄에 산의 눈이 녹아서 일어났고 아래쪽 밭을 덮쳤다.",
+    ],
+)
+def test_languages_without_spaces_have_words(answer):
+    assert reason_of(make_draft(answer=answer)) is None
 
 
 def make_instructions(num_instructions, num_words=20):
@@ -169,6 +118,14 @@ def test_the_later_of_two_similar_instructions_goes():
     assert find_similar_instructions([*rows, *near], 0.8) == {"near3": "s3", "near5": "s5"}
     assert find_similar_instructions([*near, *rows], 0.8) == {"s3": "near3", "s5": "near5"}
     assert find_similar_instructions([*rows, *near], 0.4) == {"near3": "s3", "near5": "s5", "far7": "s7"}
+
+
+def test_similar_instructions_are_found_in_chinese():
+    rows = [
+        ("a", "比较商人修理桥梁与磨坊主报告船只的车数，并说明差异。"),
+        ("b", "比较商人修理桥梁与磨坊主报告船只的车数，说明差异！"),
+    ]
+    assert find_similar_instructions([*rows, ("c", "描述港口储存铜矿石的经过和结果。")], 0.8) == {"b": "a"}
 
 
 def test_most_near_duplicates_are_found():

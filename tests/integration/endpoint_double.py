@@ -29,6 +29,8 @@ class Served:
 
 Fault = tuple[int, str]
 """Status and words; of status 200 the words are the reply."""
+Reply = tuple[str, str]
+"""Text and finish reason."""
 
 
 class EndpointDouble:
@@ -39,6 +41,7 @@ class EndpointDouble:
         hangs: Says for which user messages no answer comes within a call's timeout.
         is_repeatable: The same question always has the same answer; else each answer is one of its kind.
         fault: Takes the system message and how many were answered; gives a status and words, which refuse, or None.
+        reply: Takes system message, user message and a number; gives the answer and why it ended.
     """
 
     def __init__(
@@ -47,11 +50,13 @@ class EndpointDouble:
         hangs: Callable[[str], bool] = lambda user: False,
         is_repeatable: bool = False,
         fault: Callable[[str, int], Fault | None] = lambda system, num_served: None,
+        reply: Callable[[str, str, int], Reply] | None = None,
     ) -> None:
         self.delay_sec = delay_sec
         self.hangs = hangs
         self.is_repeatable = is_repeatable
         self.fault = fault
+        self.reply = reply or (lambda system, user, serial: (reply_to(system, user, serial), "stop"))
         self.num_refused = 0
         self.served: list[Served] = []
         self._lock = threading.Lock()
@@ -86,18 +91,19 @@ class EndpointDouble:
             serial = len(self.served)
             self.served.append(Served(hashlib.sha256(body).hexdigest(), serial, user))
         digest = hashlib.sha256((system + user).encode()).hexdigest()
-        text = (
-            found[1]
-            if found
-            else reply_to(system, user, int(digest[:6], 16) if self.is_repeatable else serial)
-        )
+        number = int(digest[:6], 16) if self.is_repeatable else serial
+        text, finish_reason = (found[1], "stop") if found else self.reply(system, user, number)
         return 200, {
             "id": str(serial),
             "object": "chat.completion",
             "created": 0,
             "model": request["model"],
             "choices": [
-                {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+                {
+                    "index": 0,
+                    "message": {"role": "assistant", "content": text},
+                    "finish_reason": finish_reason,
+                }
             ],
             "usage": {"prompt_tokens": len(user.split()), "completion_tokens": 8, "total_tokens": 0},
         }
@@ -141,3 +147,17 @@ def choose_notes(user: str) -> list[int]:
     shown = re.findall(r"Note (\d+)(?: \(document (\d+)[^)]*\))?: ", user)
     others = [number for number, document in shown if document != shown[0][1]]
     return [int(number) for number, _ in shown[:1]] + [int(number) for number in others[:1]]
+
+
+def reply_in_chinese(system: str, user: str, serial: int) -> Reply:
+    """The same in Chinese, without a single blank; answers are cut in the middle of a sentence."""
+    opening = re.search(r'Begin with "([^"]+)"', user)
+    clauses = re.findall(r"[\u4e00-\u9fff]{4,}", user) or ["没有"]
+    if opening:
+        return f"{opening[1]} {clauses[serial % len(clauses)]}与{clauses[-1]}的车数，并说明差异。", "stop"
+    if '{"notes"' in system:
+        return json.dumps({"notes": choose_notes(user)}), "stop"
+    if "take notes" in system:
+        return "，".join(clauses[4:12]) + f"，共{serial}车。", "stop"
+    sentences = "".join(f"{clause}，共{number}车。" for number, clause in enumerate(clauses[:20]))
+    return f"{sentences}最后一句没有写", "length"

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,72 @@ def write_corpus(path: Path, num_documents: int = 24, num_chars: int = 6000) -> 
     chosen = documents[:: len(documents) // num_documents][:num_documents]
     rows = [{"id": document["id"], "text": document["text"][:num_chars]} for document in chosen]
     path.write_text("\n".join(json.dumps(row) for row in rows))
+
+
+def write_chinese_corpus(path: Path, num_documents: int = 24, num_sentences: int = 40) -> None:
+    """Documents in Chinese, with titles."""
+    rng = random.Random(11)
+    whos = [
+        "商人",
+        "磨坊主",
+        "灯塔管理员",
+        "船长",
+        "木匠",
+        "牧羊人",
+        "采石工",
+        "渔夫",
+        "铁匠",
+        "抄写员",
+        "园丁",
+        "守门人",
+        "药师",
+        "邮差",
+        "织工",
+    ]
+    acts = [
+        "修理",
+        "储存",
+        "运走",
+        "清点",
+        "登记",
+        "卖出",
+        "借来",
+        "搬运",
+        "丢失",
+        "检查",
+        "换回",
+        "寄出",
+        "称量",
+        "收集",
+        "藏起",
+    ]
+    things = [
+        "桥梁石料",
+        "铜矿石",
+        "大麦和燕麦",
+        "旧书籍",
+        "渔网",
+        "蜂蜜",
+        "羊毛毯",
+        "铁钉",
+        "陶罐",
+        "海盐",
+        "玻璃窗",
+        "航海图",
+        "药草",
+        "木桶",
+        "麻绳",
+    ]
+    places = ["河边", "港口", "山谷", "城门", "北岸", "集市", "盐场", "修道院", "渡口", "石桥下"]
+    rows = []
+    for number in range(num_documents):
+        sentences = [
+            f"第{rng.randrange(1, 999)}年，{rng.choice(places)}的{rng.choice(whos)}{rng.choice(acts)}"
+            f"{rng.choice(things)}，共{rng.randrange(2, 9999)}车。"
+            for _ in range(num_sentences)
+        ]
+        rows.append({"id": f"zh-{number}", "title": f"{rng.choice(places)}账目", "text": "".join(sentences)})
+    path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
 
 
 def write_recipe(path: Path, run_dir: Path, corpus: Path, base_url: str) -> None:

@@ -129,6 +129,7 @@ def has_begun(run: Path, step: str, since_sec: float) -> bool:
     )
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1500)
 def test_killed_at_random_moments_it_ends_with_the_same_data_and_losses(tmp_path):
     write_corpus(tmp_path / "corpus.jsonl", num_documents=16)

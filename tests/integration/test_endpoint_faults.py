@@ -1,9 +1,11 @@
-"""An endpoint with a fault stops the synthesis in one line, and the same command goes on where it stopped."""
+"""An endpoint with a fault stops the synthesis in one line, and the same command goes on where it stopped; one that
+answers in Chinese has no fault."""
 
 import shutil
 import tempfile
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from app.cluster.connection import connect
@@ -13,8 +15,14 @@ from app.faults import UserError
 from app.recipe import load_config
 from app.retrieval.pipeline import build_index
 from app.run import Run
-from tests.integration.endpoint_double import EndpointDouble
-from tests.integration.synthesis_runs import KEY_VARIABLE, dataset_ids, write_corpus, write_recipe
+from tests.integration.endpoint_double import EndpointDouble, reply_in_chinese
+from tests.integration.synthesis_runs import (
+    KEY_VARIABLE,
+    dataset_ids,
+    write_chinese_corpus,
+    write_corpus,
+    write_recipe,
+)
 
 pytestmark = pytest.mark.timeout(1200)
 
@@ -111,6 +119,25 @@ def test_replies_that_nobody_can_read_stop_the_job_and_are_asked_for_again(run, 
         assert not any(call.user.partition("Excerpt:")[1] for call in endpoint.served[num_served:])
     examples, rejects = dataset_ids(tmp_path / "run")
     assert (len(examples), rejects) == (6, {})
+
+
+@pytest.mark.usefixtures("indexed")
+def test_documents_and_answers_in_chinese_make_their_examples(tmp_path):
+    write_chinese_corpus(tmp_path / "corpus.jsonl")
+    with EndpointDouble(is_repeatable=True, reply=reply_in_chinese) as endpoint:
+        recipe = tmp_path / "recipe.yaml"
+        write_recipe(recipe, tmp_path / "run", tmp_path / "corpus.jsonl", endpoint.base_url)
+        config = load_config(str(recipe), SEEDS)
+        run = Run(config.run_dir)
+        build_corpus(config, run, print)
+        build_index(config, run, print)
+        make(recipe)
+    examples, rejects = dataset_ids(tmp_path / "run")
+    assert (len(examples), rejects) == (6, {})
+    rows = pq.read_table(tmp_path / "run" / "dataset" / "examples").to_pylist()
+    answers = [row["messages"][-1]["content"] for row in rows if row["kind"] == "long_input"]
+    assert all(answer.endswith("车。") for answer in answers), "a cut answer ends with a whole sentence"
+    assert all(0 < len(row["evidence_depths"]) < 5 for row in rows if row["kind"] == "long_input")
 
 
 def test_no_file_of_any_process_holds_the_key(indexed, temp_dir, tmp_path):

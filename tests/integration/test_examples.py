@@ -15,13 +15,7 @@ from tests.integration.synthesis_runs import dataset_ids, write_corpus
 from tests.integration.test_bootstrap_killed import write_model
 from tests.integration.training_runs import losses, write_chats
 
-pytestmark = [
-    pytest.mark.timeout(900),
-    pytest.mark.skipif(
-        "LONGSTRAP_RUN_EXAMPLES" not in os.environ,
-        reason="minutes each, and not yet seen to pass as a whole; LONGSTRAP_RUN_EXAMPLES=1 runs them",
-    ),
-]
+pytestmark = [pytest.mark.timeout(900), pytest.mark.long]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TOKENIZER = "bundled:smollm2-135m-instruct"

@@ -60,6 +60,7 @@ def test_without_the_token_one_line_says_what_to_set(head):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.timeout(START_SEC + SYNTHESIS_SEC)
 def test_rays_own_command_makes_a_dataset_with_the_real_engine(head, tmp_path):
     """What `make demo` does, smaller, as `ray job submit --working-dir .`: SmolLM2, E5, vLLM, nothing doubled."""

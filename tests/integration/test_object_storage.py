@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 TOKENIZER = "bundled:smollm2-135m-instruct"
 RUN = "runs/tiny"
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

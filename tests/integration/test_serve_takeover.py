@@ -1,6 +1,5 @@
 """A driver that serves is killed on a cluster: Serve's actors stay, and the next command takes over."""
 
-import os
 import subprocess
 import sys
 import time
@@ -10,13 +9,7 @@ import pytest
 
 from tests.integration.ray_heads import LocalHead, free_ports, local_head
 
-pytestmark = [
-    pytest.mark.timeout(400),
-    pytest.mark.skipif(
-        "LONGSTRAP_RUN_TAKEOVER" not in os.environ,
-        reason="not yet seen to pass; LONGSTRAP_RUN_TAKEOVER=1 runs it",
-    ),
-]
+pytestmark = [pytest.mark.timeout(400), pytest.mark.long]
 
 ROOT = Path(__file__).parents[2]
 DRIVER = """

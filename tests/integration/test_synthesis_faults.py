@@ -86,6 +86,7 @@ def test_killed_driver_resumes_with_the_same_ids_and_repeats_no_finished_call(in
     assert not (run / "dataset" / "_calls").exists()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_killed_actors_and_late_answers_cost_only_the_rows_that_were_late(indexed, undisturbed, tmp_path):
     late = {undisturbed[3], undisturbed[11]}

@@ -57,6 +57,7 @@ def training_workers(process):
     return found
 
 
+@pytest.mark.long
 def test_losses_are_those_of_an_undisturbed_run(folder):
     undisturbed = write_recipe(folder, "undisturbed")
     text = run_to_end("train", undisturbed)

@@ -29,6 +29,22 @@ LLAMA_70B = LLAMA_8B | {
     "intermediate_size": 28672,
 }
 """meta-llama/Llama-3.1-70B-Instruct."""
+QWEN3_30B_A3B = {
+    "model_type": "qwen3_moe",
+    "hidden_size": 2048,
+    "intermediate_size": 6144,
+    "moe_intermediate_size": 768,
+    "num_experts": 128,
+    "num_experts_per_tok": 8,
+    "num_hidden_layers": 48,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 4,
+    "head_dim": 128,
+    "vocab_size": 151936,
+    "max_position_embeddings": 262144,
+    "tie_word_embeddings": False,
+}
+"""Qwen/Qwen3-30B-A3B-Instruct-2507."""
 TINY = {
     "model_type": "llama",
     "hidden_size": 32,

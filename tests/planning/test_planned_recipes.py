@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from app.models.rope import rope_parameters_of
 from app.models.shape import transformers_config
 from app.planning.plan import make_plan
 from app.recipe import RECIPES_DIR, load_config
 from app.training.architecture import check_architecture
-from app.training.rope import rope_parameters_of
 
 QWEN3_4B = {
     "model_type": "qwen3",
@@ -95,6 +95,6 @@ def test_a_recipe_fits_its_machine(name, sizes, bases, tmp_path):
 def test_a_recipes_model_is_trained_with_the_papers_bases(name, sizes, bases, tmp_path):
     train = with_sizes(name, sizes, tmp_path).train
     config = transformers_config("train.model", name, sizes)
-    check_architecture(config, train.stages[-1].max_seq_tokens)
+    check_architecture(config)
     found = [rope_parameters_of(config, train.stages, index)["rope_theta"] for index in range(len(bases))]
     assert found == bases

@@ -8,10 +8,11 @@ import re
 import pytest
 
 from app.config import RunConfig
+from app.records.probe import RopeSearchRecord
 from app.report.page import CONTENTS, write_report
 from app.run import Run
 from tests.html_reader import Reader
-from tests.record_makers import gate_record
+from tests.record_makers import gate_record, reading_record
 from tests.report.report_runs import ATTACK, make_config, make_run
 
 
@@ -78,6 +79,22 @@ def test_pictures_are_inside(whole):
     assert len(sources) == 6
     assert all(source.startswith("data:image/png;base64,iVBOR") for source in sources)
     assert sum(name == "alt" and bool(value) for name, value in page.attributes) == 6
+
+
+def test_a_search_for_the_rope_is_shown(tmp_path):
+    config, run = make_config(tmp_path), Run(str(tmp_path))
+    stage = config.train.stages[0].name
+    readings = [reading_record("rule", 2, 3.0), reading_record("4 x rule", 7, 2.5)]
+    record = RopeSearchRecord(
+        model="m", old_tokens=8192, chosen="4 x rule", rope_parameters={"rope_theta": 1.0}, readings=readings
+    )
+    before = read_page(config, run)
+    assert "candidates, read untrained" not in words(before)
+    run.rope_search(stage).complete(record)
+    after = read_page(config, run)
+    assert f"RoPE of stage {stage}: candidates, read untrained at 10,240 tokens" in words(after)
+    assert "7 of 10" in words(after)
+    assert after.seen.count("img") == before.seen.count("img") + 1
 
 
 def test_only_our_script_may_run_and_nothing_is_fetched(whole):

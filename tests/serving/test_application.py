@@ -95,6 +95,17 @@ def test_the_engine_is_told_what_the_settings_say():
     assert "revision" not in engine
 
 
+def test_a_model_beyond_its_limit_is_told_to_the_engine_as_longer():
+    engine = llm_settings("m", served(max_model_tokens=256, beyond_limit=True), "/m", 256)["engine_kwargs"]
+    assert engine["hf_overrides"] == {"max_position_embeddings": 256}
+    assert "hf_overrides" not in llm_settings("m", served(max_model_tokens=256), "/m", 256)["engine_kwargs"]
+
+
+def test_beyond_the_limit_needs_a_length():
+    with pytest.raises(ValueError, match="beyond_limit needs max_model_tokens"):
+        served(beyond_limit=True)
+
+
 def test_code_of_a_model_is_never_trusted():
     settings = llm_settings("m", served(engine_args={"trust_remote_code": True}), "/m", None)
     assert settings["engine_kwargs"]["trust_remote_code"] is False

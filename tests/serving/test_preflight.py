@@ -123,6 +123,10 @@ def test_a_length_of_one_s_own_is_right_with_hf_overrides(tmp_path, served):
     check_models(recipe(tmp_path, {"m": served | {"max_model_tokens": 256, "engine_args": overrides}}))
 
 
+def test_a_length_beyond_the_limit_is_served_where_it_is_asked_for(tmp_path, served):
+    check_models(recipe(tmp_path, {"m": served | {"max_model_tokens": 256, "beyond_limit": True}}))
+
+
 def test_a_port_in_use(tmp_path, served):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

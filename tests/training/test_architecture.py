@@ -9,8 +9,6 @@ from app.training.architecture import check_architecture
 from app.training.model import build_decoder
 from tests.models.known_models import TINY, configuration
 
-LONG = 4096
-
 
 @pytest.mark.parametrize(
     "settings",
@@ -20,31 +18,26 @@ LONG = 4096
         {"model_type": "qwen2"},
         {"model_type": "qwen3"},
         {"model_type": "mistral", "sliding_window": None},
-        {"model_type": "mistral", "sliding_window": LONG},
+        {"model_type": "mistral", "sliding_window": 64},
         {"model_type": "gemma"},
         {"model_type": "phi3"},
+        {"model_type": "qwen2", "use_sliding_window": True, "sliding_window": 64, "max_window_layers": 1},
         # Its head for classes is not used.
         {"model_type": "gpt_neox", "classifier_dropout": 0.1},
     ],
     ids=lambda settings: "-".join(map(str, settings.values())),
 )
 def test_what_training_computes_rightly_passes(settings):
-    check_architecture(configuration(TINY | settings), LONG)
+    check_architecture(configuration(TINY | settings))
 
 
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({"model_type": "mistral", "sliding_window": 1024}, r"mistral has a sliding window of 1024 tokens, shorter than max_seq_tokens 4096; give"),
-        ({"model_type": "qwen2", "use_sliding_window": True, "sliding_window": 64, "max_window_layers": 1}, r"qwen2 has a sliding window of 64"),
-        ({"model_type": "gemma2"}, r"gemma2 caps its (logits|attention scores)"),
-        ({"model_type": "gemma3_text", "rope_parameters": None, "sliding_window": 64}, r"gemma3_text has a sliding window"),
-        ({"model_type": "mixtral"}, r"mixtral routes tokens to experts"),
-        ({"model_type": "qwen3_moe"}, r"qwen3_moe routes tokens to experts"),
-        ({"model_type": "deepseek_v3"}, r"deepseek_v3 routes tokens to experts"),
+        ({"model_type": "gemma2"}, r"gemma2 caps its attention scores"),
+        ({"model_type": "deepseek_v3"}, r"deepseek_v3 attends to compressed keys"),
         ({"model_type": "gpt2", "n_embd": 32, "n_head": 4, "n_inner": 48}, r"gpt2|GPT2LMHeadModel"),
         ({"model_type": "opt", "ffn_dim": 48, "word_embed_proj_dim": 32}, r"opt|OPTForCausalLM"),
-        ({"model_type": "stablelm"}, r"stablelm does not work with training's attention \(.*\); give"),
         ({"model_type": "llama", "attention_dropout": 0.1}, r"llama drops activations \(attention_dropout 0.1\), .*; set it to 0"),
         ({"model_type": "phi3", "resid_pdrop": 0.1}, r"phi3 drops activations \(resid_pdrop 0.1\)"),
         ({"model_type": "starcoder2", "residual_dropout": 0.1}, r"starcoder2 drops activations"),
@@ -52,14 +45,12 @@ def test_what_training_computes_rightly_passes(settings):
         ({"model_type": "bert"}, r"bert|Bert"),
         ({"model_type": "t5"}, r"t5|T5"),
         ({"model_type": "vit"}, r"vit|ViT"),
-        ({"model_type": "granite", "attention_multiplier": 0.2, "residual_multiplier": 0.5, "logits_scaling": 8.0}, r"granite computes its logits in a way"),
-        ({"model_type": "cohere", "logit_scale": 0.1}, r"cohere computes its logits in a way"),
     ],
     ids=lambda value: value.get("model_type") if isinstance(value, dict) else "",
 )  # fmt: skip
 def test_what_training_would_compute_wrongly_is_refused_by_name(settings, expected):
     with pytest.raises(UserError, match=rf"^train\.model: .*({expected})") as caught:
-        check_architecture(configuration(TINY | settings), LONG)
+        check_architecture(configuration(TINY | settings))
     assert "\n" not in str(caught.value)
 
 
@@ -71,7 +62,7 @@ def test_the_check_changes_nothing():
     torch.manual_seed(1)
     expected = torch.rand(3)
     torch.manual_seed(1)
-    check_architecture(config, LONG)
+    check_architecture(config)
     assert config.to_dict() == before
     assert torch.equal(torch.rand(3), expected)
 
@@ -89,12 +80,7 @@ def test_a_quantised_model_is_refused(settings):
     with pytest.raises(
         ValueError, match=r"^train\.model: llama is quantised \([\w-]+\), .*; give the model in bfloat16"
     ):
-        check_architecture(configuration(TINY | settings), LONG)
-
-
-def test_an_output_layer_with_a_bias_is_refused():
-    with pytest.raises(UserError, match=r"^train\.model: phi adds a bias to its logits, "):
-        check_architecture(configuration(TINY | {"model_type": "phi", "attention_dropout": 0.0}), LONG)
+        check_architecture(configuration(TINY | settings))
 
 
 def test_a_bias_that_training_left_out_is_seen(monkeypatch):
@@ -108,7 +94,7 @@ def test_a_bias_that_training_left_out_is_seen(monkeypatch):
         "build_decoder",
         lambda config: build_decoder(config).requires_grad_(False),
     )
-    check_architecture(settings, LONG)
+    check_architecture(settings)
 
     def without_biases(config):
         decoder = build_decoder(config)
@@ -119,7 +105,7 @@ def test_a_bias_that_training_left_out_is_seen(monkeypatch):
 
     monkeypatch.setattr(architecture, "build_decoder", without_biases)
     with pytest.raises(UserError, match=r"qwen2 computes its logits in a way"):
-        check_architecture(settings, LONG)
+        check_architecture(settings)
 
 
 TEXT = {"hidden_size": 2560, "intermediate_size": 10240, "num_hidden_layers": 34}
@@ -129,10 +115,10 @@ VISION = {"hidden_size": 1152, "image_size": 896, "intermediate_size": 4304, "nu
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({"model_type": "gemma3", "text_config": TEXT | {"sliding_window": 1024}, "vision_config": VISION}, r"gemma3_text has a sliding window of 1024"),
         ({"model_type": "qwen3_5"}, r"qwen3_5_text has layers with linear_attention"),
-        ({"model_type": "llama4"}, r"llama4_text (attends in chunks|routes tokens to experts)"),
-        ({"model_type": "gemma4"}, r"gemma4_text "),
+        ({"model_type": "llama4"}, r"llama4_text attends in chunks"),
+        ({"model_type": "gemma4"}, r"gemma4 holds a text model \(gemma4_text\)"),
+        ({"model_type": "gemma3", "text_config": TEXT | {"sliding_window": 1024}, "vision_config": VISION}, r"gemma3 holds a text model \(gemma3_text\)"),
         ({"model_type": "mistral3", "text_config": {"model_type": "ministral3"}, "vision_config": {"model_type": "pixtral"}}, r"mistral3 holds a text model \(ministral3\) among other parts"),
         ({"model_type": "qwen3_vl"}, r"qwen3_vl is not a causal language model"),
     ],
@@ -141,7 +127,7 @@ VISION = {"hidden_size": 1152, "image_size": 896, "intermediate_size": 4304, "nu
 def test_a_model_of_several_parts_is_refused_before_anything_is_built(monkeypatch, settings, expected):
     monkeypatch.setattr(architecture, "_probe", None)
     with pytest.raises(UserError, match=rf"^train\.model: {expected}"):
-        check_architecture(configuration(settings), LONG)
+        check_architecture(configuration(settings))
 
 
 @pytest.mark.parametrize(
@@ -157,4 +143,4 @@ def test_a_model_of_several_parts_is_refused_before_anything_is_built(monkeypatc
 def test_a_wide_model_is_tried_out_with_fewer_heads(changes):
     config = configuration(TINY | changes)
     assert architecture._num_parameters(architecture._shrunken(config)) < architecture.MAX_PROBE_PARAMETERS
-    check_architecture(config, LONG)
+    check_architecture(config)

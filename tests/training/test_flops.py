@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from app.machine import peak_flops_of
 from app.models.shape import shape_of
 from app.training.flops import flops_of_sequence, mfu
-from tests.models.known_models import LLAMA_1B, LLAMA_8B, TINY, configuration
+from tests.models.known_models import LLAMA_1B, LLAMA_8B, QWEN3_30B_A3B, TINY, configuration
 
 MILLION = 1_048_576
 
@@ -43,6 +43,21 @@ def test_the_formula_counts_what_torch_counts(tied):
     found = flops_of_sequence(shape, [0, num_tokens]) - 6 * norms * num_tokens + squares
     # RoPE's angles are a product too.
     assert counter.get_total_flops() == pytest.approx(found, rel=0.002)
+
+
+def test_experts_that_a_token_does_not_meet_cost_nothing():
+    shape = shape_of(configuration(QWEN3_30B_A3B))
+    active = shape.num_active_parameters - shape.num_embedding_parameters
+    assert flops_of_sequence(shape, range(1001)) == pytest.approx(6 * 1000 * active, rel=0.01)
+
+
+def test_a_sliding_window_bounds_what_a_layer_sees():
+    config = configuration(TINY, model_type="mistral", sliding_window=10)
+    free = shape_of(configuration(TINY, model_type="mistral", sliding_window=None))
+    whole, windowed = (flops_of_sequence(shape, [0, 200]) for shape in (free, shape_of(config)))
+    assert whole - windowed == pytest.approx(6 * (200**2 - 2 * 200 * 10) * 4 * 8 * 2)
+    # A document within its window is seen whole.
+    assert flops_of_sequence(shape_of(config), [0, 5]) == flops_of_sequence(free, [0, 5])
 
 
 def test_documents_do_not_see_each_other():

@@ -2,9 +2,10 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+import torch
 
 from app.storage import Folder
-from app.training.metrics import WINDOW_STEPS, MetricsLog, StepClock, StepMetrics, read_records
+from app.training.metrics import WINDOW_STEPS, MetricsLog, StepClock, StepMetrics, expert_loads, read_records
 
 
 def metrics(step=12, **changes):
@@ -25,6 +26,15 @@ def metrics(step=12, **changes):
         "time": datetime(2026, 11, 22, 7, 4, 5, tzinfo=UTC),
     }
     return StepMetrics(**values | changes)
+
+
+def test_a_mixtures_step_tells_how_busy_its_experts_are():
+    counts = torch.tensor([[3, 1], [2, 2]])
+    step = metrics(**expert_loads(counts))
+    assert step.record()["expert_shares"] == (0.625, 0.375)
+    assert step.scalars()["max_expert_load"] == 1.5
+    assert "expert_shares" not in step.scalars()
+    assert expert_loads(None) == {}
 
 
 @pytest.fixture

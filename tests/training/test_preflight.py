@@ -111,19 +111,11 @@ def test_a_recipe_without_a_training_is_refused(folder):
         ({}, r"train\.model: '.*/model' is of type None, which"),
         (TINY | {"hidden_size": "wide"}, r"train\.model: transformers can't read the config.json of '.*/model' \(.*\); give"),
         (TINY | {"model_type": "gemma2"}, r"train\.model: gemma2 caps its"),
-        (TINY | {"model_type": "mistral", "sliding_window": 512}, r"train\.model: mistral has a sliding window of 512 tokens, shorter than max_seq_tokens 1024; give"),
     ],
 )  # fmt: skip
 def test_a_model_that_cannot_be_trained_is_refused(folder, settings, expected):
     write_model(folder, settings)
     assert re.match(expected, fault(config(folder)))
-
-
-def test_the_longest_stage_decides_about_a_sliding_window(folder):
-    write_model(folder, TINY | {"model_type": "mistral", "sliding_window": 1024})
-    check_training(config(folder))
-    longer = {"name": "b", "max_seq_tokens": 2048}
-    assert "shorter than max_seq_tokens 2048" in fault(config(folder, [{}, longer]))
 
 
 def test_a_stage_is_tried_out_with_its_own_block(folder):
@@ -179,6 +171,13 @@ def test_layers_without_an_mlp_to_tile_are_told_of_before_a_worker_starts(folder
     )
 
 
+def test_a_routers_loss_of_a_model_without_routers_is_refused(folder):
+    write_model(folder, TINY)
+    assert fault(config(folder, router_loss_weight=0.1)) == (
+        "train.router_loss_weight: 0.1 is of a loss that llama has not; leave it out"
+    )
+
+
 def test_a_model_on_a_hub_out_of_reach_is_refused(folder, monkeypatch):
     import huggingface_hub.constants
 
@@ -191,7 +190,7 @@ def test_a_model_on_a_hub_out_of_reach_is_refused(folder, monkeypatch):
 def llama(folder, monkeypatch):
     """The same with a model that a machine has too little memory for."""
     # It takes seconds for this size and is tried above.
-    monkeypatch.setattr(architecture, "check_architecture", lambda config, max_seq_tokens: None)
+    monkeypatch.setattr(architecture, "check_architecture", lambda config: None)
     write_model(folder, LLAMA_8B)
     return folder
 

@@ -66,7 +66,7 @@ def test_a_stage_that_is_taken_away_is_refused_for_the_one_after_it(config_of):
 def test_a_stage_that_changed_is_refused_by_its_own_field(config_of):
     run = begin(config_of(A, B))
     changed = A.model_copy(update={"rope_theta": 5e6})
-    with pytest.raises(UserError, match=r"^train\.stages\.a\.rope_theta: .*/train/a was made with None"):
+    with pytest.raises(UserError, match=r"^train\.stages\.a\.rope_theta: .*/train/a was made with 'rule'"):
         check_stages(config_of(changed, B), run)
 
 

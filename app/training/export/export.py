@@ -12,6 +12,7 @@ import pyarrow.fs as pafs
 import torch
 from torch import nn
 
+from app.models.rope import max_tokens_of, rope_of
 from app.records.training import ExportedFiles
 from app.storage import Folder
 from app.training.checkpoints.weights import whole_weights
@@ -33,7 +34,6 @@ from app.training.export.probe import (
 from app.training.model import LanguageModel
 from app.training.parallel.leader import ask_leader, run_on_leader
 from app.training.parallel.process_groups import Workers
-from app.training.rope import max_tokens_of
 
 MAX_FILE_BYTES = 5_000_000_000
 """Weights beyond this go into a second file."""
@@ -81,7 +81,7 @@ def export_model(
             dtype=name_of(dtype),
             num_parameters=sum(weight.numel() for weight in weights.values()),
             max_position_embeddings=config.max_position_embeddings,
-            rope_parameters=config.rope_parameters,
+            rope_parameters=rope_of(config) or {},
             files=files,
         )
 

@@ -65,12 +65,17 @@ def published(folder: Folder) -> Iterator[Path]:
 def published_names(decoder: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Weights under the names of published files, which vLLM and older transformers read.
 
-    Those in memory are transformers' own since version 5: GPT-NeoX's `embed_out` is `lm_head` there.
+    Those in memory are transformers' own since version 5: GPT-NeoX's `embed_out` is `lm_head` there, and all experts of
+    a layer are one tensor.
     """
     from transformers.core_model_loading import revert_weight_conversion
 
     renamed: dict[str, Tensor] = revert_weight_conversion(decoder, weights)
-    return renamed
+    # One expert is a view of all of them, which no file takes.
+    return {
+        name: weight.clone() if weight.untyped_storage().nbytes() != weight.nbytes else weight
+        for name, weight in renamed.items()
+    }
 
 
 def write_weights(weights: dict[str, Tensor], place: Path, max_file_bytes: int) -> None:
@@ -92,19 +97,28 @@ def write_config(config: Any, architecture: str, dtype: torch.dtype, place: Path
     path = place / CONFIG_FILE
     settings = json.loads(path.read_text("utf-8"))
     # Where tools from before transformers 5 look; without it they would silently take their defaults.
-    block = dict(settings["rope_parameters"])
     settings["torch_dtype"] = settings["dtype"]
-    settings["rope_theta"] = block.pop("rope_theta")
-    share = block.pop("partial_rotary_factor", None)
-    if share is not None:
-        settings["partial_rotary_factor"] = share
-    if config.model_type.startswith("gpt_neox"):
-        settings |= {"rotary_emb_base": settings["rope_theta"], "rotary_pct": 1.0 if share is None else share}
-    if block.get("rope_type", "default") != "default":
-        settings["rope_scaling"] = block
+    settings |= _older_rope(settings["rope_parameters"], config.model_type)
     for field in UNTRAINED_FIELDS:
         settings.pop(field, None)
     _write_json(path, settings)
+
+
+def _older_rope(parameters: dict[str, Any], model_type: str) -> dict[str, Any]:
+    """RoPE as tools from before transformers 5 read it."""
+    found = {}
+    if sliding := parameters.get("sliding_attention"):
+        found["rope_local_base_freq"] = sliding["rope_theta"]
+    block = dict(parameters.get("full_attention") or parameters)
+    found["rope_theta"] = block.pop("rope_theta")
+    share = block.pop("partial_rotary_factor", None)
+    if share is not None:
+        found["partial_rotary_factor"] = share
+    if model_type.startswith("gpt_neox"):
+        found |= {"rotary_emb_base": found["rope_theta"], "rotary_pct": 1.0 if share is None else share}
+    if block.get("rope_type", "default") != "default":
+        found["rope_scaling"] = block
+    return found
 
 
 def write_tokenizer(source: str, revision: str | None, max_tokens: int, place: Path) -> None:

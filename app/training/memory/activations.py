@@ -69,16 +69,17 @@ def _checkpoint(layer: nn.Module, offloader: "Offloader | None") -> None:
 
 
 def _tile(mlp: nn.Module, tile_tokens: int) -> None:
-    forward: Callable[[Tensor], Tensor] = mlp.forward
+    forward: Callable[[Tensor], Any] = mlp.forward
 
-    def tiled(hidden: Tensor) -> Tensor:
+    def tiled(hidden: Tensor) -> Any:
         tiles = hidden.split(tile_tokens, dim=1)
         if len(tiles) == 1:
             return forward(hidden)
-        parts: list[Tensor] = [
-            checkpoint(forward, tile, use_reentrant=False, preserve_rng_state=False) for tile in tiles
-        ]
-        return torch.cat(parts, dim=1)
+        parts = [checkpoint(forward, tile, use_reentrant=False, preserve_rng_state=False) for tile in tiles]
+        if isinstance(parts[0], Tensor):
+            return torch.cat(parts, dim=1)
+        # With what a router decided, `[tokens, experts]`.
+        return tuple(torch.cat(column, dim=column[0].ndim - 2) for column in zip(*parts, strict=True))
 
     _replace_forward(mlp, tiled)
 

@@ -4,6 +4,9 @@ Ulysses inside a group, a ring over the groups, either or neither (`sequence_lay
 never see each other. Nothing of the size of sequence x sequence is ever built.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -17,7 +20,8 @@ from app.faults import UserError
 from app.training.parallel.kernels import Segments, attention_backward, attention_forward
 from app.training.parallel.layout import SequenceLayout
 from app.training.parallel.ring import Ring, ring_attention
-from app.training.parallel.ulysses import gather_heads, scatter_heads, spread_heads
+from app.training.parallel.sinks import gradient_of_sink, with_sink
+from app.training.parallel.ulysses import gather_heads, own_heads, scatter_heads, spread_heads
 
 ATTENTION = "longstrap"
 """Name under which transformers finds the attention."""
@@ -59,7 +63,9 @@ class PackedSequence:
     """Starts of the sequence's documents and its end, `[0, ..., padded tokens]`."""
     parallel: SequenceParallel = field(default_factory=SequenceParallel)
     """The ranks that share the sequence."""
-    _segments: dict[torch.device, Segments] = field(default_factory=dict, repr=False, compare=False)
+    _segments: dict[tuple[torch.device, int | None], Segments] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @property
     def padded_tokens(self) -> int:
@@ -69,14 +75,35 @@ class PackedSequence:
     def longest_document_tokens(self) -> int:
         return max(end - start for start, end in pairwise(self.boundaries))
 
-    def segments(self, device: torch.device) -> Segments:
-        """The whole sequence for the kernel; made once for all layers."""
-        if device not in self._segments:
-            self._segments[device] = Segments.causal(self.boundaries, device)
-        return self._segments[device]
+    def segments(self, device: torch.device, window: int | None = None) -> Segments:
+        """The whole sequence for the kernel; made once for all layers with such a window."""
+        if (device, window) not in self._segments:
+            self._segments[device, window] = Segments.causal(self.boundaries, device, window)
+        return self._segments[device, window]
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, packed: PackedSequence, scale: float) -> Tensor:
+_SEQUENCE: ContextVar[PackedSequence] = ContextVar("sequence")
+
+
+@contextmanager
+def attending_to(packed: PackedSequence) -> Iterator[None]:
+    """Inside the block, transformers' layers attend within this sequence."""
+    token = _SEQUENCE.set(packed)
+    try:
+        yield
+    finally:
+        _SEQUENCE.reset(token)
+
+
+def attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    packed: PackedSequence,
+    scale: float,
+    window: int | None = None,
+    sink: Tensor | None = None,
+) -> Tensor:
     """Causal attention within each document.
 
     Args:
@@ -85,6 +112,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, packed: PackedSequence, sc
         value: The same.
         packed: The sequence that the tokens are a part of.
         scale: Scale of the scores.
+        window: Tokens that a query sees, itself included; None: all before it.
+        sink: A score for each query head that takes a share of the softmax and gives no value, `[query_heads]`.
 
     Returns:
         `[own tokens, query_heads, head_dim]`.
@@ -97,12 +126,14 @@ def attend(query: Tensor, key: Tensor, value: Tensor, packed: PackedSequence, sc
         query, key, value = (
             scatter_heads(states, group) for states in spread_heads(query, key, value, layout.ulysses_size)
         )
+        sink = None if sink is None else own_heads(sink, query.shape[1], group)
     if layout.ring_size > 1:
         assert parallel.ring_group is not None
-        ring = Ring(parallel.ring_group, packed.padded_tokens, packed.boundaries)
-        output = ring_attention(query, key, value, ring, scale)
+        ring = Ring(parallel.ring_group, packed.padded_tokens, packed.boundaries, window)
+        output = ring_attention(query, key, value, sink, ring, scale)
     else:
-        output = _LocalAttention.apply(query, key, value, packed.segments(query.device), scale)
+        segments = packed.segments(query.device, window)
+        output = _LocalAttention.apply(query, key, value, sink, segments, scale)
     if layout.ulysses_size > 1:
         output = gather_heads(output, group)[:, :num_heads]
     return output
@@ -122,22 +153,23 @@ def attention_of_transformers(
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    packed: PackedSequence,
     scaling: float | None = None,
     dropout: float = 0.0,
     sliding_window: int | None = None,
+    s_aux: Tensor | None = None,
     **arguments: Any,
 ) -> tuple[Tensor, None]:
     """`attend` as transformers calls it: `[1, heads, own tokens, head_dim]` in, `[1, own tokens, heads, head_dim]` out.
 
+    The sequence is that of `attending_to`.
+
     Raises:
         UserError: The model asks its attention for something that this one does not do.
     """
+    packed = _SEQUENCE.get()
     unknown = [
         name for name, value in arguments.items() if value is not None and name not in HARMLESS_ARGUMENTS
     ]
-    if sliding_window is not None and sliding_window < packed.longest_document_tokens:
-        unknown.append(f"sliding_window={sliding_window}")
     if dropout:
         unknown.append(f"dropout={dropout}")
     if attention_mask is not None:
@@ -149,25 +181,37 @@ def attention_of_transformers(
         )
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     query, key, value = (states[0].transpose(0, 1) for states in (query, key, value))
-    output = attend(query, key, value, packed, scale)
+    # A window that no document reaches beyond is none.
+    is_windowed = sliding_window is not None and sliding_window < packed.longest_document_tokens
+    output = attend(query, key, value, packed, scale, sliding_window if is_windowed else None, s_aux)
     return output.unsqueeze(0), None
 
 
 class _LocalAttention(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, query: Tensor, key: Tensor, value: Tensor, segments: Segments, scale: float
+        ctx: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        sink: Tensor | None,
+        segments: Segments,
+        scale: float,
     ) -> Tensor:
         query, key, value = query.contiguous(), key.contiguous(), value.contiguous()
         output, log_sum_exp = attention_forward(query, key, value, segments, scale)
-        ctx.save_for_backward(query, key, value, output, log_sum_exp)
+        if sink is not None:
+            output, log_sum_exp = with_sink(output, log_sum_exp, sink)
+        ctx.save_for_backward(query, key, value, sink, output, log_sum_exp)
         ctx.segments, ctx.scale = segments, scale
         return output
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
-        query, key, value, output, log_sum_exp = ctx.saved_tensors
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        query, key, value, sink, output, log_sum_exp = ctx.saved_tensors
+        grad_output = gradients[0].contiguous()
         parts = attention_backward(
-            gradients[0].contiguous(), query, key, value, output, log_sum_exp, ctx.segments, ctx.scale
+            grad_output, query, key, value, output, log_sum_exp, ctx.segments, ctx.scale
         )
-        return *parts, None, None
+        grad_sink = None if sink is None else gradient_of_sink(grad_output, output, log_sum_exp, sink)
+        return *parts, grad_sink, None, None

@@ -5,7 +5,7 @@ builds a mask or the scores of a whole sequence. Queries are `[tokens, query_hea
 `[tokens, kv_heads, head_dim]`, a log-sum-exp is float32 `[query_heads, tokens]`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -16,6 +16,8 @@ from torch import Tensor
 
 from app.faults import UserError
 
+LEAST_BLOCK_QUERIES = 64
+"""Of a CPU's blocks with a window: smaller ones cost more calls than they save scores."""
 _aten: Any = torch.ops.aten
 
 
@@ -31,16 +33,27 @@ class Segments:
     """Whether a query sees no key after its own position in the stretch."""
     device: torch.device
     """Device on which the kernel expects the starts."""
+    num_before: int | None = None
+    """Keys before a query's own place that it sees at most; the last query's place is the last key's. None: all."""
 
     @staticmethod
-    def causal(boundaries: Sequence[int], device: torch.device) -> "Segments":
-        """Packed documents, each causal by itself; `boundaries` are `[0, ..., tokens]`."""
-        return Segments(tuple(boundaries), tuple(boundaries), True, device)
+    def causal(boundaries: Sequence[int], device: torch.device, window: int | None = None) -> "Segments":
+        """Packed documents, each causal by itself; `boundaries` are `[0, ..., tokens]`.
+
+        Args:
+            boundaries: Starts of the documents and the end.
+            device: Of the kernel.
+            window: Tokens that a query sees, itself included; None: all before it.
+        """
+        num_before = None if window is None else window - 1
+        return Segments(tuple(boundaries), tuple(boundaries), True, device, num_before)
 
     @staticmethod
-    def dense(num_queries: int, num_keys: int, device: torch.device) -> "Segments":
-        """Every query sees every key."""
-        return Segments((0, num_queries), (0, num_keys), False, device)
+    def dense(
+        num_queries: int, num_keys: int, device: torch.device, num_before: int | None = None
+    ) -> "Segments":
+        """Every query sees every key from `num_before` before its own place on."""
+        return Segments((0, num_queries), (0, num_keys), False, device, num_before)
 
     @cached_property
     def cumulative(self) -> tuple[Tensor, Tensor]:
@@ -49,6 +62,13 @@ class Segments:
             torch.tensor(starts, dtype=torch.int32, device=self.device)
             for starts in (self.queries, self.keys)
         )
+
+    @property
+    def window(self) -> dict[str, int]:
+        """The window as CUDA's kernel takes it."""
+        if self.num_before is None:
+            return {}
+        return {"window_size_left": self.num_before, "window_size_right": 0 if self.is_causal else -1}
 
     @cached_property
     def longest(self) -> tuple[int, int]:
@@ -80,6 +100,7 @@ def attention_forward(
             segments.is_causal,
             False,
             scale=scale,
+            **segments.window,
         )
         return output, log_sum_exp
     return _cpu_forward(query, key, value, segments, scale)
@@ -117,6 +138,7 @@ def attention_backward(
             random_state,
             unused,
             scale=scale,
+            **segments.window,
         )
         return gradients
     return _cpu_backward(grad_output, query, key, value, output, log_sum_exp, segments, scale)
@@ -132,13 +154,14 @@ def _cpu_forward(
 ) -> tuple[Tensor, Tensor]:
     output = torch.empty_like(query, memory_format=torch.contiguous_format)
     log_sum_exp = query.new_empty((query.shape[1], query.shape[0]), dtype=torch.float32)
-    for queries, keys in _stretches(segments):
+    for queries, keys, mask in _stretches(segments, query):
         part, part_lse = _aten._scaled_dot_product_flash_attention_for_cpu(
             _heads_first(query[queries]),
             _heads_first(_repeat(key[keys], query)),
             _heads_first(_repeat(value[keys], query)),
             0.0,
-            segments.is_causal,
+            mask is None and segments.is_causal,
+            attn_mask=mask,
             scale=scale,
         )
         output[queries] = part[0].transpose(0, 1)
@@ -159,7 +182,7 @@ def _cpu_backward(
     grad_query = torch.empty_like(query, memory_format=torch.contiguous_format)
     grad_key = torch.zeros_like(key, memory_format=torch.contiguous_format)
     grad_value = torch.zeros_like(value, memory_format=torch.contiguous_format)
-    for queries, keys in _stretches(segments):
+    for queries, keys, mask in _stretches(segments, query):
         parts = _aten._scaled_dot_product_flash_attention_for_cpu_backward(
             _heads_first(grad_output[queries]),
             _heads_first(query[queries]),
@@ -168,18 +191,49 @@ def _cpu_backward(
             _heads_first(output[queries]),
             log_sum_exp[:, queries].unsqueeze(0).contiguous(),
             0.0,
-            segments.is_causal,
+            mask is None and segments.is_causal,
+            attn_mask=mask,
             scale=scale,
         )
         grad_query[queries] = parts[0][0].transpose(0, 1)
-        grad_key[keys] = _sum_groups(parts[1][0].transpose(0, 1), key)
-        grad_value[keys] = _sum_groups(parts[2][0].transpose(0, 1), value)
+        grad_key[keys] += _sum_groups(parts[1][0].transpose(0, 1), key)
+        grad_value[keys] += _sum_groups(parts[2][0].transpose(0, 1), value)
     return grad_query, grad_key, grad_value
 
 
-def _stretches(segments: Segments) -> list[tuple[slice, slice]]:
-    pairs = zip(pairwise(segments.queries), pairwise(segments.keys), strict=True)
-    return [(slice(*queries), slice(*keys)) for queries, keys in pairs if queries[0] < queries[1]]
+def _stretches(segments: Segments, query: Tensor) -> Iterator[tuple[slice, slice, Tensor | None]]:
+    """Queries and the keys that some of them see, and the mask where not all do.
+
+    With a window a stretch is cut into blocks of queries, so that its cost follows the window.
+    """
+    for (start, stop), (first, last) in zip(pairwise(segments.queries), pairwise(segments.keys), strict=True):
+        if start == stop:
+            continue
+        if segments.num_before is None or segments.num_before >= last - first:
+            yield slice(start, stop), slice(first, last), None
+            continue
+        # Where a query's own place is among the keys.
+        shift = last - stop
+        for begin in range(start, stop, max(segments.num_before, LEAST_BLOCK_QUERIES)):
+            end = min(begin + max(segments.num_before, LEAST_BLOCK_QUERIES), stop)
+            low = max(begin + shift - segments.num_before, first)
+            high = end + shift if segments.is_causal else last
+            yield (
+                slice(begin, end),
+                slice(low, high),
+                _mask(segments, begin + shift - low, query, end - begin, high - low),
+            )
+
+
+def _mask(segments: Segments, ahead: int, query: Tensor, num_queries: int, num_keys: int) -> Tensor:
+    """What is added to the scores of a block whose first query's own place is `ahead` keys after the first one."""
+    assert segments.num_before is not None
+    places = torch.arange(num_queries).unsqueeze(1) + ahead
+    keys = torch.arange(num_keys)
+    is_seen = keys >= places - segments.num_before
+    if segments.is_causal:
+        is_seen &= keys <= places
+    return query.new_zeros((1, 1, num_queries, num_keys)).masked_fill_(~is_seen, -torch.inf)
 
 
 def _heads_first(states: Tensor) -> Tensor:

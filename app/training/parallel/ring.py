@@ -13,6 +13,7 @@ from torch import Tensor
 
 from app.training.parallel.kernels import Segments, attention_backward, attention_forward
 from app.training.parallel.ring_tiles import Tile, tiles_of
+from app.training.parallel.sinks import gradient_of_sink, with_sink
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Ring:
     group: dist.ProcessGroup
     padded_tokens: int
     boundaries: tuple[int, ...]
+    window: int | None = None
+    """Tokens that a query sees, itself included; None: all before it."""
 
     @property
     def rank(self) -> int:
@@ -34,26 +37,31 @@ class Ring:
     def tiles(self, step: int) -> list[Tile]:
         """What to compute with the keys that this rank holds after `step` moves."""
         source = (self.rank - step) % self.size
-        return tiles_of(self.rank, source, self.size, self.padded_tokens, self.boundaries)
+        return tiles_of(self.rank, source, self.size, self.padded_tokens, self.boundaries, self.window)
 
 
-def ring_attention(query: Tensor, key: Tensor, value: Tensor, ring: Ring, scale: float) -> Tensor:
+def ring_attention(
+    query: Tensor, key: Tensor, value: Tensor, sink: Tensor | None, ring: Ring, scale: float
+) -> Tensor:
     """Causal attention of a sequence whose two chunks this rank holds, one after the other.
 
     Args:
         query: `[own tokens, query_heads, head_dim]`.
         key: `[own tokens, kv_heads, head_dim]`.
         value: The same.
+        sink: A score for each query head that takes a share of the softmax and gives no value, `[query_heads]`.
         ring: The ranks that hold the rest.
         scale: Scale of the scores.
     """
-    output: Tensor = _RingAttention.apply(query, key, value, ring, scale)
+    output: Tensor = _RingAttention.apply(query, key, value, sink, ring, scale)
     return output
 
 
 class _RingAttention(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, ring: Ring, scale: float) -> Tensor:
+    def forward(
+        ctx: Any, query: Tensor, key: Tensor, value: Tensor, sink: Tensor | None, ring: Ring, scale: float
+    ) -> Tensor:
         query, states = query.contiguous(), torch.stack((key, value))
         own_states = states
         # Tiles are added up in float32: each addition would round otherwise.
@@ -64,19 +72,26 @@ class _RingAttention(torch.autograd.Function):
             for tile in ring.tiles(step):
                 queries, keys = slice(*tile.queries), slice(*tile.keys)
                 part, part_lse = attention_forward(
-                    query[queries], states[0, keys], states[1, keys], _segments(tile, query.device), scale
+                    query[queries],
+                    states[0, keys],
+                    states[1, keys],
+                    _segments(tile, ring.window, query.device),
+                    scale,
                 )
                 _add_tile(output[queries], log_sum_exp[:, queries], part, part_lse)
             if pending is not None:
                 states = pending.wait()
+        if sink is not None:
+            # Once, after the last tile: it is one more key.
+            output, log_sum_exp = with_sink(output, log_sum_exp, sink)
         result = output.to(query.dtype)
-        ctx.save_for_backward(query, own_states, result, log_sum_exp)
+        ctx.save_for_backward(query, own_states, sink, result, log_sum_exp)
         ctx.ring, ctx.scale = ring, scale
         return result
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
-        query, states, output, log_sum_exp = ctx.saved_tensors
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        query, states, sink, output, log_sum_exp = ctx.saved_tensors
         ring: Ring = ctx.ring
         grad_output = grad_outputs[0].contiguous()
         grad_query = torch.zeros_like(query, dtype=torch.float32)
@@ -93,7 +108,7 @@ class _RingAttention(torch.autograd.Function):
                     states[1, keys],
                     output[queries],
                     log_sum_exp[:, queries],
-                    _segments(tile, query.device),
+                    _segments(tile, ring.window, query.device),
                     ctx.scale,
                 )
                 grad_query[queries] += parts[0]
@@ -107,13 +122,15 @@ class _RingAttention(torch.autograd.Function):
                 states = pending.wait()
         assert arriving is not None
         grad_key, grad_value = arriving.wait().to(query.dtype)
-        return grad_query.to(query.dtype), grad_key, grad_value, None, None
+        grad_sink = None if sink is None else gradient_of_sink(grad_output, output, log_sum_exp, sink)
+        return grad_query.to(query.dtype), grad_key, grad_value, grad_sink, None, None
 
 
-def _segments(tile: Tile, device: torch.device) -> Segments:
+def _segments(tile: Tile, window: int | None, device: torch.device) -> Segments:
     if tile.boundaries is not None:
-        return Segments.causal(tile.boundaries, device)
-    return Segments.dense(tile.queries[1] - tile.queries[0], tile.keys[1] - tile.keys[0], device)
+        return Segments.causal(tile.boundaries, device, window)
+    num_queries, num_keys = tile.queries[1] - tile.queries[0], tile.keys[1] - tile.keys[0]
+    return Segments.dense(num_queries, num_keys, device, tile.num_before)
 
 
 def _add_tile(output: Tensor, log_sum_exp: Tensor, part: Tensor, part_lse: Tensor) -> None:

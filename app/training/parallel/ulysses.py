@@ -58,6 +58,12 @@ def spread_heads(
     return query, key, value
 
 
+def own_heads(numbers: Tensor, num_own_heads: int, group: dist.ProcessGroup) -> Tensor:
+    """Numbers for all query heads, `[query_heads]` → for those that this rank has after `scatter_heads`."""
+    padded = pad(numbers, (0, num_own_heads * group.size() - len(numbers)))
+    return padded[group.rank() * num_own_heads :][:num_own_heads]
+
+
 class _Scatter(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, states: Tensor, group: dist.ProcessGroup) -> Tensor:

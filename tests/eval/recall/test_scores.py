@@ -25,6 +25,8 @@ def facts(variant="changed", kind="fact", index=0, context=("Lima",), remembered
         ("Lima, though it is really Paris", "context"),
         ("Paris, but the text says Lima", "memory"),
         ("Limassol or Parisian", "neither"),
+        ("答案是Lima。", "context"),
+        ("不是利马，是Paris市", "memory"),
         ("", "neither"),
     ],
 )

@@ -16,12 +16,12 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 
+from app.models.rope import with_rope
 from app.storage import Folder
 from app.training.export.export import export_model, verify_export
 from app.training.export.probe import Probe, logits_of_trained
 from app.training.parallel.layout import SequenceLayout
 from app.training.parallel.process_groups import Workers
-from app.training.rope import with_rope
 from tests.training.far_folder import FarFolder
 from tests.training.parallel.parity_cases import Case
 from tests.training.parallel.parity_worker import config_of

@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer as FastTokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from app.models.rope import with_rope
 from app.storage import Folder
 from app.tokens import Tokenizer
 from app.training.base_weights import load_decoder
@@ -20,7 +21,6 @@ from app.training.export.files import (
     write_tokenizer,
 )
 from app.training.model import build_decoder
-from app.training.rope import with_rope
 from tests.models.known_models import TINY, configuration
 from tests.training.export.export_worker import DEFAULT_ROPE, EXPORTS, MAX_TOKENS, SEED
 from tests.training.far_folder import FarFolder

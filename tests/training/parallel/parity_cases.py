@@ -4,6 +4,8 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
+from tests.models.families import FAMILIES
+
 VOCABULARY = 96
 HEAD_DIM = 8
 
@@ -29,6 +31,14 @@ class Case:
     model_type: str = "llama"
     tie_weights: bool = False
     sliding_window: int | None = None
+    router_loss_weight: float = 0.0
+    family: str | None = None
+    """One of `families.FAMILIES`, instead of a model of these sizes."""
+
+    @property
+    def kind(self) -> str:
+        """Cases of one kind are computed by the same processes."""
+        return "others" if self.family is None else "families"
 
     @property
     def name(self) -> str:
@@ -123,3 +133,34 @@ CASES = [
     Case(4, 2, lengths=BATCH[:3], checkpoint=True, mlp_tile_tokens=10, loss_chunk_tokens=7, heads=(9, 3)),
     Case(4, 2, mode="ring", lengths=BATCH[:3], checkpoint=True, heads=(6, 3), unlearned=(2,)),
 ]  # fmt: skip
+
+# One of each kind of families by Ulysses and on four ranks, all by a ring; layers are computed again, as on a GPU.
+KINDS = ("granite", "phi", "stablelm", "qwen3_moe", "gemma3_text", "gpt_oss")
+CASES += [
+    Case(2, 2, mode="ring", family=family, heads=(4, 2), lengths=PACKED, checkpoint=True, loss_chunk_tokens=7)
+    for family in FAMILIES
+]
+CASES += [
+    Case(2, 2, family=family, heads=(4, 2), lengths=PACKED, checkpoint=True, mlp_tile_tokens=10)
+    for family in KINDS
+]
+CASES += [
+    Case(4, 4, ulysses_size=size, family=family, heads=(4, 2), lengths=PACKED, checkpoint=True)
+    for family in KINDS
+    for size in (4, 2, 1)
+]
+CASES += [
+    Case(
+        2,
+        size,
+        mode=mode,
+        family=family,
+        heads=(4, 2),
+        lengths=BATCH[:num],
+        checkpoint=True,
+        mlp_tile_tokens=tile,
+        router_loss_weight=0.5,
+    )
+    for family, tile in (("qwen3_moe", None), ("mixtral", 10))
+    for num, size, mode in ((3, 1, "ulysses"), (2, 2, "ulysses"), (2, 2, "ring"))
+]

@@ -1,6 +1,6 @@
 """One training step on several processes against plain transformers on one, case by case.
 
-torchrun --nproc-per-node N -m tests.training.parallel.parity_worker FILE
+torchrun --nproc-per-node N -m tests.training.parallel.parity_worker FILE families|others
 
 FILE takes, by the name of each case for N processes, the relative errors of loss, gradients and their norm.
 """
@@ -23,10 +23,13 @@ from app.training.model import LanguageModel, build_decoder, shard_model
 from app.training.parallel.layout import layout_of
 from app.training.parallel.process_groups import join_workers
 from app.training.step import StepResult, train_step
+from tests.models.families import family
 from tests.training.parallel.parity_cases import CASES, HEAD_DIM, VOCABULARY, Case, MemorySequences
 
 
 def config_of(case: Case) -> Any:
+    if case.family is not None:
+        return family(case.family)
     num_heads, num_kv_heads = case.heads
     return AutoConfig.for_model(
         case.model_type,
@@ -58,14 +61,20 @@ def reference(case: Case, sequences: MemorySequences) -> tuple[float, dict[str, 
     total = 0.0
     for index in range(sequences.num_sequences):
         ends = [*sequences.starts(index)[1:], sequences.seq_tokens]
+        routed = []
         for start, end in zip(sequences.starts(index), ends, strict=True):
             tokens = torch.from_numpy(sequences.tokens[index, start:end]).long()
             is_target = torch.from_numpy(sequences.is_target[index, start:end])
-            logits = decoder(input_ids=tokens[None], use_cache=False).logits[0, :-1]
-            losses = functional.cross_entropy(logits, tokens[1:], reduction="none")
+            wanted = {"output_router_logits": True} if case.router_loss_weight else {}
+            outputs = decoder(input_ids=tokens[None], use_cache=False, **wanted)
+            losses = functional.cross_entropy(outputs.logits[0, :-1], tokens[1:], reduction="none")
             loss = losses[is_target[1:]].sum() / num_targets
-            loss.backward()
+            loss.backward(retain_graph=bool(wanted))
             total += loss.item()
+            routed.append(outputs.router_logits if wanted else ())
+        if case.router_loss_weight:
+            router_loss = _router_loss(decoder, [torch.cat(layer) for layer in zip(*routed, strict=True)])
+            (case.router_loss_weight / sequences.num_sequences * router_loss).backward()
     return (
         total,
         {name: p.grad for name, p in decoder.named_parameters() if p.grad is not None},
@@ -73,11 +82,20 @@ def reference(case: Case, sequences: MemorySequences) -> tuple[float, dict[str, 
     )
 
 
+def _router_loss(decoder: Any, router_logits: list[torch.Tensor]) -> torch.Tensor:
+    """Transformers' own, of a whole sequence."""
+    balance = sys.modules[type(decoder).__module__].load_balancing_loss_func
+    loss: torch.Tensor = balance(
+        tuple(router_logits), decoder.num_experts, decoder.config.num_experts_per_tok
+    )
+    return loss
+
+
 class GradientKeeper(torch.optim.Optimizer):
     """Instead of a step, takes whole copies of the gradients that a step would be made with."""
 
     def __init__(self, named_parameters: Iterable[tuple[str, torch.nn.Parameter]]) -> None:
-        self.named = dict(named_parameters)
+        self.named = {name: weight for name, weight in named_parameters if weight.requires_grad}
         self.kept: dict[str, torch.Tensor] = {}
         super().__init__(self.named.values(), {})
 
@@ -116,6 +134,7 @@ def step(
         workers,
         learning_rate=1.0,
         max_grad_norm=math.inf,
+        router_loss_weight=case.router_loss_weight,
     )
     return result, optimizer.kept
 
@@ -141,12 +160,12 @@ def errors(case: Case) -> dict[str, Any] | None:
     }
 
 
-def main(path: str) -> None:
+def main(path: str, kind: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
     found = {}
     for case in CASES:
-        if case.num_processes == dist.get_world_size():
+        if case.num_processes == dist.get_world_size() and case.kind == kind:
             found[case.name] = errors(case)
     if dist.get_rank() == 0:
         Path(path).write_text(json.dumps(found))
@@ -155,4 +174,4 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], sys.argv[2])

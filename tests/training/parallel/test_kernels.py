@@ -3,7 +3,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from app.faults import UserError
-from app.training.parallel.kernels import Segments, attention_backward, attention_forward
+from app.training.parallel.kernels import Segments, _stretches, attention_backward, attention_forward
 from benchmarks.attention_check import TOLERANCES, Inputs, by_kernel, by_mathematics, check_attention
 
 CPU = torch.device("cpu")
@@ -12,7 +12,7 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_the_kernels_compute_attention(dtype):
     checks = list(check_attention(CPU, dtype, head_dims=(16,)))
-    assert len(checks) == 15
+    assert len(checks) == 27
     assert {check.name: check.errors for check in checks if not check.worst <= TOLERANCES[dtype]} == {}
 
 
@@ -36,15 +36,25 @@ def test_a_lost_document_boundary_is_seen():
     assert not torch.allclose(found[0].double(), expected[0], atol=1e-2)
 
 
-def test_the_cuda_operators_take_what_they_are_given():
+@pytest.mark.parametrize("window", [None, 64])
+def test_the_cuda_operators_take_what_they_are_given(window):
     with FakeTensorMode():
         query, key = (torch.empty(300, heads, 64, device="cuda", dtype=torch.bfloat16) for heads in (8, 2))
-        segments = Segments.causal((0, 100, 300), query.device)
+        segments = Segments.causal((0, 100, 300), query.device, window)
         output, log_sum_exp = attention_forward(query, key, key, segments, 0.125)
         gradients = attention_backward(output, query, key, key, output, log_sum_exp, segments, 0.125)
     assert output.shape == query.shape
     assert (log_sum_exp.shape, log_sum_exp.dtype) == ((8, 300), torch.float32)
     assert [part.shape for part in gradients] == [query.shape, key.shape, key.shape]
+
+
+def test_a_window_costs_what_it_sees():
+    """Scores that the CPU computes: with a window those of the blocks that it touches."""
+    query = torch.empty(4096, 1, 8)
+    blocks = list(_stretches(Segments.causal((0, 4096), CPU, 256), query))
+    computed = sum((q.stop - q.start) * (k.stop - k.start) for q, k, _ in blocks)
+    assert computed <= 4096 * 2 * 256
+    assert [q.start for q, _, _ in blocks] == list(range(0, 4096, 255))
 
 
 def test_the_gpu_takes_no_float32():

@@ -1,8 +1,8 @@
-"""The RoPE that a stage trains with: the paper's rule, a base, or a whole block of transformers' `rope_parameters`."""
+"""The RoPE that a stage trains with: the paper's rule, what a search found, a base, or a whole block of parameters."""
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.config import StageConfig
@@ -27,6 +27,8 @@ SCALING_KEYS = (
     "high_freq_factor",
 )
 """Keys of a block that belong to its type; all others, such as the share of a head that is turned, to the model."""
+FULL_ATTENTION = "full_attention"
+"""Kind of layers that see the whole context. Where each kind has a RoPE of its own, only theirs is extended."""
 FIXED_ROPE_TYPES = ("default", "linear", "llama3", "yarn")
 """Their angles depend on the position alone; `dynamic` and `longrope` change with the length of the input."""
 
@@ -36,46 +38,92 @@ def raise_base(base: float, from_tokens: int, to_tokens: int) -> float:
     return base * max(to_tokens / from_tokens, 1.0) ** 2
 
 
-def rope_parameters_of(config: Any, stages: Sequence[StageConfig], index: int) -> dict[str, Any]:
+def rope_of(config: Any) -> dict[str, Any] | None:
+    """The `rope_parameters` of the layers with full attention; None: the model has none.
+
+    Args:
+        config: transformers' configuration.
+    """
+    parameters = getattr(config, "rope_parameters", None)
+    if isinstance(parameters, dict) and FULL_ATTENTION in parameters:
+        parameters = parameters[FULL_ATTENTION]
+    return parameters if isinstance(parameters, dict) else None
+
+
+def _set_rope(config: Any, parameters: dict[str, Any]) -> None:
+    """Give a configuration another RoPE of the layers with full attention."""
+    parameters, blocks = copy.deepcopy(parameters), config.rope_parameters
+    if isinstance(blocks, dict) and FULL_ATTENTION in blocks:
+        parameters = {**copy.deepcopy(blocks), FULL_ATTENTION: parameters}
+    config.rope_parameters = parameters
+
+
+def rope_parameters_of(
+    config: Any,
+    stages: Sequence[StageConfig],
+    index: int,
+    searched: Mapping[str, Mapping[str, Any]] | None = None,
+) -> dict[str, Any]:
     """The `rope_parameters`, as transformers has them, of stage number `index`, counted from 0.
 
     A stage that names no base raises that of the stage before it, the first one the model's own. A block of a stage
-    replaces how RoPE is scaled; what else the model's own block holds stays.
+    replaces how RoPE is scaled; what else the model's own block holds stays. What a search found replaces all.
+    Where kinds of layers have a RoPE each, it is that of the layers with full attention: sliding windows do not grow.
 
     Args:
         config: transformers' configuration of the model before the first stage.
         stages: All stages.
         index: Whose.
+        searched: Stage → the parameters that a search found. One that searches and is not among them has the rule's.
 
     Raises:
         UserError: The model has no RoPE with a base, or the block is of a type whose angles are not fixed.
     """
-    parameters = _of_model(config)
+    parameters = model_rope(config)
     kept = {key: value for key, value in parameters.items() if key not in SCALING_KEYS}
     length = max_tokens_of(config)
     for stage in stages[: index + 1]:
         if stage.rope_parameters is not None:
             parameters = {"rope_type": "default"} | copy.deepcopy(kept | stage.rope_parameters)
             _check_block(config, parameters, f"train.stages.{stage.name}.rope_parameters")
+        elif stage.rope_theta == "search" and searched is not None and stage.name in searched:
+            parameters = copy.deepcopy(dict(searched[stage.name]))
         else:
-            base = stage.rope_theta or raise_base(
-                float(parameters["rope_theta"]), length, stage.max_seq_tokens
+            base = (
+                raise_base(float(parameters["rope_theta"]), length, stage.max_seq_tokens)
+                if isinstance(stage.rope_theta, str)
+                else stage.rope_theta
             )
             parameters = {**parameters, "rope_theta": base}
         length = max(length, stage.max_seq_tokens)
     return parameters
 
 
+def model_rope(config: Any) -> dict[str, Any]:
+    """The `rope_parameters` of a model before any stage.
+
+    Raises:
+        UserError: It has no RoPE with a base, or one whose angles are not fixed.
+    """
+    parameters = rope_of(config)
+    if parameters is None or not isinstance(parameters.get("rope_theta"), int | float):
+        raise UserError(
+            f"train.model: {config.model_type} has no RoPE with one base, so its context can't be extended by it; "
+            f"give a model such as Llama, Qwen, Mistral or Gemma"
+        )
+    _check_block(config, parameters, "train.model: rope_parameters")
+    return parameters
+
+
 def with_rope(config: Any, parameters: dict[str, Any], max_seq_tokens: int) -> Any:
     """A copy of transformers' configuration that says so, as an exported model must: loaders look nowhere else."""
     changed = copy.deepcopy(config)
-    changed.rope_parameters = copy.deepcopy(parameters)
-    if parameters.get("rope_type") == "linear":
+    _set_rope(changed, parameters)
+    changed.max_position_embeddings = max(int(config.max_position_embeddings), max_seq_tokens)
+    if parameters.get("rope_type") == "linear" and max_tokens_of(changed) > changed.max_position_embeddings:
         # Loaders multiply this by the factor.
         factor = float(parameters["factor"])
         changed.max_position_embeddings = math.ceil(max(max_tokens_of(config), max_seq_tokens) / factor)
-    else:
-        changed.max_position_embeddings = max(int(config.max_position_embeddings), max_seq_tokens)
     return changed
 
 
@@ -97,9 +145,10 @@ def check_served_tokens(config: Any, field: str, max_seq_tokens: int) -> None:
     Raises:
         UserError: gives the block that would do.
     """
-    length, parameters = max_tokens_of(config), config.rope_parameters
+    length, parameters = max_tokens_of(config), rope_of(config)
     if length >= max_seq_tokens:
         return
+    assert parameters is not None, "a model without RoPE is refused before"
     factor = math.ceil(float(parameters["factor"]) * max_seq_tokens / length)
     block = ", ".join(f"{key}: {value}" for key, value in (parameters | {"factor": float(factor)}).items())
     raise UserError(
@@ -107,17 +156,6 @@ def check_served_tokens(config: Any, field: str, max_seq_tokens: int) -> None:
         f"rope_type {parameters['rope_type']} and factor {parameters['factor']:g} at; set {field}.rope_parameters: "
         f"{{{block}}}"
     )
-
-
-def _of_model(config: Any) -> dict[str, Any]:
-    parameters = getattr(config, "rope_parameters", None)
-    if not isinstance(parameters, dict) or not isinstance(parameters.get("rope_theta"), int | float):
-        raise UserError(
-            f"train.model: {config.model_type} has no RoPE with one base for all layers, so its context can't be "
-            f"extended by it; give a model such as Llama, Qwen, Mistral or Gemma"
-        )
-    _check_block(config, parameters, "train.model: rope_parameters")
-    return parameters
 
 
 def _check_block(config: Any, parameters: dict[str, Any], field: str) -> None:
@@ -129,7 +167,7 @@ def _check_block(config: Any, parameters: dict[str, Any], field: str) -> None:
             f"{', '.join(FIXED_ROPE_TYPES)}"
         )
     probe = copy.deepcopy(config)
-    probe.rope_parameters = copy.deepcopy(parameters)
+    _set_rope(probe, parameters)
     try:
         # Whatever of it is left out would be read from `max_position_embeddings`, which an export changes.
         probe.validate_rope()

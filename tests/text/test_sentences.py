@@ -1,6 +1,12 @@
 import pytest
 
-from app.corpus.sentences import paragraph_borders, sentence_borders, weaker_border
+from app.text.sentences import (
+    paragraph_borders,
+    sentence_borders,
+    split_sentences,
+    weaker_border,
+    whole_sentences,
+)
 
 
 def cut(text, borders):
@@ -25,6 +31,12 @@ def cut(text, borders):
         ["これは「本。」", "です。"],
         ["هل أنت هنا؟ ", "نعم أنا هنا۔ ", "حسنا."],
         ["वह आया। ", "वह गया॥ ", "हाँ।"],
+        ["他来了!", "他走了?", "版本3.5好。", "用GPT-4.1吧……好．", "是３．１４。", "完"],
+        ["သူလာသည်။", "သူသွားသည်။ ", "ကောင်း"],
+        ["គាត់មក។", "គាត់ទៅ៕", "ល្អ"],
+        ["ในปี พ.ศ. ๒๕๐๐ แม่น้ำท่วมต่าง ๆ นานา ", "ชาวบ้านใช้ GPU แล้วย้ายออก ", "จบ"],
+        ["ລາວມາແລ້ວ ", "ລາວໄປ"],
+        ["그는 왔다. ", "그는 갔다."],
         ["Stop… ", "Now go on."],
         ["Wait?! ", "Yes... ", "No."],
         ["A heading\n\n", "its text without a stop\r\n\r\n", "more\u2029", "end"],
@@ -33,6 +45,34 @@ def cut(text, borders):
 def test_sentences(sentences):
     text = "".join(sentences)
     assert cut(text, sentence_borders(text)) == sentences
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("He left. She met Mr. Lee and", "He left."),
+        ("He left. She met Mr.", "He left."),
+        ("He said “Go!” Then the ship", "He said “Go!”"),
+        ("He left.", "He left."),
+        ("1. First of all", ""),
+        ("船は沈んだ。「もう遅い。」と言った。そして", "船は沈んだ。「もう遅い。」と言った。"),
+        (
+            "商人修理桥梁，共2车。港口储存铜矿石，共3车。最后一句没有写",
+            "商人修理桥梁，共2车。港口储存铜矿石，共3车。",
+        ),
+        ("แม่น้ำท่วมเมือง ชาวบ้านย้ายออกไปแล้ว พ่อค้า", "แม่น้ำท่วมเมือง ชาวบ้านย้ายออกไปแล้ว"),
+        ("សំពៅលិច។ ហើយ", "សំពៅលិច។"),
+        ("배가 가라앉았다. 그리고", "배가 가라앉았다."),
+    ],
+)
+def test_text_that_was_cut_ends_with_its_last_whole_sentence(text, whole):
+    assert whole_sentences(text) == whole
+
+
+def test_sentences_and_lines_are_the_text():
+    text = "One. Two\n- three\n\n四。五！ six"
+    assert split_sentences(text) == ["One. ", "Two\n", "- three\n\n", "四。", "五！ ", "six"]
+    assert split_sentences("") == []
 
 
 def test_paragraphs():
@@ -61,7 +101,10 @@ def test_weaker_borders(text, border):
     assert weaker_border(f"x{text}", 1, len(text) + 1) == (1 + len(border) if border else None)
 
 
-@pytest.mark.parametrize("unit", [".", " ", "\n", "。", '."', "\r\n", ". "])
+@pytest.mark.parametrize(
+    "unit", [".", " ", "\n", "。", '."', "\r\n", ". ", "．", "一!", "ก ", "ก" + " " * 50]
+)
 def test_long_runs_take_no_time(unit):
     borders = sentence_borders(unit * 300_000)
+    assert len(whole_sentences(unit * 300_000)) <= 300_000 * len(unit)
     assert all(0 < border <= 300_000 * len(unit) for border in borders)

@@ -4,7 +4,14 @@ import pytest
 import yaml
 
 from app.faults import UserError
-from app.training.rope import check_served_tokens, max_tokens_of, raise_base, rope_parameters_of, with_rope
+from app.models.rope import (
+    check_served_tokens,
+    max_tokens_of,
+    raise_base,
+    rope_of,
+    rope_parameters_of,
+    with_rope,
+)
 from tests.models.known_models import LLAMA_3_ROPE, LLAMA_8B, TINY, configuration
 from tests.training.train_settings import stage_config
 
@@ -47,6 +54,32 @@ def test_a_named_base_holds_and_is_gone_on_from():
     assert found == pytest.approx([3e6, 12e6, 12e6], rel=1e-5)
 
 
+def gemma3(**changes):
+    settings = {"model_type": "gemma3_text", "rope_parameters": None, "max_position_embeddings": 32_768}
+    return configuration(TINY, **settings | changes)
+
+
+def test_where_kinds_of_layers_have_a_rope_each_only_that_of_full_attention_grows():
+    config = gemma3()
+    found = rope_parameters_of(config, stages(65_536), 0)
+    assert found == {"rope_type": "default", "rope_theta": 4e6}
+    final = with_rope(config, found, 65_536)
+    assert rope_of(final) == found
+    assert final.rope_parameters["sliding_attention"] == {"rope_type": "default", "rope_theta": 10_000.0}
+    assert rope_of(config)["rope_theta"] == 1e6
+    assert max_tokens_of(final) == 65_536
+
+
+def test_a_block_of_a_stage_is_that_of_full_attention():
+    config = gemma3()
+    block = {"rope_type": "linear", "rope_theta": 1e6, "factor": 8.0}
+    final = with_rope(config, rope_parameters_of(config, stages(131_072, rope_parameters=block), 0), 131_072)
+    assert final.rope_parameters["full_attention"] == block
+    assert final.rope_parameters["sliding_attention"]["rope_theta"] == 10_000.0
+    # Gemma 3's length is the one after scaling, for transformers as for vLLM.
+    assert final.max_position_embeddings == max_tokens_of(final) == 131_072
+
+
 def test_a_block_replaces_the_models():
     config = configuration(LLAMA_8B)
     yarn = {"rope_type": "yarn", "rope_theta": 5e5, "factor": 4.0, "original_max_position_embeddings": 131072}
@@ -76,7 +109,6 @@ def test_a_block_that_cannot_be_trained_is_refused(block, expected):
     [
         ({"model_type": "gpt2"}, r"train\.model: gpt2 has no RoPE with one base"),
         ({"model_type": "opt"}, r"train\.model: opt has no RoPE with one base"),
-        ({"model_type": "gemma3_text"}, r"train\.model: gemma3_text has no RoPE with one base"),
         (TINY | {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}}, r"train\.model: rope_parameters: rope_type 'dynamic' is not fixed"),
     ],
 )  # fmt: skip
