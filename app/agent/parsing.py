@@ -91,7 +91,8 @@ def parse_instruction(
     named = (content_words(instruction) - content_words(request)) & content_words(subject)
     if len(named) < MIN_SUBJECT_WORDS or weights.total(named) < MIN_SUBJECT_WEIGHT:
         raise MalformedReplyError("instruction off its subject")
-    if not any(weights.is_rare(word) for word in named) and not named & specific_words(instruction):
+    is_specific = specific_words(instruction) & set(split_words(subject))
+    if not is_specific and not any(weights.is_rare(word) for word in named):
         raise MalformedReplyError("instruction names nothing to look for")
     return instruction
 

@@ -114,7 +114,7 @@ def test_an_answer_that_speaks_of_its_notes_is_asked_for_again(seed, scripted, d
                 "summary": lambda call: (
                     "没有相关信息。" if "大麦" in call.messages[-1]["content"] else "商人修桥，共2车。"
                 ),
-                "answer": "商人每年修理桥梁，共2车。上述笔记说明了这一点。他们也修理道路，共3车。最后一句<cut>",
+                "answer": "商人每年修理桥梁，共2车。他们也修理道路，共3车。最后一句<cut>",
             },
             "商人每年修理桥梁，共2车。他们也修理道路，共3车。",
         ),
@@ -134,7 +134,7 @@ def test_an_answer_that_speaks_of_its_notes_is_asked_for_again(seed, scripted, d
 )
 def test_documents_without_spaces_become_a_draft(seed, scripted, tokenizer, texts, script, answer):
     documents = [make_document(f"d{index}", [text]) for index, text in enumerate(texts)]
-    draft, _ = run(replace(seed, text=texts[0]), scripted(script), documents, tokenizer)
+    draft, _ = run(replace(seed, text=texts[0], task="aspects"), scripted(script), documents, tokenizer)
     assert isinstance(draft, Draft), draft
     assert draft.answer == answer
     assert draft.evidence_ids == ["d0:00000"]
