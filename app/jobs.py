@@ -121,12 +121,12 @@ def _index(settings: "RunConfig", run: "Run", report: "Report") -> None:
 def _synthesize(settings: "RunConfig", run: "Run", report: "Report") -> None:
     from app.corpus.pipeline import build_corpus
     from app.dataset.pipeline import synthesize
-    from app.dataset.preflight import check_targets_fit
+    from app.dataset.preflight import check_targets_fit, fillable_tokens
     from app.retrieval.pipeline import build_index
 
     config = _with_documents(settings)
     build_corpus(config, run, report)
-    check_targets_fit(config, run.corpus.record().num_tokens)
+    check_targets_fit(config, fillable_tokens(config, run.corpus.folder))
     build_index(config, run, report)
     synthesize(config, run, report)
 

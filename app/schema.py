@@ -7,6 +7,7 @@ kind and index; an example carries its seed's id.
 
 import hashlib
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal, TypedDict
 
 import pyarrow as pa
@@ -86,7 +87,7 @@ class Seed:
 
 @dataclass(frozen=True, slots=True)
 class ContextDocument:
-    """A document as it stands in a long context: a run of its consecutive passages around what was found."""
+    """A document as it stands in a long context: its passages, or a few stretches of them around what was found."""
 
     document_id: str
     title: str
@@ -96,6 +97,17 @@ class ContextDocument:
     @property
     def text(self) -> str:
         return "".join(passage.text for passage in self.passages)
+
+    @property
+    def gaps(self) -> list[int]:
+        """Characters of `text` at which a stretch begins that does not follow the one before it in the document."""
+        found: list[int] = []
+        position = 0
+        for passage, following in pairwise(self.passages):
+            position += len(passage.text)
+            if not follows(following, passage):
+                found.append(position)
+        return found
 
     @property
     def num_tokens(self) -> int:
@@ -139,10 +151,15 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A passage that an answer rests on and where it stands: 0.0 is the example's first token, 1.0 its last."""
+    """A passage that an answer rests on and where it stands."""
 
     passage_id: str
     depth: float
+    """0.0 is the example's first token, 1.0 its last."""
+    start_char: int
+    """Its first character in the user's message."""
+    end_char: int
+    """The character after its last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +190,11 @@ def hash_text(text: str, num_chars: int = 16) -> str:
 def passage_id_of(document_id: str, index: int) -> str:
     """Id of a document's passage number `index`, counted from 0."""
     return f"{document_id}:{index:05d}"
+
+
+def follows(passage: Passage, earlier: Passage) -> bool:
+    """Whether a passage stands right after another one of the same document."""
+    return passage.start_char == earlier.end_char
 
 
 def document_id_of(passage_id: str) -> str:
@@ -243,6 +265,7 @@ EXAMPLE_SCHEMA = pa.schema(
         ("document_ids", pa.list_(pa.string())),
         ("evidence_ids", pa.list_(pa.string())),
         ("evidence_depths", pa.list_(pa.float64())),
+        ("evidence_spans", pa.list_(pa.list_(pa.int64()))),
         ("generator", pa.string()),
         ("prompt_version", pa.string()),
         ("instruction", pa.large_string()),

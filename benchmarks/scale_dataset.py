@@ -125,7 +125,7 @@ def write_results(folder: Folder, num_rows: int, words: Words) -> None:
                 {"role": "user", "content": content + instruction},
                 {"role": "assistant", "content": "An answer."},
             ]
-            evidence = [Evidence("d:00000", 0.5)]
+            evidence = [Evidence("d:00000", 0.5, 0, 8)]
             example = Example(
                 name, "long_input", "trace", messages, 1000, ["d"], evidence, "model", "1", instruction
             )
@@ -146,7 +146,7 @@ def _assemble(draft: Draft, tokenizer: Tokenizer) -> None:
 
 
 def _finish(config: Config, dataset: Folder, results: Folder) -> None:
-    compute_statistics(dataset, write_examples(config, dataset, ResultRows(results)))
+    compute_statistics(dataset, *write_examples(config, dataset, ResultRows(results)))
 
 
 def _write_journals(calls: Folder, num_rows: int) -> None:

@@ -26,7 +26,7 @@ from app.corpus.reader import read_file
 from app.corpus.sources import list_files
 from app.dataset.structure.making import StructureMaker
 from app.dataset.structure.tasks import structure_tasks
-from app.retrieval.retriever import choose_run
+from app.retrieval.retriever import choose_runs
 from app.schema import ContextDocument, Document, Example, Passage, Reject, Seed
 from app.text.words import split_words
 from app.tokens import Tokenizer
@@ -74,8 +74,8 @@ class WordRetriever:
         total = 0
         for document_id, rows in hits.items():
             run = self._rows[document_id]
-            chosen = choose_run(self._num_tokens, run.start, run.stop, rows, document_tokens)
-            passages = [self.passages[row] for row in chosen]
+            runs = choose_runs(self._num_tokens, run.start, run.stop, rows, document_tokens)
+            passages = [self.passages[row] for chosen in runs for row in chosen]
             found.append(ContextDocument(document_id, self._titles[document_id], passages, scores[rows[0]]))
             total += found[-1].num_tokens
             if total >= num_tokens:

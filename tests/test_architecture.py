@@ -68,6 +68,7 @@ RIM = (
     "app.probing.job",
     "app.probing.pipeline",
     "app.progress.actor",
+    "app.progress.memory_pressure",
     "app.retrieval.actors",
     "app.retrieval.embedding",
     "app.retrieval.pipeline",

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -48,6 +49,8 @@ class LlmReply:
     num_output_tokens: int
     num_cached_tokens: int = 0
     """Prompt tokens that the engine's prefix cache served."""
+    thought: str = ""
+    """What a reasoning model thought, where the endpoint tells it apart from the text; nothing is made of it."""
 
 
 class LlmError(RuntimeError):
@@ -65,6 +68,13 @@ class LlmError(RuntimeError):
 
 class EngineDeadError(RuntimeError):
     """The generator's engine died. Every call in flight is lost, through no fault of the caller."""
+
+
+def ask_for_opening(messages: Sequence[Message], opening: str) -> list[Message]:
+    """The messages of a call whose reply is asked to begin so, for models that cannot be made to."""
+    last = messages[-1]
+    asked = f'{last["content"]}\n\nBegin with "{opening}".' if opening else last["content"]
+    return [*messages[:-1], {"role": last["role"], "content": asked}]
 
 
 class Generator(Protocol):

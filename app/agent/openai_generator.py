@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.agent.llm import LlmCall, LlmError, LlmReply
+from app.agent.llm import LlmCall, LlmError, LlmReply, ask_for_opening
 from app.agent.slots import PrioritySlots
 from app.config import OpenAiConfig
 from app.endpoints.client import EndpointClient, EndpointFields
@@ -54,6 +54,7 @@ class OpenAiGenerator:
             num_prompt_tokens=reply.num_prompt_tokens,
             num_output_tokens=reply.num_output_tokens,
             num_cached_tokens=reply.num_cached_tokens,
+            thought=reply.thought,
         )
 
     async def close(self) -> None:
@@ -61,19 +62,16 @@ class OpenAiGenerator:
         await self._client.close()
 
     def _arguments(self, call: LlmCall) -> dict[str, Any]:
-        messages = list(call.messages)
-        if call.opening:
-            # Not every endpoint lets a request begin the reply, so the opening is asked for.
-            last = messages[-1]
-            ask = f'{last["content"]}\n\nBegin with "{call.opening}".'
-            messages[-1] = {"role": last["role"], "content": ask}
         arguments: dict[str, Any] = {
             "model": self._config.model,
-            "messages": messages,
-            "max_tokens": call.max_output_tokens,
+            # Not every endpoint lets a request begin the reply.
+            "messages": ask_for_opening(call.messages, call.opening),
+            "max_tokens": call.max_output_tokens + self._config.thinking_tokens,
             "temperature": self._config.sampling.temperature,
             "top_p": self._config.sampling.top_p,
         }
+        if self._config.chat_template_args:
+            arguments["extra_body"] = {"chat_template_kwargs": self._config.chat_template_args}
         if self._config.sends_seed:
             arguments["seed"] = call.random_seed
         if call.json_schema is not None:

@@ -2,16 +2,22 @@
 
 import json
 import re
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
+from app.agent.meta_text import names_no_author
 from app.agent.phrases import before_comment, refers_to_context, says_nothing_relevant, speaks_of_notes
+from app.agent.words import UNWEIGHTED, WordWeights, specific_words
 from app.text.sentences import split_sentences, whole_sentences
 from app.text.words import content_words, split_words
 
 MIN_INSTRUCTION_WORDS = 5
 MIN_SUBJECT_WORDS = 2
-MIN_KEPT_SHARE = 0.5
+MIN_SUBJECT_WEIGHT = 1.2
+"""Of the words that an instruction shares with its subject: two rare ones, or several that are less so."""
 
+_ANSWER_LABEL = re.compile(r"\**(?:final )?answer\s*:\**\s*", re.IGNORECASE)
 _FENCE = re.compile(r"```\w*\s*\n(?P<content>.*?)\n?\s*```", re.DOTALL)
 _THOUGHTS_BEGIN, _THOUGHTS_END = "<think>", "</think>"
 
@@ -20,10 +26,19 @@ class MalformedReplyError(ValueError):
     """A reply that is not what its step needs; the reason is short and countable."""
 
 
-def selection_schema(num_notes: int) -> dict[str, Any]:
-    """JSON schema of a choice among notes 1 … num_notes."""
+def selection_schema(sources: Sequence[AbstractSet[str]], min_documents: int = 1) -> dict[str, Any]:
+    """JSON schema of a choice among notes 1, 2 …
+
+    Args:
+        sources: Ids of the documents that each note rests on.
+        min_documents: Documents that the chosen notes must rest on together: the list is at least so long.
+    """
+    num_notes, min_notes, num_documents = len(sources), 0, 0
+    for count in sorted(map(len, sources), reverse=True):
+        if num_documents < min_documents:
+            min_notes, num_documents = min_notes + 1, num_documents + count
     item = {"type": "integer", "enum": list(range(1, num_notes + 1))}
-    notes = {"type": "array", "items": item, "minItems": 1, "maxItems": num_notes}
+    notes = {"type": "array", "items": item, "minItems": max(min_notes, 1), "maxItems": num_notes}
     return {
         "type": "object",
         "properties": {"notes": notes},
@@ -44,7 +59,9 @@ def strip_thoughts(text: str) -> str:
     return answer.strip() if end else text
 
 
-def parse_instruction(text: str, was_cut: bool, subject: str, request: str) -> str:
+def parse_instruction(
+    text: str, was_cut: bool, subject: str, request: str, weights: WordWeights = UNWEIGHTED
+) -> str:
     """The instruction in a reply.
 
     Args:
@@ -52,34 +69,46 @@ def parse_instruction(text: str, was_cut: bool, subject: str, request: str) -> s
         was_cut: It ended at the length limit.
         subject: Text that the model was given to write about; the instruction must name something of it.
         request: The words in which it was asked; echoing them names nothing.
+        weights: How much a word tells about a subject.
 
     Raises:
-        MalformedReplyError: Too short to mean anything, repeats itself, not about the subject, or points at a text
-            that nobody will see.
+        MalformedReplyError: Too short to mean anything, repeats itself, speaks of itself, not about the subject, names
+            nothing that could be looked for, or points at a text that nobody will see.
     """
     paragraphs = text.strip().split("\n\n")
     prose = parse_prose(paragraphs[0], was_cut and len(paragraphs) == 1)
     instruction = " ".join(prose.strip('"“”* ').split())
-    instruction = before_comment(instruction)
+    if before_comment(instruction) != instruction:
+        # Small models go on to say what kind of instruction they have just written.
+        raise MalformedReplyError("instruction speaks of itself")
     if len(split_words(instruction)) < MIN_INSTRUCTION_WORDS:
         raise MalformedReplyError("instruction too short")
     sentences = [words for part in split_sentences(instruction) if (words := tuple(split_words(part)))]
     if len(set(sentences)) < len(sentences):
         raise MalformedReplyError("instruction repeats itself")
-    if refers_to_context(instruction):
+    if refers_to_context(instruction) or names_no_author(instruction) or speaks_of_notes(instruction):
         raise MalformedReplyError("instruction refers to a text")
     named = (content_words(instruction) - content_words(request)) & content_words(subject)
-    if len(named) < MIN_SUBJECT_WORDS:
+    if len(named) < MIN_SUBJECT_WORDS or weights.total(named) < MIN_SUBJECT_WEIGHT:
         raise MalformedReplyError("instruction off its subject")
+    is_specific = specific_words(instruction) & set(split_words(subject))
+    if not is_specific and not any(weights.is_rare(word) for word in named):
+        raise MalformedReplyError("instruction names nothing to look for")
     return instruction
 
 
-def parse_selection(text: str, num_notes: int) -> list[int]:
+def parse_selection(text: str, sources: Sequence[AbstractSet[str]], min_documents: int = 1) -> list[int]:
     """0-based positions of the chosen notes, in order, each once.
 
+    Args:
+        text: The reply.
+        sources: Ids of the documents that each note rests on.
+        min_documents: Documents that the chosen notes must rest on together.
+
     Raises:
-        MalformedReplyError: Not JSON, nothing chosen, or a number that no note has.
+        MalformedReplyError: Not JSON, nothing chosen, a number that no note has, or notes of too few documents.
     """
+    num_notes = len(sources)
     value = _json_field(text, "notes")
     if not isinstance(value, list) or not all(type(number) is int for number in value):
         raise MalformedReplyError("selection is no list of numbers")
@@ -88,6 +117,8 @@ def parse_selection(text: str, num_notes: int) -> list[int]:
         raise MalformedReplyError("selection is empty")
     if chosen[0] < 0 or chosen[-1] >= num_notes:
         raise MalformedReplyError("selection names no such note")
+    if len(frozenset().union(*(sources[position] for position in chosen))) < min_documents:
+        raise MalformedReplyError("selection of too few documents")
     return chosen
 
 
@@ -104,17 +135,18 @@ def parse_summary(text: str, was_cut: bool) -> str | None:
 
 
 def parse_answer(text: str, was_cut: bool) -> str:
-    """The answer in a reply, without the sentences that speak of the notes: its reader will never see those.
+    """The answer in a reply.
 
     Raises:
-        MalformedReplyError: Empty, cut before its first sentence ended, or it speaks of little else than its notes.
+        MalformedReplyError: Empty, cut before its first sentence ended, or it speaks of its notes, which its reader
+            will never see. A sentence is never taken out: those after it may need its subject.
     """
     answer = parse_prose(text, was_cut)
-    sentences = split_sentences(answer)
-    kept = "".join(sentence for sentence in sentences if not speaks_of_notes(sentence)).strip()
-    if len(kept) < MIN_KEPT_SHARE * len(answer):
+    if label := _ANSWER_LABEL.match(answer):
+        answer = parse_prose(answer[label.end() :], was_cut=False)
+    if speaks_of_notes(answer):
         raise MalformedReplyError("answer speaks of its notes")
-    return kept
+    return answer
 
 
 def parse_prose(text: str, was_cut: bool) -> str:

@@ -6,6 +6,7 @@ text, a passage or notes may well be a subject.
 
 import re
 
+from app.agent.meta_text import find_meta_text
 from app.agent.prompts import NOTHING_RELEVANT
 
 _TEXT_NOUN = r"(?:text|passage|document|excerpt|article|paragraph|sentence|statement)s?"
@@ -40,10 +41,7 @@ _ABOUT_ITSELF = re.compile(
     r"|\s(?:คำสั่ง|คำถาม|โจทย์)นี้"
 )
 _SPEAKS_OF_NOTES = re.compile(
-    r"\b(?:the|this|these|above)\s+(?:excerpts?|notes?|instructions?)\b|\bexcerpts?\s+from\b"
-    r"|\b(?:this|above|following|provided|given)\s+(?:passage|text|document)\b"
-    r"|\b(?:the)\s+(?:passage|text|document)\s+(?:is|provides|describes|discusses|contains|highlights|explains|explores)\b"
-    rf"|(?:上述|以上|[这這][些份段]|[给給]定的?|所[给給]的?|提供的)(?:[笔筆][记記]|指令|[资資]料|{_TEXT_ZH})"
+    rf"(?:上述|以上|[这這][些份段]|[给給]定的?|所[给給]的?|提供的)(?:[笔筆][记記]|指令|[资資]料|{_TEXT_ZH})"
     r"|(?:[笔筆][记記]|摘[录錄])中?(?:提到|指出|[显顯]示|表明|描述|[说說]明|[没沒]有)"
     rf"|(?:この|これらの|上記の|提供された|与えられた)(?:メモ|ノート|指示|{_TEXT_JA})"
     rf"|(?<!\w)(?:이|위|위의|제공된|주어진|다음) ?(?:메모|노트|지시|자료|{_TEXT_KO})"
@@ -71,9 +69,9 @@ def before_comment(instruction: str) -> str:
     return instruction[: comment.start()].rstrip() if comment else instruction
 
 
-def speaks_of_notes(sentence: str) -> bool:
-    """Whether a sentence of an answer speaks of the notes that it was written from."""
-    return _SPEAKS_OF_NOTES.search(sentence) is not None
+def speaks_of_notes(text: str) -> bool:
+    """Whether a text speaks of the notes that it was written from."""
+    return find_meta_text(text) is not None or _SPEAKS_OF_NOTES.search(text) is not None
 
 
 def says_nothing_relevant(summary: str) -> bool:

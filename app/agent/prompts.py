@@ -5,11 +5,12 @@ cache serves it: the system message is the same for all calls of a step, and the
 chunks share its instruction too.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from app.schema import Message
 
-PROMPT_VERSION = "1"
+PROMPT_VERSION = "2"
 """Raise it with any change of a word below: it stands in every example."""
 
 NOTHING_RELEVANT = "NOTHING RELEVANT"
@@ -22,6 +23,8 @@ class Task(NamedTuple):
     openings: tuple[str, ...]
     """First words of such an instruction; the seed draws one. They keep a small model to the kind that was asked for,
     and give a large one variety."""
+    min_documents: int = 2
+    """Fewest documents that the evidence of such an instruction stands in."""
 
 
 TASKS: dict[str, Task] = {
@@ -44,6 +47,7 @@ TASKS: dict[str, Task] = {
     "aspects": Task(
         "It asks for a summary of a subject under two to four aspects that it names.",
         ("Summarize what is known about", "Describe, aspect by aspect,"),
+        min_documents=1,
     ),
     "timeline": Task(
         "It asks for a timeline: what happened when, put together out of several documents.",
@@ -76,20 +80,21 @@ else."""
 _SUMMARY_SYSTEM = f"""\
 You take notes for a colleague who must carry out an instruction and cannot see the documents. From the excerpt you \
 are given, write down every fact that helps with the instruction: names, numbers, dates, causes, short quotations. \
-Write only what the excerpt says, in plain sentences. If nothing in it helps, answer {NOTHING_RELEVANT}."""
+Write the facts alone, in plain sentences with names in place of pronouns, and never mention an excerpt. Add nothing. \
+If nothing in it helps, answer {NOTHING_RELEVANT}."""
 
 _SELECTION_SYSTEM = """\
 You are given an instruction and numbered notes. Choose the notes that are needed to carry out the instruction and \
 leave out those that do not help. Answer in JSON: {"notes": [numbers]}"""
 
 _ANSWER_SYSTEM = """\
-Carry out the instruction, thoroughly and in your own words, with the facts in the notes. Use no other facts. Write \
-as if you had read the documents yourself: do not mention the notes."""
+Carry out the instruction, thoroughly and in your own words, with the facts in the notes. Draw on each of them and use \
+no other facts. Write as if you knew all this yourself: never mention a note, a text, a passage or the instruction."""
 
 _BACKTRANSLATION_SYSTEM = """\
 You describe a document as the request to a writer that it answers: its kind, its subject, its main points in their \
-order, its reader, its tone and about how long it is. The writer will not see the document, so the request never \
-mentions one. Reply with the request, in one paragraph, and nothing else."""
+order, its reader, its tone and its length in words, which you are told. The writer will not see the document, so the \
+request never mentions one. Reply with the request, in one paragraph, and nothing else."""
 
 
 def instruction_messages(passage: str, task: str) -> tuple[Message, ...]:
@@ -105,9 +110,19 @@ def summary_messages(instruction: str, excerpt: str) -> tuple[Message, ...]:
     return _chat(_SUMMARY_SYSTEM, f"Instruction: {instruction}\n\nExcerpt:\n{excerpt.strip()}\n\nNotes:")
 
 
-def selection_messages(instruction: str, notes: list[str]) -> tuple[Message, ...]:
-    """Ask which notes the answer needs."""
-    return _chat(_SELECTION_SYSTEM, f"Instruction: {instruction}\n\n{number_notes(notes)}")
+def selection_messages(
+    instruction: str, notes: list[str], sources: Sequence[Sequence[int]], min_documents: int
+) -> tuple[Message, ...]:
+    """Ask which notes the answer needs.
+
+    Args:
+        instruction: To be answered.
+        notes: Texts.
+        sources: Numbers of the documents that each note rests on.
+        min_documents: Fewest documents that the chosen notes rest on together.
+    """
+    least = f"\n\nChoose notes of at least {min_documents} documents." if min_documents > 1 else ""
+    return _chat(_SELECTION_SYSTEM, f"Instruction: {instruction}\n\n{number_notes(notes, sources)}{least}")
 
 
 def answer_messages(instruction: str, notes: list[str]) -> tuple[Message, ...]:
@@ -115,17 +130,21 @@ def answer_messages(instruction: str, notes: list[str]) -> tuple[Message, ...]:
     return _chat(_ANSWER_SYSTEM, f"Instruction: {instruction}\n\n{number_notes(notes)}\n\nAnswer:")
 
 
-def backtranslation_messages(document: str) -> tuple[Message, ...]:
-    """Ask for the writing instruction that a document answers."""
+def backtranslation_messages(document: str, num_words: int) -> tuple[Message, ...]:
+    """Ask for the writing instruction that a document of that many words answers."""
     return _chat(
         _BACKTRANSLATION_SYSTEM,
-        f"{document.strip()}\n\n---\nWrite the request for this document.",
+        f"{document.strip()}\n\n---\nThe document has about {num_words:,} words. Write the request for this document.",
     )
 
 
-def number_notes(notes: list[str]) -> str:
-    """Notes as the prompts show them."""
-    return "\n\n".join(f"Note {number}: {note}" for number, note in enumerate(notes, 1))
+def number_notes(notes: list[str], sources: Sequence[Sequence[int]] = ()) -> str:
+    """Notes as the prompts show them, with the numbers of their documents where these are given."""
+    places = [f" (document {', '.join(map(str, numbers))})" for numbers in sources] or [""] * len(notes)
+    return "\n\n".join(
+        f"Note {number}{place}: {note}"
+        for number, (note, place) in enumerate(zip(notes, places, strict=True), 1)
+    )
 
 
 def _chat(system: str, user: str) -> tuple[Message, ...]:

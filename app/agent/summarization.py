@@ -2,17 +2,21 @@
 
 import asyncio
 from dataclasses import dataclass
+from itertools import pairwise
 
 from app.agent.asking import StepFailedError, ask
 from app.agent.llm import FILLING_PRIORITY, FIRST_PRIORITY, Generator, LlmCall, LlmReply
 from app.agent.parsing import parse_summary
 from app.agent.prompts import number_notes, summary_messages
+from app.agent.words import UNWEIGHTED, WordWeights
 from app.config import AgentConfig, GeneratorSection
-from app.schema import ContextDocument, Passage
+from app.schema import ContextDocument, Passage, document_id_of, follows
 from app.text.words import content_words
 from app.tokens import Tokenizer
 
-_SUPPORT_SHARE = 0.6
+_OMISSION = "\n[…]\n"
+_ADDED_SHARE = 0.15
+"""Of the weight of a summary's words that a passage must add to those of better ones to be evidence too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,11 @@ class Note:
     text: str
     passage_ids: tuple[str, ...]
     """Passages that it rests on."""
+
+    @property
+    def document_ids(self) -> frozenset[str]:
+        """Documents that it rests on."""
+        return frozenset(map(document_id_of, self.passage_ids))
 
 
 async def summarize(
@@ -33,6 +42,7 @@ async def summarize(
     generator: GeneratorSection,
     tokenizer: Tokenizer,
     max_notes_tokens: int,
+    weights: WordWeights = UNWEIGHTED,
 ) -> list[Note]:
     """Notes on an instruction, in the documents' order, of at most `max_notes_tokens` tokens together.
 
@@ -52,13 +62,10 @@ async def summarize(
 
     chunks = [chunk for document in documents for chunk in split_chunks(document, agent.chunk_tokens)]
     texts = await asyncio.gather(
-        *(
-            note_on("".join(passage.text for passage in chunk), index, FILLING_PRIORITY)
-            for index, chunk in enumerate(chunks)
-        )
+        *(note_on(excerpt_of(chunk), index, FILLING_PRIORITY) for index, chunk in enumerate(chunks))
     )
     notes = [
-        Note(text, supporting_passages(text, chunk))
+        Note(text, supporting_passages(text, chunk, weights))
         for text, chunk in zip(texts, chunks, strict=True)
         if text is not None
     ]
@@ -99,6 +106,14 @@ def split_chunks(document: ContextDocument, chunk_tokens: int) -> list[list[Pass
     return chunks
 
 
+def excerpt_of(chunk: list[Passage]) -> str:
+    """A chunk's text, with a mark where passages between two of its own are left out."""
+    parts = [chunk[0].text]
+    for earlier, passage in pairwise(chunk):
+        parts += [passage.text] if follows(passage, earlier) else [_OMISSION, passage.text]
+    return "".join(parts)
+
+
 def bundle_notes(notes: list[Note], tokenizer: Tokenizer, chunk_tokens: int) -> list[list[Note]]:
     """Notes in runs of at most `chunk_tokens` tokens, two at least: a round must shrink their number."""
     bundles: list[list[Note]] = []
@@ -112,18 +127,27 @@ def bundle_notes(notes: list[Note], tokenizer: Tokenizer, chunk_tokens: int) -> 
     return bundles
 
 
-def supporting_passages(summary: str, chunk: list[Passage]) -> tuple[str, ...]:
-    """Passages of a chunk that a summary draws on, judged by shared words; always at least one.
+def supporting_passages(
+    summary: str, chunk: list[Passage], weights: WordWeights = UNWEIGHTED
+) -> tuple[str, ...]:
+    """Passages of a chunk that a summary draws on; always at least one.
 
     A chunk holds several passages and the model is asked for one summary of it: without this step all of them would
-    count as evidence.
+    count as evidence. Passages are taken one after the other, each time the one whose words explain most of what is
+    left of the summary, rare words before common ones, until none adds much.
     """
-    words = content_words(summary)
-    shared = [len(words & content_words(passage.text)) for passage in chunk]
-    least = _SUPPORT_SHARE * max(shared)
-    return tuple(
-        passage.passage_id for passage, count in zip(chunk, shared, strict=True) if count >= max(least, 1)
-    ) or (chunk[0].passage_id,)
+    found = [content_words(passage.text) for passage in chunk]
+    left = content_words(summary) & set().union(*found)
+    least = _ADDED_SHARE * weights.total(left)
+    chosen: set[int] = set()
+    while left:
+        gains = [weights.total(left & words) for words in found]
+        best = max(range(len(chunk)), key=gains.__getitem__)
+        if gains[best] <= 0 or gains[best] < least:
+            break
+        chosen.add(best)
+        left -= found[best]
+    return tuple(chunk[index].passage_id for index in sorted(chosen)) or (chunk[0].passage_id,)
 
 
 def _parse(reply: LlmReply) -> str | None:

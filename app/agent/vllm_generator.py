@@ -5,7 +5,7 @@ import os
 import uuid
 from typing import Any
 
-from app.agent.llm import EngineDeadError, LlmCall, LlmError, LlmReply
+from app.agent.llm import EngineDeadError, LlmCall, LlmError, LlmReply, ask_for_opening
 from app.agent.slots import PrioritySlots
 from app.config import VllmConfig
 from app.faults import one_line
@@ -85,7 +85,7 @@ class VllmGenerator:
         sampling = self._config.sampling
         structured = StructuredOutputsParams(json=call.json_schema) if call.json_schema else None
         params = SamplingParams(
-            max_tokens=call.max_output_tokens,
+            max_tokens=call.max_output_tokens + self._config.thinking_tokens,
             # A seeded request whose prefill is chunked kills vLLM 0.29's CPU engine ("CPU Generator does not use
             # offset").
             seed=None if current_platform.is_cpu() else call.random_seed,
@@ -96,11 +96,8 @@ class VllmGenerator:
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
         tokenizer = engine.get_tokenizer()
-        prompt = tokenizer.encode(
-            tokenizer.apply_chat_template(list(call.messages), add_generation_prompt=True, tokenize=False)
-            + call.opening,
-            add_special_tokens=False,
-        )
+        rendered, opening = render_prompt(tokenizer, call, self._config)
+        prompt = tokenizer.encode(rendered, add_special_tokens=False)
         final = None
         async for output in engine.generate(
             {"prompt_token_ids": prompt}, params, uuid.uuid4().hex, priority=call.priority
@@ -112,12 +109,24 @@ class VllmGenerator:
         if completion.finish_reason not in ("stop", "length"):
             raise LlmError(f"finish reason {completion.finish_reason}", completion.text[:300])
         return LlmReply(
-            text=call.opening + completion.text,
+            text=opening + completion.text,
             finish_reason=str(completion.finish_reason),
             num_prompt_tokens=len(prompt),
             num_output_tokens=len(completion.token_ids),
             num_cached_tokens=final.num_cached_tokens or 0,
         )
+
+
+def render_prompt(tokenizer: Any, call: LlmCall, config: VllmConfig) -> tuple[str, str]:
+    """A call as the engine gets it, and the beginning of the reply that the prompt ends with already."""
+    # Thoughts come before the reply: a model that is to think can only be asked to open it so.
+    thinks = config.thinking_tokens > 0
+    messages = ask_for_opening(call.messages, call.opening) if thinks else list(call.messages)
+    opening = "" if thinks else call.opening
+    rendered = tokenizer.apply_chat_template(
+        messages, add_generation_prompt=True, tokenize=False, **config.chat_template_args
+    )
+    return rendered + opening, opening
 
 
 def start_engine(config: VllmConfig) -> Any:

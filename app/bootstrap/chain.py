@@ -11,7 +11,7 @@ from app.bootstrap.rounds import Round, rounds_of
 from app.config import Config, EvaluatedModelConfig
 from app.corpus.pipeline import build_corpus
 from app.dataset.pipeline import synthesize
-from app.dataset.preflight import check_targets_fit
+from app.dataset.preflight import check_targets_fit, fillable_tokens
 from app.faults import UserError
 from app.progress.attempts import Report, attempt
 from app.report.page import write_report
@@ -65,7 +65,7 @@ class _Loop:
         if self._has_documents_of_its_own:
             with self._step("corpus") as report:
                 build_corpus(self._config, self._run, report)
-                check_targets_fit(self._config, self._run.corpus.record().num_tokens)
+                check_targets_fit(self._config, fillable_tokens(self._config, self._run.corpus.folder))
             with self._step("index") as report:
                 build_index(self._config, self._run, report)
         with self._step("synthesize") as report:

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
-from ray.exceptions import UserCodeException
+from ray.exceptions import OutOfMemoryError, UserCodeException
 
-from app.faults import user_error_in
+from app.faults import UserError, user_error_in
+from app.progress.memory_pressure import REMEDY
 
 Made = TypeVar("Made")
 
@@ -18,9 +19,19 @@ def users_faults() -> Iterator[None]:
         yield
     except Exception as error:
         fault = user_error_in(error)
+        if fault is None and _is_out_of_memory(error):
+            raise UserError(f"memory: Ray's memory monitor ended a worker, as {REMEDY}") from error
         if fault is None or fault is error:
             raise
         raise fault from error
+
+
+def _is_out_of_memory(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, OutOfMemoryError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 @contextmanager

@@ -29,6 +29,25 @@ class GeneratorSection(Section):
     call_timeout_sec: Annotated[PositiveFloat, Field(json_schema_extra=OPERATIONAL)] = 600.0
     max_attempts: PositiveInt = 3
     """Most attempts of one call that times out, fails, or gets a malformed reply."""
+    chat_template_args: dict[str, Any] = {}
+    """Arguments of the generator's chat template, e.g. {enable_thinking: false}. An endpoint gets them as
+    `chat_template_kwargs`, which vLLM and SGLang know."""
+    thinking_tokens: NonNegativeCount = 0
+    """Tokens for the thoughts of a reasoning model in each call, beside those of the step's reply. Thoughts stay in the
+    journal of calls and never reach a text."""
+
+    @property
+    def call_tokens(self) -> int:
+        """Context left for the prompt and the reply of one call."""
+        return self.max_model_tokens - self.thinking_tokens
+
+    @field_validator("chat_template_args")
+    @classmethod
+    def _leaves_our_own(cls, arguments: dict[str, Any]) -> dict[str, Any]:
+        for name in ("conversation", "messages", "tokenize", "add_generation_prompt", "chat_template"):
+            if name in arguments:
+                raise ValueError(f"holds {name}, which is set for each call; leave it out")
+        return arguments
 
 
 class VllmConfig(GeneratorSection):

@@ -94,17 +94,19 @@ class Config(RunConfig):
 
     @model_validator(mode="after")
     def _calls_fit_the_generator(self) -> "Config":
-        agent, limit = self.agent, self.generator.max_model_tokens
+        agent, limit = self.agent, self.generator.call_tokens
+        thinking = self.generator.thinking_tokens
+        besides = f" that generator.thinking_tokens {thinking} leave" if thinking else ""
         needed = agent.chunk_tokens + agent.instruction_tokens + agent.summary_tokens + PROMPT_TOKENS
         if needed > limit:
             raise ValueError(
-                f"agent.chunk_tokens {agent.chunk_tokens} does not fit generator.max_model_tokens {limit}; "
+                f"agent.chunk_tokens {agent.chunk_tokens} does not fit generator.max_model_tokens {limit}{besides}; "
                 f"at most {limit - needed + agent.chunk_tokens}"
             )
         needed = agent.answer_tokens + agent.instruction_tokens + 2 * agent.summary_tokens + PROMPT_TOKENS
         if needed > limit:
             raise ValueError(
-                f"agent.answer_tokens {agent.answer_tokens} does not fit generator.max_model_tokens {limit}; "
+                f"agent.answer_tokens {agent.answer_tokens} does not fit generator.max_model_tokens {limit}{besides}; "
                 f"at most {limit - needed + agent.answer_tokens}"
             )
         if self.corpus.passage_tokens > min(agent.chunk_tokens, agent.document_tokens):

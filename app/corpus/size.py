@@ -23,6 +23,7 @@ class CorpusSize:
     """Tokens of all documents together, before repeats are removed."""
 
     num_tokens: int
+    """Counted up to the limit of each document, where one is given and the corpus is small enough to be counted."""
     is_exact: bool
 
     def surely_below(self, num_tokens: int) -> bool:
@@ -35,13 +36,24 @@ def holds_at_least(files: Sequence[SourceFile], num_tokens: int) -> bool:
     return sum(file.num_bytes for file in files) >= num_tokens * MAX_BYTES_PER_TOKEN
 
 
-def measure_corpus(files: Sequence[SourceFile], tokenizer: Tokenizer, max_document_bytes: int) -> CorpusSize:
+def measure_corpus(
+    files: Sequence[SourceFile],
+    tokenizer: Tokenizer,
+    max_document_bytes: int,
+    document_tokens: int | None = None,
+) -> CorpusSize:
     """Count the tokens of the first megabyte of text, and go by the files' sizes when there is more.
+
+    Args:
+        files: Of the corpus.
+        tokenizer: Counts.
+        max_document_bytes: Longer documents are left out.
+        document_tokens: Most tokens that a document counts for, in a corpus that is counted to its end.
 
     Raises:
         UserError: No document can be read, or a file lacks the columns that the settings name.
     """
-    num_bytes = num_tokens = 0
+    num_bytes = num_tokens = num_limited = 0
     first_reject: Reject | None = None
     for file in files:
         for row in read_file(file, max_document_bytes):
@@ -49,7 +61,9 @@ def measure_corpus(files: Sequence[SourceFile], tokenizer: Tokenizer, max_docume
                 first_reject = first_reject or row
                 continue
             num_bytes += len(row.text.encode("utf-8", "surrogatepass"))
-            num_tokens += _count(tokenizer, row)
+            counted = _count(tokenizer, row)
+            num_tokens += counted
+            num_limited += min(counted, document_tokens or counted)
             if num_bytes >= SAMPLE_BYTES:
                 most = sum(item.num_bytes * _expansion(item) for item in files)
                 return CorpusSize(max(num_tokens, round(most * num_tokens / num_bytes)), is_exact=False)
@@ -59,7 +73,7 @@ def measure_corpus(files: Sequence[SourceFile], tokenizer: Tokenizer, max_docume
             f"corpus.sources: {files[0].root!r} holds no document that can be read{reason}; "
             f"give other files, or name their fields in corpus.sources.0.fields"
         )
-    return CorpusSize(num_tokens, is_exact=True)
+    return CorpusSize(num_limited, is_exact=True)
 
 
 def _count(tokenizer: Tokenizer, document: Document) -> int:

@@ -10,7 +10,8 @@ import pyarrow as pa
 from app.agent.journal import CallJournal
 from app.agent.llm import Generator, LlmCall, LlmReply
 from app.agent.prompts import PROMPT_VERSION
-from app.agent.workflow import Retrieve, Workflow
+from app.agent.words import WordWeights
+from app.agent.workflow import TOKENIZER_MARGIN, Retrieve, Workflow
 from app.cluster.faults import Kept, sent_to_driver
 from app.config import Config, GeneratorConfig, OpenAiConfig
 from app.dataset.assembly import assemble
@@ -36,9 +37,17 @@ class AgentActor:
         calls: Folder of the call journals.
         retrievers: The retriever actors.
         progress: The progress actor.
+        weights: How much a word tells about a subject in this corpus.
     """
 
-    def __init__(self, config: Config, calls: Folder, retrievers: RetrieverPool, progress: Any) -> None:
+    def __init__(
+        self,
+        config: Config,
+        calls: Folder,
+        retrievers: RetrieverPool,
+        progress: Any,
+        weights: WordWeights,
+    ) -> None:
         self._config = config
         self._calls = calls
         self._retrievers = retrievers
@@ -50,7 +59,14 @@ class AgentActor:
         self._tokenizer = Tokenizer(config.tokenizer_model, config.tokenizer_revision)
         self._generator_tokenizer = Tokenizer(config.generator_tokenizer, config.generator.revision)
         self._latest_rejects = LatestRejects(config.dataset.max_reject_share, config.dataset.min_judged_rows)
-        self._workflow = Workflow(config.agent, config.generator, self._generator_tokenizer)
+        is_same = self._tokenizer == self._generator_tokenizer
+        self._workflow = Workflow(
+            config.agent,
+            config.generator,
+            self._generator_tokenizer,
+            weights,
+            None if is_same else self._tokenizer,
+        )
         self._structure = StructureMaker(self._tokenizer, config.agent.document_tokens)
 
     async def __call__(self, batch: pa.Table) -> AsyncIterator[pa.Table]:
@@ -131,18 +147,15 @@ class AgentActor:
     def _retrieve_for(self, seed: Seed) -> Retrieve:
         async def retrieve(query: str, num_tokens: int, document_tokens: int) -> list[ContextDocument]:
             if self._tokenizer != self._generator_tokenizer:
-                # Passages are counted in the generator's tokens, the target in the trained model's.
+                # Passages are counted in the generator's tokens, the target in the trained model's; what is too much is
+                # trimmed.
                 own, trained = self._generator_tokenizer.count(seed.text), self._tokenizer.count(seed.text)
-                num_tokens = int(num_tokens * _TOKENIZER_MARGIN * own / max(1, trained))
+                num_tokens = int(num_tokens * TOKENIZER_MARGIN * own / max(1, trained))
             return await self._retrievers.retrieve(
-                Query(query, num_tokens, document_tokens), key=seed.seed_id
+                Query(query, num_tokens, document_tokens, anchors=(seed.passage_id,)), key=seed.seed_id
             )
 
         return retrieve
-
-
-_TOKENIZER_MARGIN = 1.1
-"""Two tokenizers' ratio on one passage is not their ratio on all; what is too much is trimmed."""
 
 
 def _internal_error(seed: Seed, error: AssertionError) -> Reject:

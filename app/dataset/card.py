@@ -3,13 +3,14 @@
 Everything in it follows from the settings, `statistics.json` and the shards; it can be written again at any time.
 """
 
+import re
 from itertools import islice
 from typing import Any
 
 from app.config import Config, identity
 from app.dataset.excerpts import read_examples, shorten_example
 from app.dataset.pictures import DEPTHS_PICTURE, LENGTHS_PICTURE, draw_evidence_depths, draw_lengths
-from app.dataset.shards import EXAMPLES_DIR
+from app.dataset.shards import EXAMPLES_DIR, hash_shards
 from app.dataset.statistics import STATISTICS_FILE
 from app.markdown import Cell, escaped, front_matter, table, yaml_block
 from app.records.dataset import DatasetStatistics
@@ -45,20 +46,24 @@ def write_card(dataset: Folder, config: Config, statistics: DatasetStatistics) -
     dataset.write_bytes(LENGTHS_PICTURE, draw_lengths(statistics))
     dataset.write_bytes(DEPTHS_PICTURE, draw_evidence_depths(statistics))
     examples = list(islice(read_examples(dataset), NUM_CARD_EXAMPLES))
-    dataset.write_bytes(CARD_FILE, render_card(config, statistics, examples).encode("utf-8", "replace"))
+    card = render_card(config, statistics, examples, hash_shards(dataset / EXAMPLES_DIR))
+    dataset.write_bytes(CARD_FILE, card.encode("utf-8", "replace"))
 
 
-def render_card(config: Config, statistics: DatasetStatistics, examples: list[dict[str, Any]]) -> str:
+def render_card(
+    config: Config, statistics: DatasetStatistics, examples: list[dict[str, Any]], rows_hash: str
+) -> str:
     """The card's text: Markdown under YAML front matter.
 
     Args:
         config: What the dataset was made with.
         statistics: Result of `compute_statistics`.
         examples: A few rows to show, shortened.
+        rows_hash: Result of `hash_shards`.
     """
     name = config.dataset.publish.repo or config.run_dir.rstrip("/").rpartition("/")[2]
     paragraphs = [
-        front_matter(_front_matter(name, statistics.num_examples)),
+        front_matter(_front_matter(name, statistics.num_examples, rows_hash)),
         f"# {name}",
         _summary(config, statistics),
         "## How it was made",
@@ -69,6 +74,7 @@ def render_card(config: Config, statistics: DatasetStatistics, examples: list[di
         f"![Where in its context the evidence stands]({DEPTHS_PICTURE})",
         "The evidence documents of long inputs were given their places on purpose, evenly over all depths; the others "
         "were shuffled between them. `evidence_depths` is measured on the finished example.",
+        *_seed_passages(statistics),
         "## Columns",
         table(["column", "what it holds"], [], [[f"`{name}`", text] for name, text in COLUMNS.items()]),
         "## What was left out",
@@ -98,6 +104,7 @@ COLUMNS = {
     "document_ids": "in the order of the context",
     "evidence_ids": "passages that the answer rests on",
     "evidence_depths": "share of the tokens that stand before each of them",
+    "evidence_spans": "characters `[start, end)` of each of them in the user's message: there stands its text",
     "generator": "what wrote instruction and answer; `program` for `structure`",
     "prompt_version": "of the prompts that it was given, or of the program",
     "instruction": "alone, without the documents",
@@ -107,7 +114,17 @@ COLUMNS = {
 }
 
 
-def _front_matter(name: str, num_examples: int) -> dict[str, Any]:
+def config_name(name: str, rows_hash: str) -> str:
+    """Name of the dataset's only configuration: the run's with the hash of its rows.
+
+    `datasets` caches a local folder by the folder's own name, which is the same for all runs, and by this one: the hash
+    keeps it from answering with the rows of another run, or of an earlier dataset of the same run.
+    """
+    plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", name.rpartition("/")[2]).strip("-.")
+    return f"{plain or 'run'}-{rows_hash}"
+
+
+def _front_matter(name: str, num_examples: int, rows_hash: str) -> dict[str, Any]:
     size = next((category for bound, category in SIZE_CATEGORIES if num_examples < bound), "10M<n<100M")
     return {
         "pretty_name": name.rpartition("/")[2],
@@ -117,7 +134,7 @@ def _front_matter(name: str, num_examples: int) -> dict[str, Any]:
         "tags": ["long-context", "synthetic", "instruction-tuning", "longstrap", "arxiv:2412.18860"],
         "configs": [
             {
-                "config_name": "default",
+                "config_name": config_name(name, rows_hash),
                 "data_files": [{"split": "train", "path": f"{EXAMPLES_DIR}/*.parquet"}],
             }
         ],
@@ -173,6 +190,18 @@ def _length_table(statistics: DatasetStatistics) -> str:
         for kind, facts in statistics.kinds.items()
     ]
     return table(["kind"], ["examples", "tokens", *(f"{name} tokens" for name in names)], rows)
+
+
+def _seed_passages(statistics: DatasetStatistics) -> list[str]:
+    counts = statistics.seed_passages
+    if not counts:
+        return []
+    parts = ", ".join(
+        f"{name} in {counts[name]:,}" for name in ("evidence", "distractor", "absent") if name in counts
+    )
+    return [
+        f"The passage that the instruction was written from, in {sum(counts.values()):,} long inputs: {parts}."
+    ]
 
 
 def _reject_table(statistics: DatasetStatistics) -> str:

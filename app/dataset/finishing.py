@@ -56,19 +56,24 @@ def finish_dataset(config: Config, dataset: Folder, results: Folder, num_seeds: 
     """Everything between the last result and a dataset that people can open; safe to repeat."""
     rows = ResultRows(results)
     assert len(rows) == num_seeds, f"{len(rows)} of {num_seeds} seeds have a result"
-    calls = write_examples(config, dataset, rows)
-    statistics = compute_statistics(dataset, calls)
+    calls, seed_passages = write_examples(config, dataset, rows)
+    statistics = compute_statistics(dataset, calls, seed_passages)
     write_card(dataset, config, statistics)
     return statistics.counts
 
 
-def write_examples(config: Config, dataset: Folder, results: ResultRows) -> dict[str, dict[str, int]]:
+def write_examples(
+    config: Config, dataset: Folder, results: ResultRows
+) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
     """Write the examples that pass every filter, and the rejects with their reasons.
 
     Returns:
-        LLM calls and tokens by step, those of rejects included.
+        LLM calls and tokens by step, those of rejects included; and the examples by the place of their seed's passage.
     """
-    columns = ["seed_id", "kind", "instruction", "reject_step", "reject_reason", "reject_detail", "calls"]
+    columns = [
+        *("seed_id", "kind", "instruction", "reject_step", "reject_reason", "reject_detail"),
+        *("seed_passage", "calls"),
+    ]
     narrow = list(results.read(columns))
     own_rejects = [reject_of(row) for row in narrow]
     if len(own_rejects) >= config.dataset.min_judged_rows:
@@ -83,6 +88,7 @@ def write_examples(config: Config, dataset: Folder, results: ResultRows) -> dict
         config.dataset.filters.instruction_similarity,
     )
     rejects: list[Reject] = []
+    seed_passages: Counter[str] = Counter()
     calls: dict[str, Counter[str]] = defaultdict(Counter)
     for row, own_reject in zip(narrow, own_rejects, strict=True):
         seed_id = row["seed_id"]
@@ -90,6 +96,8 @@ def write_examples(config: Config, dataset: Folder, results: ResultRows) -> dict
             rejects.append(Reject(seed_id, "filters", "similar instruction", f"resembles {similar[seed_id]}"))
         elif own_reject is not None:
             rejects.append(own_reject)
+        elif row["seed_passage"] is not None:
+            seed_passages[row["seed_passage"]] += 1
         for step in row["calls"]:
             calls[step.pop("step")].update(step)
     write_shards(
@@ -101,4 +109,4 @@ def write_examples(config: Config, dataset: Folder, results: ResultRows) -> dict
     )
     table = pa.Table.from_pylist([asdict(reject) for reject in rejects], schema=REJECT_SCHEMA)
     (dataset / REJECTS_DIR).write_table("rejects.parquet", table)
-    return {step: dict(counts) for step, counts in sorted(calls.items())}
+    return {step: dict(counts) for step, counts in sorted(calls.items())}, dict(sorted(seed_passages.items()))

@@ -57,6 +57,9 @@ class ContextFitter:
             if inside := self._whole_ids & {passage.passage_id for passage in document.passages}:
                 ranks.append(rank)
                 found |= inside
+        self._evidence_texts = {
+            passage.passage_id: passage.text for rank in ranks for passage in draft.documents[rank].passages
+        }
         assert self._evidence_ids <= found, "evidence is a whole passage of the draft's documents"
         if draft.trimmed_ids is None:
             self._placement = draw_placement(draft.seed, len(draft.documents), ranks)
@@ -166,6 +169,11 @@ class ContextFitter:
         if num_tokens != self._draft.seed.target_tokens:
             return num_tokens, None
         evidence = measure_depths(layout, rendered, token_starts)
+        for found in evidence:
+            text = self._evidence_texts[found.passage_id]
+            assert layout.text[found.start_char : found.end_char] == text, (
+                "evidence stands where its span says"
+            )
         document_ids = [self._draft.documents[rank].document_id for rank in layout.order]
         return num_tokens, Fitted(messages, num_tokens, document_ids, evidence)
 

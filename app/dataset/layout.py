@@ -25,8 +25,8 @@ class Layout:
     """Ranks in the order of the message."""
     blocks: dict[int, tuple[int, int]]
     """Rank → character range of the document's header and text."""
-    evidence: dict[str, int]
-    """Passage → where it starts."""
+    evidence: dict[str, Stretch]
+    """Passage → its character range."""
 
     def window(self, rank: int) -> str:
         """One document with its header and a little of what stands around: all that a cut in it changes."""
@@ -60,7 +60,7 @@ def lay_out(
     """
     parts: list[str] = []
     blocks: dict[int, tuple[int, int]] = {}
-    evidence: dict[str, int] = {}
+    evidence: dict[str, Stretch] = {}
     position = 0
     for number, rank in enumerate(order, 1):
         document = documents[rank]
@@ -69,7 +69,8 @@ def lay_out(
         passage_start = 0
         for passage in document.passages:
             if passage.passage_id in evidence_ids:
-                evidence[passage.passage_id] = position + len(head) + _place(passage_start, stretches[rank])
+                start_char = position + len(head) + _place(passage_start, stretches[rank])
+                evidence[passage.passage_id] = (start_char, start_char + len(passage.text))
             passage_start += len(passage.text)
         parts.append(head + kept + elisions.get(rank, ""))
         blocks[rank] = (position, position + len(parts[-1]))
@@ -78,7 +79,9 @@ def lay_out(
 
 
 def measure_depths(layout: Layout, rendered: str, token_starts: Sequence[int]) -> list[Evidence]:
-    """Share of a rendered chat's tokens that stand before each evidence passage, in the order of the message.
+    """Where each evidence passage stands: its characters in the message, and its depth in the rendered chat's tokens.
+
+    They come in the order of the message.
 
     Args:
         layout: The user's message.
@@ -95,9 +98,9 @@ def measure_depths(layout: Layout, rendered: str, token_starts: Sequence[int]) -
             "dataset.tokenizer: its chat template rewrites the user's text; use a model whose template keeps it"
         )
     evidence: list[Evidence] = []
-    for passage_id, char in layout.evidence.items():
-        token = max(bisect_right(token_starts, offset + char) - 1, 0)
-        evidence.append(Evidence(passage_id, token / len(token_starts)))
+    for passage_id, (start_char, end_char) in layout.evidence.items():
+        token = max(bisect_right(token_starts, offset + start_char) - 1, 0)
+        evidence.append(Evidence(passage_id, token / len(token_starts), start_char, end_char))
     return evidence
 
 

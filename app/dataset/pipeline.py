@@ -10,6 +10,7 @@ import ray
 from ray.data import ActorPoolStrategy, DataContext
 from ray.data.checkpoint import CheckpointConfig
 
+from app.agent.words import WordWeights
 from app.cluster.faults import users_faults
 from app.cluster.tasks import fetch, run_tasks
 from app.config import Config, PipelineConfig
@@ -32,6 +33,7 @@ from app.dataset.seeds import (
 )
 from app.dataset.shards import EXAMPLES_DIR
 from app.dataset.statistics import REJECTS_DIR
+from app.dataset.word_shares import WORD_SHARES_FILE, write_word_shares
 from app.endpoints.keys import read_api_key
 from app.progress.actor import start_progress_actor, watch
 from app.progress.attempts import Report
@@ -75,7 +77,10 @@ def synthesize(config: Config, run: Run, report: Report) -> DatasetRecord:
 
 
 def write_seeds(config: Config, run: Run, report: Report) -> int:
-    """Draw the seeds and write them with their texts, a file for each part of the corpus; return their number."""
+    """Draw the seeds and write them with their texts, a file for each part of the corpus; return their number.
+
+    Meanwhile the corpus's words are counted.
+    """
     seeds = Artefact(run.dataset.folder / SEEDS, SeedsRecord)
     if not seeds.is_complete():
         corpus = run.corpus.folder
@@ -83,6 +88,7 @@ def write_seeds(config: Config, run: Run, report: Report) -> int:
         wanted = num_seeds_of(config.dataset)
         of_passages = {kind: min(wanted[kind], num_passages) for kind in wanted if kind != "long_output"}
         bound = priority_bound(max(of_passages.values()), num_passages)
+        shares = ray.remote(write_word_shares).remote(corpus, run.dataset.folder)
         candidates = _draw_candidates(config, corpus, bound, report)
         if any(len(candidates[kind]) < count for kind, count in of_passages.items()):
             candidates = _draw_candidates(config, corpus, NO_BOUND, report)
@@ -93,6 +99,7 @@ def write_seeds(config: Config, run: Run, report: Report) -> int:
         num_seeds = sum(
             run_tasks(sorted(by_part.items()), fill, "seeds written, parts", report, interval_sec)
         )
+        fetch(shares)
         seeds.complete(SeedsRecord(num_seeds=num_seeds))
     return seeds.record().num_seeds
 
@@ -118,6 +125,7 @@ def make_results(config: Config, run: Run, num_seeds: int, report: Report) -> No
     if num_done:
         report(f"synthesize: resuming, {num_done} of {num_seeds} seeds are done")
     pipeline = config.pipeline
+    weights = WordWeights(folder.read_json(WORD_SHARES_FILE))
     retrievers = start_retrievers(config, run)
     progress = start_progress_actor(run.folder.path.rpartition("/")[2], num_seeds, num_done)
     try:
@@ -130,7 +138,7 @@ def make_results(config: Config, run: Run, num_seeds: int, report: Report) -> No
             seeds = seeds.repartition(target_num_rows_per_block=pipeline.rows_per_batch)
             results = seeds.map_batches(
                 AgentActor,
-                fn_constructor_args=(config, folder / CALLS, RetrieverPool(retrievers), progress),
+                fn_constructor_args=(config, folder / CALLS, RetrieverPool(retrievers), progress, weights),
                 batch_size=pipeline.rows_per_batch,
                 batch_format="pyarrow",
                 compute=ActorPoolStrategy(

@@ -8,6 +8,7 @@ from app.faults import UserError
 from app.models.engine_args import check_engine_args
 from app.models.files import ModelFiles, find_model
 from app.retrieval.preflight import check_index_inputs, tokenizer_field, unreadable
+from app.run import DOCUMENTS_DIR
 from app.storage import Folder
 
 OTHER_TOKENIZER_FACTOR = 2
@@ -44,12 +45,30 @@ def check_synthesis(config: Config) -> None:
     check_run_dir(config)
 
 
+def fillable_tokens(config: Config, corpus: Folder) -> int:
+    """Tokens that the documents of a finished corpus can give to one context, in the generator's tokens.
+
+    A document stands there once, with at most `agent.document_tokens`. Counting ends where the longest target is
+    filled with any tokenizer.
+    """
+    documents = corpus / DOCUMENTS_DIR
+    enough = OTHER_TOKENIZER_FACTOR * max(length.max_tokens for length in config.dataset.target_lengths)
+    num_tokens = 0
+    for part in documents.list_names(".parquet"):
+        counts = documents.read_table(part, columns=["num_tokens"])["num_tokens"].to_numpy()
+        num_tokens += int(counts.clip(max=config.agent.document_tokens).sum())
+        if num_tokens >= enough:
+            break
+    return num_tokens
+
+
 def check_targets_fit(config: Config, num_corpus_tokens: int) -> None:
     """Refuse target lengths that all documents together cannot fill.
 
     Args:
         config: The settings; their lengths are in the trained model's tokens.
-        num_corpus_tokens: In the generator's tokens; those of another tokenizer may be up to twice as many.
+        num_corpus_tokens: What the documents can give to one context, in the generator's tokens; those of another
+            tokenizer may be up to twice as many.
 
     Raises:
         UserError: Names the first such range.
@@ -59,14 +78,22 @@ def check_targets_fit(config: Config, num_corpus_tokens: int) -> None:
 
 
 def _refuse_targets_above(config: Config, most_tokens: int) -> None:
+    if fault := unfillable_target(config, most_tokens):
+        raise UserError(fault)
+
+
+def unfillable_target(config: Config, most_tokens: int) -> str | None:
+    """The first target length above what the documents can give to one context, as a fault with its remedy."""
     if not config.dataset.num_context_seeds:
-        return
+        return None
     for index, length in enumerate(config.dataset.target_lengths):
         if length.max_tokens > most_tokens:
-            raise UserError(
-                f"dataset.target_lengths.{index}.max_tokens: {length.max_tokens} is beyond the whole corpus; "
-                f"at most {most_tokens}, or give more documents"
+            return (
+                f"dataset.target_lengths.{index}.max_tokens: {length.max_tokens} is beyond the whole corpus, of whose "
+                f"documents a context holds at most agent.document_tokens {config.agent.document_tokens} each; at most "
+                f"{most_tokens}, or give more documents, or raise agent.document_tokens"
             )
+    return None
 
 
 def _check_secrets(config: Config) -> None:
@@ -113,7 +140,7 @@ def _check_chats(field: str, model: str, files: ModelFiles, roles: tuple[str, ..
 
 
 def _check_corpus_fills_targets(config: Config) -> None:
-    from app.corpus.size import holds_at_least, measure_corpus
+    from app.corpus.size import SAMPLE_BYTES, holds_at_least, measure_corpus
     from app.corpus.streams import StorageError
     from app.tokens import Tokenizer
 
@@ -121,14 +148,17 @@ def _check_corpus_fills_targets(config: Config) -> None:
         return
     files = list_files(config.corpus.sources, excluded=Folder(config.run_dir))
     longest = max(length.max_tokens for length in config.dataset.target_lengths)
-    if holds_at_least(files, longest):
+    # A small corpus is counted all the same: its bytes may lie in a few documents that are longer than may be taken.
+    if holds_at_least(files, longest) and sum(file.num_bytes for file in files) > SAMPLE_BYTES:
         return
     # The lengths are counted in the trained model's tokens.
     tokenizer = Tokenizer(
         config.tokenizer_model, None if config.dataset.tokenizer else config.generator.revision
     )
     try:
-        size = measure_corpus(files, tokenizer, config.corpus.max_document_bytes)
+        size = measure_corpus(
+            files, tokenizer, config.corpus.max_document_bytes, config.agent.document_tokens
+        )
     except StorageError as error:
         raise unreadable(error.file, error) from error
     if size.surely_below(longest):

@@ -30,6 +30,7 @@ RESULT_SCHEMA = pa.schema(
         ("reject_step", pa.string()),
         ("reject_reason", pa.string()),
         ("reject_detail", pa.large_string()),
+        ("seed_passage", pa.string()),
         ("calls", CALLS_TYPE),
     ]
 )
@@ -78,15 +79,26 @@ def result_row(seed: Seed, outcome: Example | Reject, calls: RowCalls) -> dict[s
         }
     else:
         row |= example_row(outcome)
+        row["seed_passage"] = _place_of_seed_passage(seed, outcome)
     return row
 
 
+def _place_of_seed_passage(seed: Seed, example: Example) -> str | None:
+    """The part of the instruction's own passage in the context: `evidence`, `distractor`, or `absent`."""
+    if seed.kind != "long_input":
+        return None
+    if seed.passage_id in {each.passage_id for each in example.evidence}:
+        return "evidence"
+    return "distractor" if seed.text in example.messages[0]["content"] else "absent"
+
+
 def example_row(example: Example) -> dict[str, Any]:
-    """One row of EXAMPLE_SCHEMA: the example, its evidence as two columns, its task data as JSON."""
+    """One row of EXAMPLE_SCHEMA: the example, its evidence as three columns, its task data as JSON."""
     row = asdict(example)
     evidence = row.pop("evidence")
     row["evidence_ids"] = [each["passage_id"] for each in evidence]
     row["evidence_depths"] = [each["depth"] for each in evidence]
+    row["evidence_spans"] = [[each["start_char"], each["end_char"]] for each in evidence]
     if example.task_data is not None:
         row["task_data"] = json.dumps(row["task_data"], ensure_ascii=False)
     # Nothing scores examples yet.

@@ -1,5 +1,6 @@
 """Finished examples → the Parquet files that people and the Hub read."""
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -14,6 +15,8 @@ EXAMPLES_DIR = "examples"
 """Folder of the dataset that holds nothing but shards."""
 REPETITIVE_COLUMNS = ["kind", "task", "generator", "prompt_version"]
 """Few values in many rows; a dictionary of whole contexts would only cost memory."""
+DIGEST_KEY = "longstrap_rows_sha256"
+"""Metadata of a shard: the hash of its rows."""
 
 
 def write_shards(
@@ -51,8 +54,18 @@ def write_shards(
     return names
 
 
+def hash_shards(folder: Folder, num_chars: int = 8) -> str:
+    """Hash of all rows of a finished dataset, in their order; only the shards' footers are read."""
+    digest = hashlib.sha256()
+    for name in folder.list_names(".parquet"):
+        metadata = pq.read_metadata(folder.file(name), filesystem=folder.filesystem).metadata or {}
+        digest.update(metadata[DIGEST_KEY.encode()])
+    return digest.hexdigest()[:num_chars]
+
+
 def _write_shard(rows: Iterator[Mapping[str, Any]], folder: Folder, path: str, row_group_bytes: int) -> int:
     num_rows = 0
+    digest = hashlib.sha256()
     with pq.ParquetWriter(
         path,
         EXAMPLE_SCHEMA,
@@ -66,6 +79,9 @@ def _write_shard(rows: Iterator[Mapping[str, Any]], folder: Folder, path: str, r
         for table in _row_groups(rows, row_group_bytes):
             writer.write_table(table, row_group_size=table.num_rows)
             num_rows += table.num_rows
+            for batch in table.to_batches():
+                digest.update(batch.serialize())
+        writer.add_key_value_metadata({DIGEST_KEY: digest.hexdigest()})
     return num_rows
 
 

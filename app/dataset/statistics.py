@@ -33,7 +33,11 @@ QUANTILES = {"min": 0.0, "p10": 0.1, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p90"
 _COLUMNS = ["kind", "task", "num_tokens", "evidence_depths", "generator", "prompt_version"]
 
 
-def compute_statistics(dataset: Folder, calls: Mapping[str, Mapping[str, int]]) -> DatasetStatistics:
+def compute_statistics(
+    dataset: Folder,
+    calls: Mapping[str, Mapping[str, int]],
+    seed_passages: Mapping[str, int] | None = None,
+) -> DatasetStatistics:
     """Count a dataset whose shards and rejects are written.
 
     Args:
@@ -41,6 +45,7 @@ def compute_statistics(dataset: Folder, calls: Mapping[str, Mapping[str, int]]) 
             (REJECT_SCHEMA).
         calls: Step of the workflow → its `num_calls`, `num_prompt_tokens`, `num_output_tokens` and
             `num_cached_tokens`, all seeds together.
+        seed_passages: `evidence`, `distractor` or `absent` → long inputs in which their seed's passage is that.
     """
     lengths: dict[str, list[np.ndarray[Any, Any]]] = {}
     tasks: dict[str, Counter[str]] = {}
@@ -87,6 +92,7 @@ def compute_statistics(dataset: Folder, calls: Mapping[str, Mapping[str, int]]) 
         evidence_depths=DepthHistogram(
             edges=[index / NUM_DEPTH_BINS for index in range(NUM_DEPTH_BINS + 1)], counts=depths.tolist()
         ),
+        seed_passages=dict(seed_passages or {}),
         written_by=[
             WriterCount(generator=generator, prompt_version=version, num_examples=number)
             for (generator, version), number in sorted(written_by.items())

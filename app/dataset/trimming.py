@@ -6,6 +6,7 @@ long, the passages farthest from any evidence follow. Evidence itself is never c
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from app.schema import ContextDocument
 from app.tokens import Tokenizer
@@ -69,6 +70,7 @@ class Trimmer:
         """
         self._tokenizer = tokenizer
         self._texts = [document.text for document in documents]
+        self._gaps = [document.gaps for document in documents]
         self._evidence: dict[int, list[Stretch]] = {rank: [] for rank in depths}
         self._starts: dict[int, list[int]] = {}
         unordered: list[tuple[tuple[float, ...], Piece]] = []
@@ -126,12 +128,12 @@ class Trimmer:
         return whole
 
     def stretches(self, kept: list[int]) -> dict[int, list[Stretch]]:
-        """Document's index → what is kept of its text, in its order, neighbours joined."""
+        """Document's index → what is kept of its text, in its order, neighbours joined where the text has no gap."""
         found: dict[int, list[Stretch]] = {rank: list(ranges) for rank, ranges in self._evidence.items()}
         for index, num_tokens in enumerate(kept):
             if num_tokens and (stretch := self._shorten(index, num_tokens)):
                 found.setdefault(self.pieces[index].rank, []).append(stretch)
-        return {rank: _join(sorted(ranges)) for rank, ranges in found.items()}
+        return {rank: _join(sorted(ranges), self._gaps[rank]) for rank, ranges in found.items()}
 
     def _shorten(self, index: int, num_tokens: int) -> Stretch | None:
         piece = self.pieces[index]
@@ -181,11 +183,14 @@ def _distances(is_evidence: list[bool], depth: float) -> Iterator[tuple[int, flo
             yield index, 2.0 * min(index - left, right - index), index - left <= right - index
 
 
-def _join(ranges: list[Stretch]) -> list[Stretch]:
+def _join(ranges: list[Stretch], gaps: list[int]) -> list[Stretch]:
+    """Ranges without those borders that are no gaps, and with a border at each gap."""
     joined: list[Stretch] = []
     for start_char, end_char in ranges:
-        if joined and joined[-1][1] == start_char:
-            joined[-1] = (joined[-1][0], end_char)
-        else:
-            joined.append((start_char, end_char))
+        inside = [gap for gap in gaps if start_char < gap < end_char]
+        for start, end in pairwise([start_char, *inside, end_char]):
+            if joined and joined[-1][1] == start and start not in gaps:
+                joined[-1] = (joined[-1][0], end)
+            else:
+                joined.append((start, end))
     return joined

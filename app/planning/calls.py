@@ -81,6 +81,7 @@ def plan_calls(config: Config, corpus: CorpusPlan) -> list[StepCalls]:
     def add(step: str, num_calls: float, prompt_tokens: float, output_tokens: float) -> None:
         calls, prompts, outputs = totals[step]
         num_calls *= attempts
+        output_tokens += config.plan.reply_share * config.generator.thinking_tokens
         totals[step] = (
             calls + num_calls,
             prompts + num_calls * prompt_tokens,
@@ -95,9 +96,10 @@ def plan_calls(config: Config, corpus: CorpusPlan) -> list[StepCalls]:
             for step, calls, prompt, output in _long_input(config, corpus, target):
                 add(step, num_rows * calls, prompt, output)
     if config.dataset.num_long_output_seeds:
-        shown = config.generator.max_model_tokens - config.agent.instruction_tokens - PROMPT_TOKENS
+        shown = config.generator.call_tokens - config.agent.instruction_tokens - PROMPT_TOKENS
         prompt = (
-            _fixed(backtranslation_messages("")) + long_output_lengths(config, corpus).at_most(shown).mean
+            _fixed(backtranslation_messages("", 1000))
+            + long_output_lengths(config, corpus).at_most(shown).mean
         )
         output = _reply_tokens(config, "backtranslation", config.agent.instruction_tokens)
         add("backtranslation", config.dataset.num_long_output_seeds, prompt, output)
@@ -117,16 +119,21 @@ def retrieved(config: Config, corpus: CorpusPlan, target: float) -> Retrieved:
         ),
         whole.weights,
     )
-    # No corpus gives more than it has.
-    most = corpus.num_tokens * (corpus.lengths.at_most(agent.document_tokens).mean / corpus.lengths.mean)
     excess = stretches.mean_of(np.square) / (2 * stretches.mean)
-    num_tokens = min(target + excess, most)
+    num_tokens = min(target + excess, most_retrieved(config, corpus))
     num_documents = num_tokens / stretches.mean
     room = max(agent.chunk_tokens - passage / 2, passage)
     chunks = stretches.mean_of(
         lambda tokens: np.where(tokens <= agent.chunk_tokens, 1.0, np.ceil(tokens / room))
     )
     return Retrieved(num_documents, num_tokens, num_documents * chunks)
+
+
+def most_retrieved(config: Config, corpus: CorpusPlan) -> float:
+    """Tokens that all documents together give to one context: no corpus gives more than it has."""
+    return corpus.num_tokens * (
+        corpus.lengths.at_most(config.agent.document_tokens).mean / corpus.lengths.mean
+    )
 
 
 def long_output_lengths(config: Config, corpus: CorpusPlan) -> Lengths:
@@ -148,7 +155,7 @@ def _long_input(config: Config, corpus: CorpusPlan, target: float) -> list[tuple
         ("instruction", 1.0, _fixed(instruction_messages("", task)) + corpus.passage_tokens, instruction),
         ("summary", found.num_chunks, summary_prompt + found.num_tokens / found.num_chunks, note),
     ]
-    room = config.generator.max_model_tokens - agent.answer_tokens - agent.instruction_tokens - PROMPT_TOKENS
+    room = config.generator.call_tokens - agent.answer_tokens - agent.instruction_tokens - PROMPT_TOKENS
     num_notes = found.num_chunks
     for _ in range(agent.max_summary_rounds - 1):
         if num_notes * (note + NOTE_TOKENS) <= room:
@@ -161,7 +168,7 @@ def _long_input(config: Config, corpus: CorpusPlan, target: float) -> list[tuple
     if num_notes > 1:
         # JSON: `{"notes": [1, 2]}`.
         selection = _reply_tokens(config, "selection", None, 6 + 3 * CHOSEN_SHARE * num_notes)
-        prompt = _fixed(selection_messages("", [])) + instruction + notes_tokens
+        prompt = _fixed(selection_messages("", [], [], min_documents=1)) + instruction + notes_tokens
         steps.append(("selection", 1.0, prompt, selection))
     chosen = notes_tokens * (CHOSEN_SHARE if num_notes > 1 else 1.0)
     prompt = _fixed(answer_messages("", [])) + instruction + chosen

@@ -37,6 +37,8 @@ class CorpusPlan:
     """Lengths of the documents, in the generator's tokens."""
     source: str
     """Where these numbers come from."""
+    is_counted: bool = False
+    """Whether they are counted in tokens; else they are an estimate."""
 
     @property
     def passage_tokens(self) -> float:
@@ -63,6 +65,7 @@ def plan_corpus(config: Config) -> CorpusPlan:
             record.num_passages,
             of_counts(np.concatenate(counts)),
             "the run's corpus",
+            is_counted=True,
         )
     plan = config.plan
     if plan.num_corpus_documents is not None and plan.num_corpus_tokens is not None:

@@ -4,9 +4,11 @@ import math
 from dataclasses import asdict
 
 from app.config import Config, OpenAiConfig, VllmConfig
+from app.corpus.size import MARGIN as ESTIMATE_MARGIN
+from app.dataset.preflight import unfillable_target
 from app.dataset.seeds import num_seeds_of
 from app.models.known import find_encoder, find_shape
-from app.planning.calls import StepCalls, long_output_lengths, plan_calls
+from app.planning.calls import StepCalls, long_output_lengths, most_retrieved, plan_calls
 from app.planning.corpus import CorpusPlan, plan_corpus
 from app.planning.lengths import Lengths, of_ranges
 from app.planning.machines import Cluster, Machines
@@ -32,6 +34,9 @@ def plan_data(config: Config, cluster: Cluster, plan: Plan) -> dict[str, Lengths
     plan.notes.append(
         f"Corpus by {corpus.source}: {corpus.num_documents:,} documents, {corpus.num_tokens:,} tokens."
     )
+    most = most_retrieved(config, corpus) * (1.0 if corpus.is_counted else ESTIMATE_MARGIN)
+    if fault := unfillable_target(config, int(most)):
+        plan.faults.append(fault)
     plan.steps.append(_corpus_step(config, corpus, cluster))
     plan.steps.append(_index_step(config, corpus, cluster, plan))
     plan.steps.append(_synthesis_step(config, corpus, cluster, plan))

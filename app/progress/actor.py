@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -20,11 +20,13 @@ from ray.util.metrics import Counter, Gauge
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from app.progress.counts import Counters, Delta, StepCounts, Tally
+from app.progress.memory_pressure import count_memory_kills, memory_line
 from app.progress.view import ProgressView
 
 SEND_INTERVAL_SEC = 1.0
 POLL_INTERVAL_SEC = 1.0
 ANSWER_TIMEOUT_SEC = 5.0
+MEMORY_INTERVAL_SEC = 10.0
 STRAGGLERS_SEC = 3.0
 """How long the end of a finished job waits for counts that are still on their way."""
 
@@ -184,13 +186,37 @@ class Watcher:
         return counters
 
 
+class MemoryWatch:
+    """Looks now and then whether the memory monitor has ended more workers since the job began."""
+
+    def __init__(self, count: Callable[[], int], clock: Callable[[], float] = time.monotonic) -> None:
+        self._count = count
+        self._clock = clock
+        self._before = self._told = count()
+        self._next_look = clock() + MEMORY_INTERVAL_SEC
+
+    def look(self) -> str | None:
+        """A line to show, each time that there are more of them."""
+        if self._clock() < self._next_look:
+            return None
+        self._next_look = self._clock() + MEMORY_INTERVAL_SEC
+        found = self._count()
+        if found <= self._told:
+            return None
+        self._told = found
+        return memory_line(found - self._before)
+
+
 @contextlib.contextmanager
 def watch(progress_actor: Any, view: ProgressView) -> Iterator[Watcher]:
     """Show the progress actor's counters in a background thread while the block runs."""
     watcher, stop = Watcher(progress_actor), threading.Event()
+    memory = MemoryWatch(count_memory_kills)
 
     def follow() -> None:
         while not stop.wait(POLL_INTERVAL_SEC):
+            if text := memory.look():
+                view.tell(text)
             if counters := watcher.ask():
                 try:
                     view.update(counters)

@@ -61,6 +61,14 @@ class ProgressView:
             self._next_log = self._clock() + self._interval_sec
             self._log(reading)
 
+    def tell(self, text: str) -> None:
+        """Show a line that stays, above the panel."""
+        if self._live:
+            self._live.console.print(text, style="bold yellow", markup=False, highlight=False)
+        else:
+            self.console.file.write(text + "\n")
+            self.console.file.flush()
+
     def close(self, counters: Counters | None) -> None:
         """Show and log the last counters and give the terminal back."""
         reading = self._meter.read(counters) if counters else None

@@ -79,6 +79,9 @@ class DatasetStatistics(DatasetRecord):
 
     lengths: LengthHistogram
     evidence_depths: DepthHistogram
+    seed_passages: dict[str, int]
+    """Place of the passage that the instruction was written from → long inputs. It is `evidence`, a `distractor`, or
+    `absent` from the context."""
     written_by: list[WriterCount]
 
     @property

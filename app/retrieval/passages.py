@@ -20,12 +20,14 @@ import pyarrow.parquet as pq
 
 from app.retrieval.vectors import Rows
 from app.run import DOCUMENTS_DIR, PASSAGES_DIR
-from app.schema import PASSAGE_SCHEMA, Passage
+from app.schema import PASSAGE_SCHEMA, Passage, hash_text
 from app.storage import Folder
 
 NUM_TOKENS_FILE = "num_tokens.npy"
 DOCUMENT_ORDINALS_FILE = "document_ordinals.npy"
 DOCUMENT_STARTS_FILE = "document_first_rows.npy"
+DOCUMENT_KEYS_FILE = "document_keys.npy"
+KEY_ORDINALS_FILE = "document_key_ordinals.npy"
 TITLE_STARTS_FILE = "title_starts.npy"
 TITLES_FILE = "titles.npy"
 GROUP_STARTS_FILE = "row_group_first_rows.npy"
@@ -35,6 +37,8 @@ ROW_FILES = (
     NUM_TOKENS_FILE,
     DOCUMENT_ORDINALS_FILE,
     DOCUMENT_STARTS_FILE,
+    DOCUMENT_KEYS_FILE,
+    KEY_ORDINALS_FILE,
     TITLE_STARTS_FILE,
     TITLES_FILE,
     GROUP_STARTS_FILE,
@@ -55,6 +59,7 @@ def write_row_files(corpus: Folder, target: Folder) -> int:
     num_tokens: list[npt.NDArray[np.int32]] = []
     ordinals: list[npt.NDArray[np.int32]] = []
     document_starts: list[Rows] = []
+    keys: list[npt.NDArray[np.uint64]] = []
     titles: list[bytes] = []
     title_bytes: list[Rows] = []
     group_starts: list[int] = []
@@ -72,6 +77,7 @@ def write_row_files(corpus: Folder, target: Folder) -> int:
         num_tokens.append(table["num_tokens"].to_numpy().astype(np.int32))
         ordinals.append((num_documents + np.cumsum(is_first) - 1).astype(np.int32))
         document_starts.append(num_rows + np.flatnonzero(is_first).astype(np.int64))
+        keys.append(np.array([_key(name) for name in ids[is_first]], dtype=np.uint64))
         part_titles = _titles(corpus, name, ids[is_first])
         # Joined, as an object a title would take several times its bytes.
         titles.append(b"".join(part_titles))
@@ -83,6 +89,10 @@ def write_row_files(corpus: Folder, target: Folder) -> int:
     _save(
         target, DOCUMENT_STARTS_FILE, np.concatenate([*document_starts, np.array([num_rows], dtype=np.int64)])
     )
+    all_keys = np.concatenate(keys)
+    order = np.argsort(all_keys, kind="stable")
+    _save(target, DOCUMENT_KEYS_FILE, all_keys[order])
+    _save(target, KEY_ORDINALS_FILE, order.astype(np.int32))
     _save(target, TITLE_STARTS_FILE, np.cumsum(np.concatenate([np.zeros(1, np.int64), *title_bytes])))
     # One byte more, as nothing can't be mapped.
     _save(target, TITLES_FILE, np.frombuffer(b"".join(titles) + b"\0", dtype=np.uint8))
@@ -90,6 +100,11 @@ def write_row_files(corpus: Folder, target: Folder) -> int:
     _save(target, GROUP_PARTS_FILE, np.array(group_parts, dtype=np.int32))
     target.write_json(PARTS_FILE, names)
     return num_rows
+
+
+def _key(document_id: str) -> int:
+    """A document's number in the look-up of ids; two documents with one are not to be expected."""
+    return int(hash_text(document_id, 16), 16)
 
 
 def _titles(corpus: Folder, name: str, document_ids: Sequence[str]) -> list[bytes]:
@@ -125,6 +140,8 @@ class PassageStore:
         self.num_tokens: npt.NDArray[np.int32] = np.load(local.file(NUM_TOKENS_FILE), mmap_mode="r")
         self._ordinals = np.load(local.file(DOCUMENT_ORDINALS_FILE), mmap_mode="r")
         self._document_starts = np.load(local.file(DOCUMENT_STARTS_FILE), mmap_mode="r")
+        self._keys = np.load(local.file(DOCUMENT_KEYS_FILE), mmap_mode="r")
+        self._key_ordinals = np.load(local.file(KEY_ORDINALS_FILE), mmap_mode="r")
         self._title_starts = np.load(local.file(TITLE_STARTS_FILE), mmap_mode="r")
         self._titles = np.load(local.file(TITLES_FILE), mmap_mode="r")
         self._group_starts = np.load(local.file(GROUP_STARTS_FILE))
@@ -146,6 +163,17 @@ class PassageStore:
     def document_rows(self, ordinal: int) -> tuple[int, int]:
         """First row of a document and the row after its last."""
         return int(self._document_starts[ordinal]), int(self._document_starts[ordinal + 1])
+
+    def row_of(self, passage_id: str) -> int:
+        """Row of a passage of this corpus."""
+        document_id, _, index = passage_id.rpartition(":")
+        place = int(np.searchsorted(self._keys, np.uint64(_key(document_id))))
+        assert place < len(self._keys), f"{passage_id} is no passage of the corpus"
+        assert int(self._keys[place]) == _key(document_id), f"{passage_id} is no passage of the corpus"
+        first_row, end_row = self.document_rows(int(self._key_ordinals[place]))
+        row = first_row + int(index)
+        assert row < end_row, f"{passage_id} is no passage of the corpus"
+        return row
 
     def title(self, ordinal: int) -> str:
         """Title of a document; empty when it has none."""

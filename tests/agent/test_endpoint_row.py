@@ -74,6 +74,6 @@ def test_a_reply_that_nobody_can_read_rejects_the_row_at_every_start_and_ends_no
 
 def test_fenced_json_is_a_selection(make_row):
     with EndpointDouble(is_repeatable=True) as endpoint:
-        fenced = '```json\n{"notes": [1]}\n```'
+        fenced = '```json\n{"notes": [1, 2, 3]}\n```'
         endpoint.fault = lambda system, num_served: (200, fenced) if '{"notes"' in system else None
         assert isinstance(make_row(endpoint), Draft)

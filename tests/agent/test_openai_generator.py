@@ -92,3 +92,14 @@ def test_a_key_with_a_line_break_inside_is_refused_and_not_shown(monkeypatch):
     with pytest.raises(UserError, match=r"^generator.api_key_env: DOUBLE_KEY") as raised:
         ask("http://127.0.0.1:1/v1")
     assert "sk-abc" not in str(raised.value)
+
+
+def test_a_thinking_model_gets_room_for_thoughts_and_its_templates_arguments(monkeypatch):
+    monkeypatch.setenv("DOUBLE_KEY", "secret")
+    with CompletionsDouble() as endpoint:
+        ask(endpoint.url, thinking_tokens=1000, chat_template_args={"enable_thinking": True})
+        ask(endpoint.url)
+    thinking, plain = endpoint.asked
+    assert (thinking["max_tokens"], plain["max_tokens"]) == (1008, 8)
+    assert thinking["chat_template_kwargs"] == {"enable_thinking": True}
+    assert "chat_template_kwargs" not in plain

@@ -10,12 +10,18 @@ from app.agent.parsing import (
     selection_schema,
     strip_thoughts,
 )
+from app.agent.words import WordWeights
 
 SUBJECT = "Nantucket whalers hunted sperm whales for oil until the harbour silted up."
 
 
-def instruction(text, was_cut=False):
-    return parse_instruction(text, was_cut, SUBJECT, request="Trace how something came about in documents.")
+SOURCES = [{"ports"}, {"whales"}, {"ports"}]
+COMMON = WordWeights({"this": 0.5, "will": 0.15, "people": 0.06, "number": 0.05, "country": 0.05})
+
+
+def instruction(text, was_cut=False, subject=SUBJECT, weights=COMMON):
+    request = "Trace how something came about in documents."
+    return parse_instruction(text, was_cut, subject, request, weights)
 
 
 def test_instruction_loses_quotes_line_breaks_and_further_paragraphs():
@@ -38,6 +44,12 @@ def test_instruction_that_the_limit_cut_keeps_its_whole_sentences():
         ("Trace how Nantucket whalers live in this passage.", "instruction refers to a text"),
         ("Trace how something came about in many documents.", "instruction off its subject"),
         ("Trace how steel mills in Ohio closed down.", "instruction off its subject"),
+        ("Trace how the author hunted sperm whales for oil.", "instruction refers to a text"),
+        ("Trace how Nantucket whalers fare in the provided notes.", "instruction refers to a text"),
+        (
+            "Trace how Nantucket whalers lived. This instruction asks for causes. It is long.",
+            "instruction speaks of itself",
+        ),
         (
             "Trace how Nantucket whalers lived. Trace how Nantucket whalers lived.",
             "instruction repeats itself",
@@ -81,23 +93,33 @@ def test_malformed_instructions_in_chinese(text, reason):
         parse_instruction(text, False, CHINESE, request="Compare how")
 
 
-def test_instruction_loses_what_it_says_about_itself():
-    text = "Trace how Nantucket whalers lived. This instruction asks for causes. It is long."
-    assert instruction(text) == "Trace how Nantucket whalers lived."
+def test_an_instruction_that_shares_only_common_words_with_its_subject_is_off_it():
+    with pytest.raises(MalformedReplyError, match="instruction off its subject"):
+        instruction("Trace how this request will be implemented.", subject="This treaty will hold.")
 
 
-def test_answer_loses_the_sentences_that_speak_of_its_notes():
-    text = (
-        "Whales dive deep, as logs of forty ships show. The excerpt describes this. Oil paid for the harbour."
-    )
-    assert parse_answer(text, was_cut=False) == (
-        "Whales dive deep, as logs of forty ships show. Oil paid for the harbour."
-    )
+def test_an_instruction_without_a_name_a_number_or_a_rare_word_names_nothing_to_look_for():
+    subject = "People and Society: number of people in the country: 911,707"
+    with pytest.raises(MalformedReplyError, match="names nothing to look for"):
+        instruction("Find out who has the most number of people in their country.", subject=subject)
+    assert instruction("Find out which country has a number of 911,707 people.", subject=subject)
 
 
-def test_answer_in_chinese_loses_the_sentences_that_speak_of_its_notes():
+def test_names_count_although_a_corpus_is_full_of_them():
+    weights = WordWeights({"nantucket": 0.6, "whalers": 0.3, "sperm": 0.2, "whales": 0.5, "hunted": 0.05})
+    assert instruction("Trace how Nantucket whalers hunted sperm whales.", weights=weights)
+
+
+def test_a_good_answer_loses_no_sentence():
+    text = "Whales dive deep, as logs of forty ships show. It takes an hour. Oil paid for the harbour."
+    assert parse_answer(text, was_cut=False) == text
+    assert parse_answer(f"**Answer:** {text}", was_cut=False) == text
+
+
+def test_an_answer_in_chinese_that_speaks_of_its_notes_is_malformed():
     text = "商人每年修理桥梁，共6900车。上述笔记说明了这一点。港口储存铜矿石，共2车。"
-    assert parse_answer(text, was_cut=False) == "商人每年修理桥梁，共6900车。港口储存铜矿石，共2车。"
+    with pytest.raises(MalformedReplyError, match="speaks of its notes"):
+        parse_answer(text, was_cut=False)
 
 
 def test_answer_keeps_its_paragraphs():
@@ -124,7 +146,13 @@ def test_instruction_may_speak_of_texts_that_are_its_subject():
 
 
 def test_selection_is_sorted_and_unique():
-    assert parse_selection('{"notes": [3, 1, 3]}', 3) == [0, 2]
+    assert parse_selection('{"notes": [3, 1, 3]}', SOURCES) == [0, 2]
+
+
+def test_a_selection_rests_on_as_many_documents_as_its_task_needs():
+    assert parse_selection('{"notes": [1, 2]}', SOURCES, min_documents=2) == [0, 1]
+    with pytest.raises(MalformedReplyError, match="selection of too few documents"):
+        parse_selection('{"notes": [1, 3]}', SOURCES, min_documents=2)
 
 
 @pytest.mark.parametrize(
@@ -145,13 +173,21 @@ def test_selection_is_sorted_and_unique():
 )
 def test_malformed_selections_are_told_apart(text, reason):
     with pytest.raises(MalformedReplyError, match=reason):
-        parse_selection(text, 3)
+        parse_selection(text, SOURCES)
 
 
 def test_selection_schema_admits_just_the_notes_there_are():
-    notes = selection_schema(3)["properties"]["notes"]
+    notes = selection_schema(SOURCES)["properties"]["notes"]
     assert notes["items"]["enum"] == [1, 2, 3]
     assert notes["minItems"] == 1
+
+
+@pytest.mark.parametrize(
+    ("sources", "min_documents", "least"),
+    [(SOURCES, 2, 2), ([{"a", "b"}, {"a"}], 2, 1), ([{"a", "b"}, {"c"}], 3, 2)],
+)
+def test_selection_schema_asks_for_as_many_notes_as_the_documents_take(sources, min_documents, least):
+    assert selection_schema(sources, min_documents)["properties"]["notes"]["minItems"] == least
 
 
 @pytest.mark.parametrize("text", ["NOTHING RELEVANT", "Nothing relevant.", "**NOTHING RELEVANT** in it."])
@@ -184,7 +220,7 @@ def test_prose_cut_before_its_first_sentence_ended_is_malformed():
     ],
 )
 def test_fence_around_json_is_taken_off(text):
-    assert parse_selection(text, 3) == [1]
+    assert parse_selection(text, SOURCES) == [1]
 
 
 def test_thoughts_before_an_answer_are_taken_off():

@@ -5,8 +5,10 @@ import pytest
 from app.agent.asking import StepFailedError
 from app.agent.llm import FILLING_PRIORITY, FIRST_PRIORITY
 from app.agent.summarization import Note, bundle_notes, split_chunks, summarize, supporting_passages
+from app.agent.words import WordWeights
 from app.config import AgentConfig, VllmConfig
 from app.schema import Passage
+from tests.agent.conftest import make_document
 
 GENERATOR = VllmConfig(model="any", max_attempts=2)
 
@@ -79,6 +81,28 @@ def test_evidence_is_the_passage_that_shares_the_summarys_words(documents):
     chunk = documents[1].passages
     assert supporting_passages("The harbour silted up", chunk) == ("ports:00001",)
     assert supporting_passages("Quite unrelated prose", chunk) == ("ports:00000",)
+
+
+def test_a_passage_with_the_fact_is_evidence_beside_one_with_more_common_words():
+    texts = [
+        "The company that owned the mine and those that lived there would often have wages before winter.",
+        "Ada Brink: 1891.",
+        "There were many that would have left before winter came.",
+    ]
+    chunk = make_document("mine", texts).passages
+    common = ["that", "there", "would", "have", "before", "were", "many", "winter", "came", "left"]
+    weights = WordWeights(dict.fromkeys(common, 0.6))
+    summary = (
+        "The mine of that company, before there were many that left, would have been of Ada Brink in 1891."
+    )
+    assert supporting_passages(summary, chunk, weights) == ("mine:00000", "mine:00001")
+
+
+def test_one_of_two_passages_that_say_the_same_is_enough(documents):
+    chunk = make_document(
+        "ports", ["Nantucket lived on oil. ", "Nantucket lived on oil and whales. "]
+    ).passages
+    assert supporting_passages("Nantucket lived on whale oil, on whales", chunk) == ("ports:00001",)
 
 
 @pytest.mark.parametrize(

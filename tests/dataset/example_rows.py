@@ -44,6 +44,9 @@ def make_row(
         "document_ids": ["d1", "d2"],
         "evidence_ids": [f"d1:{place:05d}" for place in range(len(depths))] if kind == "long_input" else [],
         "evidence_depths": list(depths) if kind == "long_input" else [],
+        "evidence_spans": [[place, place + 5] for place in range(len(depths))]
+        if kind == "long_input"
+        else [],
         "generator": "bundled:smollm2-135m-instruct",
         "prompt_version": "1",
         "instruction": instruction,

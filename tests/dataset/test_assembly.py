@@ -147,6 +147,8 @@ def check_exact(draft, tokenizer):
     assert sorted(item.passage_id for item in example.evidence) == sorted(draft.evidence_ids)
     for text in texts_of(draft, draft.evidence_ids):
         assert text in content
+    for item in example.evidence:
+        assert [content[item.start_char : item.end_char]] == texts_of(draft, [item.passage_id])
     return example
 
 
@@ -284,6 +286,23 @@ def test_a_single_document_is_cut_so_that_its_evidence_stands_at_all_depths(byte
         depths.append(check_exact(draft, byte_level).evidence[0].depth)
     assert min(depths) < 0.15, depths
     assert max(depths) > 0.7, depths
+
+
+@pytest.mark.parametrize("target", range(420, 1000, 58))
+def test_stretches_of_one_document_are_told_apart(byte_level, target):
+    whole = make_document("d0", [prose(20, j) for j in range(20)], byte_level)
+    stretches = ([2, 3], [9], [15, 16, 17])
+    document = replace(whole, passages=[whole.passages[index] for part in stretches for index in part])
+    others = [make_document(f"d{i}", [prose(120, i)], byte_level) for i in range(1, 4)]
+    for evidence in ("d0:00009", "d1:00000"):
+        draft = Draft(make_seed(target), "What happened?", "It rose.", [document, *others], [evidence])
+        content = check_exact(draft, byte_level).messages[0]["content"]
+        body = content.partition("d0")[2] if "d0" in content else content
+        for part in stretches:
+            kept = [whole.passages[index].text for index in part if whole.passages[index].text in body]
+            assert not kept or "".join(kept) in content
+        assert "".join(whole.passages[index].text for index in (3, 9)) not in content
+        assert "".join(whole.passages[index].text for index in (9, 15)) not in content
 
 
 def test_evidence_that_does_not_fit_is_rejected(byte_level):

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from app.config import identity
-from app.dataset.card import COLUMNS, write_card
+from app.dataset.card import COLUMNS, config_name, render_card, write_card
 from app.dataset.excerpts import read_examples, shorten_example
 from app.dataset.statistics import compute_statistics
 from app.schema import EXAMPLE_SCHEMA
@@ -29,6 +29,22 @@ def card(dataset):
     return dataset.read_bytes("README.md").decode()
 
 
+def run_python(script, arguments, cache):
+    # The cache and the offline switch of `datasets` are read when it is imported, so it runs beside.
+    environment = os.environ | {
+        "HF_HUB_OFFLINE": "1",
+        "HF_HOME": str(cache),
+        "HF_DATASETS_CACHE": str(cache),
+    }
+    return subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 @pytest.mark.slow
 def test_load_dataset_opens_exactly_the_examples(dataset, tmp_path):
     script = (
@@ -37,21 +53,43 @@ def test_load_dataset_opens_exactly_the_examples(dataset, tmp_path):
         "assert list(found) == ['train'], found\n"
         "print(json.dumps(found['train'].to_list()))\n"
     )
-    # Its cache and its offline switch are read when it is imported, so it runs beside.
-    environment = os.environ | {
-        "HF_HUB_OFFLINE": "1",
-        "HF_HOME": str(tmp_path),
-        "HF_DATASETS_CACHE": str(tmp_path),
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", script, dataset.path],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_python(script, [dataset.path], tmp_path)
     assert done.returncode == 0, done.stderr
     assert yaml.safe_load(done.stdout.splitlines()[-1]) == make_rows()
+
+
+@pytest.mark.slow
+def test_load_dataset_gives_the_rows_of_the_run_it_is_asked_for(tmp_path):
+    """Two runs one after the other, then the first one's dataset made anew in its folder, all with one cache."""
+    rows = make_rows()
+    remade = [{**row, "instruction": "Trace the next flood."} for row in rows[:3]]
+    folders = {
+        name: write_dataset(tmp_path / name / "dataset", made, [])
+        for name, made in {"one": rows, "two": rows[:4], "three": remade}.items()
+    }
+    for name, dataset in folders.items():
+        config = make_config(run_dir=f"runs/{name.replace('three', 'one')}")
+        write_card(dataset, config, compute_statistics(dataset, {}))
+    script = (
+        "import sys, json, shutil, datasets\n"
+        "one, two, remade = sys.argv[1:]\n"
+        "def load(path):\n"
+        "    found = datasets.load_dataset(path, split='train')\n"
+        "    return [row['instruction'] for row in found]\n"
+        "found = [load(one), load(two)]\n"
+        "shutil.rmtree(one)\n"
+        "shutil.copytree(remade, one)\n"
+        "print(json.dumps([*found, load(one)]))\n"
+    )
+    done = run_python(script, [dataset.path for dataset in folders.values()], tmp_path / "cache")
+    assert done.returncode == 0, done.stderr
+    wanted = [[row["instruction"] for row in made] for made in (rows, rows[:4], remade)]
+    assert yaml.safe_load(done.stdout.splitlines()[-1]) == wanted
+
+
+def test_names_of_configurations_are_plain_and_told_apart_by_rows():
+    assert config_name("me/Fluß: 2", "0123abcd") == "Flu-2-0123abcd"
+    assert config_name("???", "0123abcd") == "run-0123abcd"
 
 
 def test_front_matter_is_what_the_hub_validates(card):
@@ -60,9 +98,9 @@ def test_front_matter_is_what_the_hub_validates(card):
     data = DatasetCard(card).data.to_dict()
     assert data["size_categories"] == ["n<1K"]
     assert data["license"] == "other"
-    assert data["configs"] == [
-        {"config_name": "default", "data_files": [{"split": "train", "path": "examples/*.parquet"}]}
-    ]
+    (found,) = data["configs"]
+    assert re.fullmatch(r"floods-[0-9a-f]{8}", found["config_name"])
+    assert found["data_files"] == [{"split": "train", "path": "examples/*.parquet"}]
     assert "long-context" in data["tags"]
 
 
@@ -99,6 +137,13 @@ def test_rejects_and_calls_are_tables(card):
     assert "| assembly | evidence exceeds target | 1 |" in lines
     assert "| summarize | 40 | 90,000 | 50 | 700 |" in lines
     assert "| all | 43 | 93,000 | 1,050 | 1,000 |" in lines
+
+
+def test_the_card_counts_where_the_passages_of_the_instructions_stand(dataset):
+    statistics = compute_statistics(dataset, CALLS, {"evidence": 7, "distractor": 3})
+    assert statistics.seed_passages == {"evidence": 7, "distractor": 3}
+    card = render_card(make_config(), statistics, [], "0123abcd")
+    assert "in 10 long inputs: evidence in 7, distractor in 3." in card
 
 
 def test_every_column_is_explained():

@@ -33,7 +33,7 @@ def result(index, outcome="example", text="An answer."):
         messages,
         4000,
         ["d"],
-        [Evidence("d:00000", 0.5)],
+        [Evidence("d:00000", 0.5, 0, 8)],
         "m",
         "1",
         instruction,
@@ -98,3 +98,18 @@ def test_pending_checkpoints_are_not_committed(tmp_path):
     folder.write_table("one.parquet", pa.table({"seed_id": ["a", "b"]}))
     folder.write_table("two.pending.parquet", pa.table({"seed_id": ["c"]}))
     assert count_committed(folder) == 2
+
+
+def test_it_is_counted_where_the_passage_of_each_instruction_stands(tmp_path):
+    seed = replace(SEED, passage_id="d:00007", text="Oil paid for it.")
+    message = {"role": "assistant", "content": "An answer."}
+
+    def place(user, evidence_id):
+        messages = [{"role": "user", "content": user}, message]
+        evidence = [Evidence(evidence_id, 0.5, 0, 8)]
+        example = Example("id", "long_input", "trace", messages, 9, ["d"], evidence, "m", "1", "Trace oil.")
+        return result_row(seed, example, RowCalls())["seed_passage"]
+
+    assert place("Whales. Oil paid for it.", "d:00007") == "evidence"
+    assert place("Whales. Oil paid for it.", "d:00001") == "distractor"
+    assert place("Whales.", "d:00001") == "absent"

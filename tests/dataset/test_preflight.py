@@ -12,12 +12,14 @@ from app.corpus import size
 from app.corpus.size import SAMPLE_BYTES, CorpusSize, holds_at_least, measure_corpus
 from app.corpus.sources import list_files
 from app.corpus.streams import StorageError
-from app.dataset.preflight import check_synthesis, check_targets_fit
+from app.dataset.preflight import check_synthesis, check_targets_fit, fillable_tokens
 from app.faults import UserError
 from app.models import small_files
 from app.models.files import ModelFiles, find_model
 from app.recipe import load_config
 from app.retrieval.preflight import check_index, check_index_factory
+from app.storage import Folder
+from tests.retrieval.fake_corpus import write_corpus
 
 
 class WordCounter:
@@ -248,14 +250,35 @@ def word_tokenizer(models):
 
 def test_a_job_whose_targets_the_corpus_cannot_fill_does_not_start(config, tmp_path, word_tokenizer):
     (tmp_path / "c.txt").write_text("word " * 8000)
-    path = ["--corpus.sources.0.path", str(tmp_path / "c.txt")]
+    path = ["--corpus.sources.0.path", str(tmp_path / "c.txt"), "--agent.document_tokens", "8000"]
     check_synthesis(config(*path, "--dataset.target_lengths.0.max_tokens", "8000"))
     settings = config(*path, "--dataset.target_lengths.0.max_tokens", "8001")
-    assert "8001 is beyond the whole corpus; at most 8000, or give" in fault(check_synthesis, settings)
+    assert re.search(
+        r"8001 is beyond the whole corpus, .* agent.document_tokens 8000 each; at most 8000, or give more documents",
+        fault(check_synthesis, settings),
+    )
     check_index(settings)
     check_synthesis(
         config(*path, "--dataset.target_lengths.0.max_tokens", "8001", "--dataset.num_long_input_seeds", "0")
     )
+
+
+def test_a_document_fills_a_context_with_what_may_be_taken_of_it_alone(config, tmp_path, word_tokenizer):
+    rows = [json.dumps({"title": f"Report {i}", "text": "word " * 6000}) for i in range(20)]
+    (tmp_path / "c.jsonl").write_text("\n".join(rows))
+    path = ["--corpus.sources.0.path", str(tmp_path / "c.jsonl"), "--agent.document_tokens", "1024"]
+    settings = config(*path, "--dataset.target_lengths.0.max_tokens", "30000")
+    assert "at most 20480, or give more documents, or raise agent.document_tokens" in fault(
+        check_synthesis, settings
+    )
+    check_synthesis(config(*path, "--dataset.target_lengths.0.max_tokens", "20480"))
+
+
+def test_documents_of_a_finished_corpus_count_up_to_what_may_be_taken_of_them(tmp_path):
+    corpus = Folder(str(tmp_path))
+    write_corpus(corpus, [[("long", ["word " * 3000]), ("short", ["word " * 10])], [("third", ["one two"])]])
+    config = load_config("laptop", ["--agent.document_tokens", "1024"])
+    assert fillable_tokens(config, corpus) == 1024 + 10 + 2
 
 
 def test_the_index_needs_its_documents(config):

@@ -56,3 +56,12 @@ def test_no_choice_is_told(value):
 def test_counts_that_are_none_are_the_requests_fault():
     with pytest.raises(RequestError, match="unknown shape"):
         read_reply(completion(usage=Object(prompt_tokens=None, completion_tokens=1)))
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+def test_thoughts_beside_the_text_are_kept_apart_from_it(field):
+    message = Object(content="Whales dive.", **{field: "They want whales."})
+    usage = Object(prompt_tokens=1, completion_tokens=2, prompt_tokens_details=None)
+    choice = Object(message=message, finish_reason="stop")
+    reply = read_reply(Object(choices=[choice], usage=usage))
+    assert (reply.text, reply.thought) == ("Whales dive.", "They want whales.")

@@ -134,13 +134,19 @@ def reply_to(system: str, user: str, serial: int) -> str:
         subject = " ".join(re.findall(r"\w{4,}", user)[:12])
         return f"{opening[1]} {subject} number {serial}."
     if '{"notes"' in system:
-        return json.dumps({"notes": [1]})
+        return json.dumps({"notes": choose_notes(user)})
     if "take notes" in system:
-        excerpt = user.partition("Excerpt:")[2]
-        return f"Note of call {serial}: " + " ".join(excerpt.split()[:20]) + "."
-    return (
-        f"Answer {serial} rests on these words: " + " ".join(user.partition("Note 1:")[2].split()[:25]) + "."
-    )
+        excerpt = user.partition("Excerpt:")[2].rpartition("Notes:")[0]
+        return f"By call {serial}: " + " ".join(excerpt.split()[:20]) + "."
+    facts = [" ".join(note.split()[:20]) for note in re.findall(r"Note \d+: (.+)", user)]
+    return f"Answer {serial} rests on these words: " + " ".join(facts)
+
+
+def choose_notes(user: str) -> list[int]:
+    """The first note, and the first after it that was taken from another document."""
+    shown = re.findall(r"Note (\d+)(?: \(document (\d+)[^)]*\))?: ", user)
+    others = [number for number, document in shown if document != shown[0][1]]
+    return [int(number) for number, _ in shown[:1]] + [int(number) for number in others[:1]]
 
 
 def reply_in_chinese(system: str, user: str, serial: int) -> Reply:
@@ -150,7 +156,7 @@ def reply_in_chinese(system: str, user: str, serial: int) -> Reply:
     if opening:
         return f"{opening[1]} {clauses[serial % len(clauses)]}与{clauses[-1]}的车数，并说明差异。", "stop"
     if '{"notes"' in system:
-        return json.dumps({"notes": [1]}), "stop"
+        return json.dumps({"notes": choose_notes(user)}), "stop"
     if "take notes" in system:
         return "，".join(clauses[4:12]) + f"，共{serial}车。", "stop"
     sentences = "".join(f"{clause}，共{number}车。" for number, clause in enumerate(clauses[:20]))

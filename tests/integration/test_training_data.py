@@ -54,6 +54,7 @@ def example(index, text, tokenizer):
         "document_ids": [],
         "evidence_ids": [],
         "evidence_depths": [],
+        "evidence_spans": [],
         "generator": MODEL,
         "prompt_version": "1",
         "instruction": turns[0][-13:],

@@ -129,3 +129,12 @@ def test_what_the_plan_cannot_be_written_to_is_told(tmp_path, capsys, monkeypatc
     assert main(["plan", "--config", "laptop", "--json", name]) == 2
     assert capsys.readouterr().err.startswith(f"longstrap: plan.json_path: '{name}' ")
     assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_plan_says_that_targets_are_beyond_what_the_documents_can_fill(tmp_path):
+    rows = [json.dumps({"title": f"Report {i}", "text": "word " * 6000}) for i in range(20)]
+    (tmp_path / "c.jsonl").write_text("\n".join(rows))
+    options = ["--corpus.sources.0.path", str(tmp_path / "c.jsonl"), "--run_dir", str(tmp_path / "run")]
+    options += ["--agent.document_tokens", "1024", "--dataset.target_lengths.0.max_tokens", "30000"]
+    faults = make_plan(load_config("laptop", options)).faults
+    assert any(fault.startswith("dataset.target_lengths.0.max_tokens: 30000 is beyond") for fault in faults)

@@ -1,6 +1,7 @@
 """Expected calls against the workflow itself, and against a real run's."""
 
 import asyncio
+import json
 import random
 from collections import Counter
 
@@ -18,6 +19,7 @@ from app.planning.plan import make_plan
 from app.planning.tables import render_plan
 from app.recipe import load_config
 from app.schema import ContextDocument, Draft, Passage, Seed
+from tests.integration.endpoint_double import choose_notes
 
 PASSAGE_TOKENS = 40
 SUBJECT = "Nantucket whalers hunted whales"
@@ -47,7 +49,7 @@ class CountingGenerator:
         replies = {
             "instruction": INSTRUCTION,
             "summary": "Whales " * 29 + "dive.",
-            "selection": '{"notes": [1, 2]}',
+            "selection": json.dumps({"notes": choose_notes(call.messages[-1]["content"])}),
             "answer": "They lived on oil and dived deep.",
         }
         return LlmReply(replies[call.step], "stop", num_prompt_tokens=1, num_output_tokens=1)
@@ -216,3 +218,13 @@ def test_every_attempt_is_counted():
     for one, other in zip(once, plan_calls(again, corpus), strict=True):
         assert other.num_calls == pytest.approx(1.5 * one.num_calls)
         assert other.output_per_call == pytest.approx(one.output_per_call)
+
+
+def test_thoughts_are_planned_as_output():
+    corpus = corpus_of(draw_corpus(random.Random(3)))
+    config = settings()
+    generator = config.generator.model_copy(update={"thinking_tokens": 300, "max_model_tokens": 1400})
+    thinking = plan_calls(config.model_copy(update={"generator": generator}), corpus)
+    for plain, each in zip(plan_calls(config, corpus), thinking, strict=True):
+        added = each.output_per_call - plain.output_per_call
+        assert added == pytest.approx(300 * config.plan.reply_share)

@@ -139,6 +139,7 @@ def _row(index, kind="long_input"):
         "document_ids": ["d1", "d2"],
         "evidence_ids": ["d1:00000"] if kind == "long_input" else [],
         "evidence_depths": [index / 12] if kind == "long_input" else [],
+        "evidence_spans": [[0, 9]] if kind == "long_input" else [],
         "generator": "writer",
         "prompt_version": "1",
         "instruction": instruction,

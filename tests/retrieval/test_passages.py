@@ -35,6 +35,10 @@ def test_rows_follow_parts_and_documents(store):
     assert store.num_tokens.tolist() == [2, 2, 2, 3, 2, 2, 1, 1, 1, 1, 1, 1]
 
 
+def test_every_passage_has_its_row(store):
+    assert [store.row_of(passage.passage_id) for passage in store.read(range(12)).values()] == list(range(12))
+
+
 def test_every_row_reads_as_its_passage(store):
     texts = [text for part in PARTS for _, passages in part for text in passages]
     passages = store.read(range(12))

@@ -5,7 +5,7 @@ import pytest
 from app.retrieval.embedder import Embedder, Prefixes
 from app.retrieval.index import SearchIndex
 from app.retrieval.passages import PassageStore, write_row_files
-from app.retrieval.retriever import Query, Retriever, choose_run
+from app.retrieval.retriever import Query, Retriever, choose_runs
 from app.storage import Folder
 from tests.retrieval.fake_corpus import BagOfWords, write_corpus
 
@@ -79,7 +79,7 @@ def test_a_corpus_that_is_too_small_gives_all_it_has(retriever):
     assert sum(document.num_tokens for document in documents) == int(retriever._store.num_tokens.sum())
 
 
-def test_a_long_document_is_cut_to_the_passages_around_its_best(retriever):
+def test_a_long_document_is_cut_to_the_passages_around_its_best_ones(retriever):
     (documents,) = retriever.retrieve([Query("cat", 1, 19)])
     (cats,) = documents
     # `cat cat` is the best, `cat` two passages before it is within reach.
@@ -111,14 +111,14 @@ def test_inverted_lists_are_visited_for_each_query_by_itself(tmp_path):
 
 
 def test_hits_that_only_its_batch_needs_do_not_move_a_run(tmp_path):
-    edges = [f"cat bird {FILLER}", f"cat cat {FILLER}", FILLER, FILLER]
+    edges = [f"cat bird {FILLER}", FILLER, FILLER, f"cat cat {FILLER}", FILLER, FILLER, FILLER]
     retriever = make_retriever(tmp_path, [[("Edges", edges), ("Many", [f"cat cat dog {FILLER}"] * 30)]])
     # `cat bird` is hit number 32: too late for this query, and found for the other.
-    short, long = Query("cat", 5, 14), Query("cat", 1000, 14)
+    short, long = Query("cat", 5, 19), Query("cat", 1000, 19)
     (alone,), (together, deep) = retriever.retrieve([short]), retriever.retrieve([short, long])
     assert alone == together
-    assert [passage.text for passage in together[0].passages] == edges[1:3]
-    assert [passage.text for passage in deep[0].passages] == edges[:2]
+    assert [passage.text for passage in together[0].passages] == edges[2:5]
+    assert [passage.text for passage in deep[0].passages] == [edges[0], *edges[3:5]]
 
 
 def test_queries_are_sent_as_queries_in_one_call(retriever):
@@ -134,19 +134,56 @@ def tokens(*sizes):
 
 
 @pytest.mark.parametrize(
-    ("sizes", "hits", "max_tokens", "run"),
+    ("sizes", "hits", "max_tokens", "runs"),
     [
-        ([10, 10, 10], [2], 30, range(1, 4)),  # fits
-        ([10] * 9, [5], 30, range(4, 7)),  # both sides evenly
-        ([10] * 9, [5], 40, range(4, 8)),  # what follows first
-        ([10] * 9, [1], 30, range(1, 4)),  # no more before it
-        ([10] * 9, [9], 30, range(7, 10)),  # nor after it
-        ([10] * 9, [5, 7], 40, range(4, 8)),  # towards the next hit
-        ([10] * 9, [5, 3], 30, range(3, 6)),
-        ([10] * 9, [5, 1, 6], 30, range(4, 7)),  # out of reach, but the third is not
-        ([10, 10, 90, 10], [2], 30, range(1, 3)),  # a large one in the way
-        ([10, 90, 10], [2], 30, range(2, 3)),  # the best alone is larger
+        ([10, 10, 10], [2], 30, [range(1, 4)]),  # fits
+        ([10] * 9, [5], 30, [range(4, 7)]),  # both sides evenly
+        ([10] * 9, [5], 40, [range(4, 8)]),  # what follows first
+        ([10] * 9, [1], 30, [range(1, 4)]),  # no more before it
+        ([10] * 9, [9], 30, [range(7, 10)]),  # nor after it
+        ([10] * 9, [5, 7], 40, [range(5, 9)]),  # two that meet are one
+        ([10] * 9, [8, 2], 40, [range(2, 4), range(8, 10)]),  # in turns
+        ([10] * 9, [8, 2, 5], 40, [range(2, 3), range(5, 6), range(8, 10)]),
+        ([10] * 30, [2, 8, 14, 20, 26], 60, [range(2, 4), range(8, 10), range(14, 15), range(20, 21)]),
+        ([10, 10, 90, 10], [2], 30, [range(1, 3)]),  # a large one in the way
+        ([10, 90, 10], [2], 30, [range(2, 3)]),  # the best alone is larger
+        ([10, 90, 10], [1, 2], 30, [range(1, 2)]),  # a later hit is not taken at any price
     ],
 )
-def test_a_run_grows_around_the_best_hit(sizes, hits, max_tokens, run):
-    assert choose_run(tokens(*sizes), 1, len(sizes) + 1, hits, max_tokens) == run
+def test_runs_grow_around_the_best_hits(sizes, hits, max_tokens, runs):
+    assert choose_runs(tokens(*sizes), 1, len(sizes) + 1, hits, max_tokens) == runs
+
+
+def test_anchors_are_taken_whatever_they_cost():
+    assert choose_runs(tokens(10, 90, 10, 90, 10), 1, 6, [2, 4, 1], 100, num_anchors=2) == [
+        range(2, 3),
+        range(4, 5),
+    ]
+
+
+def anchor_of(retriever, text):
+    passages = retriever._store.read(range(retriever._store.num_rows)).values()
+    return next(passage for passage in passages if passage.text == text)
+
+
+def test_an_anchors_document_comes_first_with_that_passage(retriever):
+    anchor = anchor_of(retriever, f"bird {FILLER}")
+    (documents,) = retriever.retrieve([Query("cat", 40, 1000, (anchor.passage_id,))])
+    assert titles(documents) == ["Birds", "Cats", "Pets"]
+    assert documents[0].passages == [anchor]
+
+
+def test_an_anchor_stands_in_what_is_taken_of_a_long_document(retriever):
+    stones = [row for row in retriever._store.read(range(39)).values() if row.num_tokens == 5]
+    document_id = max({row.document_id for row in stones}, key=[row.document_id for row in stones].count)
+    anchor = f"{document_id}:00027"
+    for query in ("cat", FILLER):
+        (documents,) = retriever.retrieve([Query(query, 60, 20, (anchor,))])
+        ids = [passage.passage_id for passage in documents[0].passages]
+        assert anchor in ids
+        assert documents[0].num_tokens <= 20
+    # The passages around the anchor, and others that were found: two stretches, told apart.
+    assert documents[0].gaps
+    (together, other) = retriever.retrieve([Query("cat", 60, 20, (anchor,)), Query("dog", 5, 20)])
+    assert together == retriever.retrieve([Query("cat", 60, 20, (anchor,))])[0]
+    assert anchor not in [passage.passage_id for document in other for passage in document.passages]
