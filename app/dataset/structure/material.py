@@ -61,12 +61,13 @@ class Material:
     def units(self, rank: int, min_words: int, max_words: int) -> list[Unit]:
         """Paragraphs of a document that surely stay, else its sentences, of a length in words.
 
-        The first and the last of a document are left out: retrieval may have cut them.
+        The first and the last of each stretch of a document are left out: retrieval may have cut them.
         """
         text = self.whole_text(rank)
-        found = _between(rank, text, paragraph_borders(text).tolist(), min_words, max_words)
+        gaps = self.documents[rank].gaps
+        found = _between(rank, text, paragraph_borders(text).tolist(), gaps, min_words, max_words)
         if len(found) < MIN_UNITS:
-            found = _between(rank, text, sentence_borders(text).tolist(), min_words, max_words)
+            found = _between(rank, text, sentence_borders(text).tolist(), gaps, min_words, max_words)
         return found
 
 
@@ -99,6 +100,9 @@ def replace_range(
 ) -> ContextDocument:
     """A document with other text in place of `[start_char, end_char)`, which becomes a passage of its own.
 
+    The new passage follows what stands before it, and what stands behind it follows the new one: the message marks
+    nothing as left out where the text was changed.
+
     Args:
         document: The document.
         start_char: In its text.
@@ -107,26 +111,25 @@ def replace_range(
         passage_id: Id of the new passage.
         num_tokens: Its tokens.
     """
-    passages: list[Passage] = []
-    position, is_put = 0, False
+    before: list[Passage] = []
+    behind: list[Passage] = []
+    position = 0
     for passage in document.passages:
         begin, end = position, position + len(passage.text)
         position = end
         head = passage.text[: max(start_char - begin, 0)]
         tail = passage.text[max(end_char - begin, 0) :] if end > end_char else ""
         if end <= start_char:
-            passages.append(passage)
+            before.append(passage)
             continue
         if head:
-            passages.append(replace(passage, text=head))
-        if not is_put:
-            passages.append(Passage(passage_id, document.document_id, 0, len(text), num_tokens, text))
-            is_put = True
+            before.append(replace(passage, text=head, end_char=passage.start_char + len(head)))
         if tail:
-            passages.append(replace(passage, text=tail))
-    if not is_put:
-        passages.append(Passage(passage_id, document.document_id, 0, len(text), num_tokens, text))
-    return replace(document, passages=passages)
+            behind.append(replace(passage, text=tail, start_char=passage.end_char - len(tail)))
+    start = before[-1].end_char if before else behind[0].start_char if behind else 0
+    end = behind[0].start_char if behind and end_char > start_char else start
+    put = Passage(passage_id, document.document_id, start, end, num_tokens, text)
+    return replace(document, passages=[*before, put, *behind])
 
 
 def passages_at(document: ContextDocument, start_char: int, end_char: int) -> list[str]:
@@ -155,11 +158,15 @@ def listed(items: Sequence[str]) -> str:
     return "\n".join(f"{number}. {item}" for number, item in enumerate(items, 1))
 
 
-def _between(rank: int, text: str, borders: list[int], min_words: int, max_words: int) -> list[Unit]:
+def _between(
+    rank: int, text: str, borders: list[int], gaps: list[int], min_words: int, max_words: int
+) -> list[Unit]:
     ends = [border for border in borders if border < len(text)]
     found: list[Unit] = []
     # Neither what stands before the first border nor what stands behind the last one.
     for start_char, end_char in pairwise(ends):
+        if any(start_char <= gap <= end_char for gap in gaps):
+            continue
         stretch = text[start_char:end_char].strip()
         if min_words <= len(stretch.split()) <= max_words:
             begin = text.index(stretch, start_char)

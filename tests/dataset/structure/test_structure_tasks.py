@@ -11,7 +11,7 @@ import pytest
 
 from app.checkers import score_turns
 from app.config import DatasetConfig
-from app.dataset.layout import SEPARATOR
+from app.dataset.layout import OMISSION, SEPARATOR
 from app.dataset.results import example_row
 from app.dataset.structure.making import PROGRAM, StructureMaker
 from app.dataset.structure.material import Material, is_usable, replace_range
@@ -58,11 +58,14 @@ def sentence(rng):
 
 def make_document(index, tokenizer, num_passages=3):
     rng = random.Random(index)
-    passages = []
+    passages, start = [], 0
     for number in range(num_passages):
         text = "".join(" ".join(sentence(rng) for _ in range(2)) + "\n\n" for _ in range(3))
         passage_id = passage_id_of(f"d{index}", number)
-        passages.append(Passage(passage_id, f"d{index}", 0, len(text), tokenizer.count(text), text))
+        passages.append(
+            Passage(passage_id, f"d{index}", start, start + len(text), tokenizer.count(text), text)
+        )
+        start += len(text)
     return ContextDocument(f"d{index}", f"Title of {index}", passages, 1.0)
 
 
@@ -217,7 +220,8 @@ def test_too_few_documents_and_nothing_to_ask_are_rejects(tokenizer, documents):
     )
     text = "漢" * 100
     passages = [
-        Passage(passage_id_of("d", index), "d", 0, 100, tokenizer.count(text), text) for index in range(20)
+        Passage(passage_id_of("d", index), "d", 100 * index, 100 * index + 100, tokenizer.count(text), text)
+        for index in range(20)
     ]
     alone = [ContextDocument("d", "", passages, 1.0)]
     reject = maker.make(make_seed("mentions"), alone)
@@ -239,10 +243,37 @@ def test_text_is_replaced_where_it_stands_across_passages(documents):
     changed = replace_range(document, start, end, "NEW", "new", 1)
     assert changed.text == text[:start] + "NEW" + text[end:]
     assert Counter(passage.passage_id for passage in changed.passages)["new"] == 1
+    assert changed.gaps == document.gaps == []
     for place in (0, 5, len(first), len(text)):
-        assert (
-            replace_range(document, place, place, "NEW", "new", 1).text == text[:place] + "NEW" + text[place:]
-        )
+        changed = replace_range(document, place, place, "NEW", "new", 1)
+        assert changed.text == text[:place] + "NEW" + text[place:]
+        # Else the message would mark where the text was changed.
+        assert changed.gaps == []
+
+
+@pytest.mark.parametrize("task", NAMES)
+def test_nothing_marks_the_places_of_the_answers(examples, task):
+    assert OMISSION.strip() not in examples[task, 0].messages[0]["content"]
+
+
+def test_no_unit_reaches_over_what_retrieval_left_out(documents):
+    document = documents[0]
+    apart = replace(
+        document,
+        passages=[
+            replace(
+                passage,
+                start_char=passage.start_char + 1000 * index,
+                end_char=passage.end_char + 1000 * index,
+            )
+            for index, passage in enumerate(document.passages)
+        ],
+    )
+    gaps = apart.gaps
+    assert len(gaps) == len(document.passages) - 1 > 0
+    units = Material(make_seed("order"), [apart], frozenset(), random.Random(0)).units(0, 1, 500)
+    assert units
+    assert not any(unit.start_char < gap < unit.end_char for unit in units for gap in gaps)
 
 
 def test_retrieval_asks_again_with_longer_stretches_where_short_ones_do_not_fill(tokenizer, documents):
