@@ -122,6 +122,9 @@ def replace_range(
         if end <= start_char:
             before.append(passage)
             continue
+        if begin >= end_char:
+            behind.append(passage)
+            continue
         if head:
             before.append(replace(passage, text=head, end_char=passage.start_char + len(head)))
         if tail:
