@@ -377,9 +377,9 @@ def test_files_that_cannot_be_read_are_no_rows(tmp_path):
 
 @needs_cases
 def test_a_selection_in_a_fence_is_taken_and_a_deep_one_is_malformed(faults):
-    assert parse_selection(faults["fault"]("fence", "selection", "", "")[3], 3) == [0]
+    assert parse_selection(faults["fault"]("fence", "selection", "", "")[3], [{"d0"}, {"d1"}, {"d2"}]) == [0]
     with pytest.raises(MalformedReplyError, match="not JSON"):
-        parse_selection(faults["fault"]("deep_json", "selection", "", "")[3], 3)
+        parse_selection(faults["fault"]("deep_json", "selection", "", "")[3], [{"d0"}, {"d1"}, {"d2"}])
 
 
 @needs_cases

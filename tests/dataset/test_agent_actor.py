@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pyarrow as pa
 import pytest
 
+from app.agent.words import UNWEIGHTED
 from app.dataset import agent_actor
 from app.dataset.agent_actor import AgentActor
 from app.schema import SEED_SCHEMA
@@ -54,7 +55,7 @@ def test_structure_seeds_become_examples_without_a_generator(tmp_path, generator
     told = []
     progress = SimpleNamespace(add=SimpleNamespace(remote=told.append))
     calls = Folder(str(tmp_path / "calls"))
-    actor = AgentActor(settings(tokenizer.model, 0), calls, pool, progress)
+    actor = AgentActor(settings(tokenizer.model, 0), calls, pool, progress, UNWEIGHTED)
     seeds = [make_seed("recall", 0), make_seed("mentions", 1)]
     batch = pa.Table.from_pylist([asdict(seed) for seed in seeds], schema=SEED_SCHEMA)
 
@@ -75,5 +76,5 @@ def test_a_generator_is_made_where_some_seed_needs_it(tmp_path, generators_made)
     tokenizer = make_byte_level(tmp_path / "model")
     config = settings(tokenizer.model, 1)
     progress = SimpleNamespace(add=SimpleNamespace(remote=lambda delta: None))
-    AgentActor(config, Folder(str(tmp_path / "calls")), Pool([]), progress)
+    AgentActor(config, Folder(str(tmp_path / "calls")), Pool([]), progress, UNWEIGHTED)
     assert generators_made == [config.generator]
