@@ -49,7 +49,6 @@ FLOORS = (
 """All rooms, from the ground up. A room imports from the floors below its own; a module outside of them is a fault."""
 TRAINING_FLOORS = (
     ("identities",),
-    ("logits",),
     ("data", "flops", "loss", "metrics", "parallel", "rope_search", "schedule"),
     ("experts",),
     ("base_weights", "batches", "memory", "model", "trackers"),

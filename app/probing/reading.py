@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from app.models.logits import OutputLayer, output_layer_of
 from app.probing.attention import ATTENTION, Branches, register_attention
 from app.probing.questions import Haystack
 
@@ -76,12 +77,12 @@ def read(decoder: Any, haystack: Haystack) -> Reading:
         use_cache=False,
         branches=branches,
     ).last_hidden_state[0]
-    weight: Tensor = decoder.get_output_embeddings().weight
+    output = output_layer_of(decoder)
     positions = loss_positions(branches.text_tokens)
-    losses, _ = _score(hidden, weight, ids, positions)
+    losses, _ = _score(hidden, output, ids, positions)
     found, answer_losses = [], []
     for start, stop in haystack.answers:
-        answer, is_likeliest = _score(hidden, weight, ids, np.arange(start - 1, stop - 1))
+        answer, is_likeliest = _score(hidden, output, ids, np.arange(start - 1, stop - 1))
         found.append(bool(is_likeliest.all()))
         answer_losses.append(float(answer.mean()))
     return Reading(positions, losses, found, answer_losses)
@@ -94,12 +95,12 @@ def loss_positions(num_tokens: int) -> npt.NDArray[np.int64]:
 
 
 def _score(
-    hidden: Tensor, weight: Tensor, ids: Tensor, positions: npt.NDArray[np.int64]
+    hidden: Tensor, output: OutputLayer, ids: Tensor, positions: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
     """Cross entropy of the tokens after these positions, and whether each is the likeliest one."""
     losses, likeliest = [], []
     for chunk in torch.from_numpy(positions).to(hidden.device).split(CHUNK_TOKENS):
-        logits = (hidden[chunk] @ weight.T).float()
+        logits = output.logits(hidden[chunk])
         targets = ids[chunk + 1]
         losses.append(cross_entropy(logits, targets, reduction="none"))
         likeliest.append(logits.argmax(dim=1) == targets)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from app.training.logits import LogitRule, OutputLayer
+from app.models.logits import LogitRule, OutputLayer
 
 IGNORED = -100
 """Label of a token that is not predicted."""

@@ -7,9 +7,9 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, OffloadPolicy, fully_shard
 
+from app.models.logits import output_layer_of
 from app.models.shape import layers_of
 from app.training.experts import ExpertWatch, with_gradient_of
-from app.training.logits import output_layer_of
 from app.training.loss import summed_loss
 from app.training.parallel.attention import ATTENTION, PackedSequence, attending_to, register_attention
 

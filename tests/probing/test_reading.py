@@ -12,6 +12,7 @@ from app.models.rope import with_rope
 from app.probing.attention import Branches, attention_of_transformers
 from app.probing.questions import QuestionMaker
 from app.probing.reading import MAX_LOSS_POSITIONS, load_decoder, loss_positions, read
+from tests.probing.tiny_models import save_model
 
 LENGTH = 512
 YARN = {
@@ -27,13 +28,25 @@ def haystack(tokenizer):
     return QuestionMaker(EvaluateConfig(), tokenizer, 1, LENGTH, 3).make(0)
 
 
+RAISED = {"rope_type": "default", "rope_theta": 80_000.0}
+
+
+@pytest.fixture(scope="module")
+def tiny_granite(tmp_path_factory):
+    """Its logits are divided by a number."""
+    return save_model(tmp_path_factory.mktemp("tiny_granite"), model_type="granite", logits_scaling=4.0)
+
+
 @pytest.mark.parametrize(
-    "rope", [{"rope_type": "default", "rope_theta": 80_000.0}, YARN], ids=["base", "yarn"]
+    ("folder", "rope"),
+    [("tiny_llama", RAISED), ("tiny_llama", YARN), ("tiny_granite", RAISED)],
+    ids=["base", "yarn", "scaled logits"],
 )
-def test_losses_and_answers_are_those_of_plain_transformers(tiny_llama, haystack, rope):
-    config = with_rope(AutoConfig.from_pretrained(tiny_llama), rope, LENGTH)
-    plain = AutoModelForCausalLM.from_pretrained(tiny_llama, config=config, attn_implementation="eager")
-    reading = read(load_decoder(tiny_llama, config, torch.float32, torch.device("cpu")), haystack)
+def test_losses_and_answers_are_those_of_plain_transformers(request, haystack, folder, rope):
+    model = request.getfixturevalue(folder)
+    config = with_rope(AutoConfig.from_pretrained(model), rope, LENGTH)
+    plain = AutoModelForCausalLM.from_pretrained(model, config=config, attn_implementation="eager")
+    reading = read(load_decoder(model, config, torch.float32, torch.device("cpu")), haystack)
     text = haystack.token_ids[: haystack.boundaries[0]]
     with torch.no_grad():
         for (start, stop), (first, last), found, loss in zip(
@@ -73,6 +86,7 @@ def test_a_model_that_repeats_the_answer_finds_the_needle(tiny_llama, haystack):
     class Told:
         device = torch.device("cpu")
         base_model = Due()
+        config = decoder.config
 
         @staticmethod
         def get_output_embeddings():

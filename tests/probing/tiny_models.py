@@ -1,7 +1,7 @@
-"""A tiny random Llama in a folder, with a tokenizer that knows chats, for the probe's tests."""
+"""A tiny random model in a folder, with a tokenizer that knows chats, for the probe's tests."""
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from eval.niah import bundled_text
 from tests.eval.niah_settings import save_tokenizer
@@ -9,7 +9,7 @@ from tests.eval.niah_settings import save_tokenizer
 OWN_TOKENS = 256
 
 
-def save_model(folder, own_tokens=OWN_TOKENS, **changes):
+def save_model(folder, own_tokens=OWN_TOKENS, model_type="llama", **changes):
     """The folder's name; the model is in float32."""
     tokenizer = save_tokenizer(folder, bundled_text())
     settings = {
@@ -23,7 +23,7 @@ def save_model(folder, own_tokens=OWN_TOKENS, **changes):
         "rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0},
     }
     torch.manual_seed(0)
-    model = LlamaForCausalLM(LlamaConfig(**settings | changes))
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(model_type, **settings | changes))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)

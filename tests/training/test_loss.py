@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from app.training.logits import LogitRule, OutputLayer
+from app.models.logits import LogitRule, OutputLayer
 from app.training.loss import IGNORED, summed_loss
 
 NUM_TOKENS, HIDDEN_SIZE, VOCABULARY = 20, 16, 50
