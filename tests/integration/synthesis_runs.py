@@ -35,7 +35,7 @@ def write_corpus(path: Path, num_documents: int = 24, num_chars: int = 6000) -> 
 def write_chinese_corpus(path: Path, num_documents: int = 12, num_sentences: int = 40) -> None:
     """Documents in Chinese, with titles."""
     rng = random.Random(11)
-    whos = [
+    people = [
         "商人",
         "磨坊主",
         "灯塔管理员",
@@ -90,7 +90,7 @@ def write_chinese_corpus(path: Path, num_documents: int = 12, num_sentences: int
     rows = []
     for number in range(num_documents):
         sentences = [
-            f"第{rng.randrange(1, 999)}年，{rng.choice(places)}的{rng.choice(whos)}{rng.choice(acts)}"
+            f"第{rng.randrange(1, 999)}年，{rng.choice(places)}的{rng.choice(people)}{rng.choice(acts)}"
             f"{rng.choice(things)}，共{rng.randrange(2, 9999)}车。"
             for _ in range(num_sentences)
         ]
