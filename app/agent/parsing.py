@@ -8,7 +8,7 @@ from typing import Any
 
 from app.agent.meta_text import names_no_author
 from app.agent.phrases import before_comment, refers_to_context, says_nothing_relevant, speaks_of_notes
-from app.agent.words import UNWEIGHTED, WordWeights, specific_words
+from app.agent.words import UNWEIGHTED, WordWeights, has_capitals, specific_words
 from app.text.sentences import split_sentences, whole_sentences
 from app.text.words import content_words, split_words
 
@@ -92,7 +92,7 @@ def parse_instruction(
     if len(named) < MIN_SUBJECT_WORDS or weights.total(named) < MIN_SUBJECT_WEIGHT:
         raise MalformedReplyError("instruction off its subject")
     is_specific = specific_words(instruction) & set(split_words(subject))
-    if not is_specific and not any(weights.is_rare(word) for word in named):
+    if has_capitals(named) and not is_specific and not any(weights.is_rare(word) for word in named):
         raise MalformedReplyError("instruction names nothing to look for")
     return instruction
 

@@ -23,6 +23,11 @@ def specific_words(text: str) -> set[str]:
     return found
 
 
+def has_capitals(words: Iterable[str]) -> bool:
+    """Whether the words' script has capitals, so that names can be told from other words."""
+    return any(letter.islower() or letter.isupper() for word in words for letter in word)
+
+
 @dataclass(frozen=True)
 class WordWeights:
     """How much a word tells about a subject: 1.0 if it is rare in the corpus, 0.0 if every passage holds it."""

@@ -11,6 +11,7 @@ from app.agent.parsing import (
     strip_thoughts,
 )
 from app.agent.words import WordWeights
+from app.text.words import content_words
 
 SUBJECT = "Nantucket whalers hunted sperm whales for oil until the harbour silted up."
 
@@ -103,6 +104,12 @@ def test_an_instruction_without_a_name_a_number_or_a_rare_word_names_nothing_to_
     with pytest.raises(MalformedReplyError, match="names nothing to look for"):
         instruction("Find out who has the most number of people in their country.", subject=subject)
     assert instruction("Find out which country has a number of 911,707 people.", subject=subject)
+
+
+def test_a_script_without_capitals_has_no_names_to_be_told():
+    common = WordWeights(dict.fromkeys(content_words(CHINESE), 0.4))
+    text = "Compare how 商人修理桥梁道路与港口储存铜矿石的车数，并说明差异。"
+    assert parse_instruction(text, False, CHINESE, request="Compare how", weights=common) == text
 
 
 def test_names_count_although_a_corpus_is_full_of_them():
