@@ -8,7 +8,7 @@ from transformers import AutoConfig
 from tests.integration.synthesis_runs import run_to_end
 from tests.integration.training_runs import stage, write_chats, write_model, write_training_recipe
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.long]
 
 
 @pytest.fixture(scope="module")
