@@ -58,6 +58,8 @@ def example(index, text, tokenizer):
         "generator": MODEL,
         "prompt_version": "1",
         "instruction": turns[0][-13:],
+        "task_data": None,
+        "verification": None,
     }
 
 
