@@ -49,7 +49,10 @@ async def check_engine() -> None:
         assert opened.text.startswith("Paris lies ")
         assert (opened.finish_reason, opened.num_output_tokens) == ("length", 8)
 
-        chosen = await generate(LlmCall("selection", user("Choose."), 32, 1, json_schema=selection_schema(3)))
+        sources = [{"a"}, {"b"}, {"c"}]
+        chosen = await generate(
+            LlmCall("selection", user("Choose."), 32, 1, json_schema=selection_schema(sources))
+        )
         assert set(json.loads(chosen.text)["notes"]) <= {1, 2, 3}
 
         long = "whale " * 600
