@@ -30,7 +30,7 @@ def compared(results: Sequence[NiahResult]) -> tuple[NiahResult, NiahResult, lis
 
 
 def growth_sentence(results: Sequence[NiahResult], own_limits_tokens: Mapping[str, int | None]) -> str | None:
-    """`needles at 10k: base 20%, 10k 90%; at 4k: 100%, 100%`, the longest length first.
+    """`needles at 10k: base 20%, 10k 90%; at 4k: 100%, 100%`: the longest length, then the shortest.
 
     Args:
         results: All models' needles; the first is the base.
@@ -41,6 +41,7 @@ def growth_sentence(results: Sequence[NiahResult], own_limits_tokens: Mapping[st
     if found is None:
         return None
     base, last, lengths = found
+    lengths = [lengths[0], *lengths[1:][-1:]]
     parts = []
     for number, (length, label) in enumerate(zip(lengths, length_labels(lengths), strict=True)):
         scores = [f"{score_label(each.mean(length))}%" for each in (base, last)]

@@ -22,6 +22,12 @@ def test_the_sentence_begins_with_the_longest_length_of_both():
     assert sentence == "needles at 10k: base 10.0% (made for 8,192 tokens), 10k 90.0%; at 4k: 100%, 100%"
 
 
+def test_lengths_between_the_longest_and_the_shortest_are_left_to_the_picture():
+    scores = {length: (100.0, 0.0) for length in (1024, 2048, 4096, 8192)}
+    sentence = growth_sentence([needles("base", scores), needles("8k", scores)], {})
+    assert sentence == "needles at 8k: base 50.0%, 8k 50.0%; at 1k: 50.0%, 50.0%"
+
+
 def test_a_model_within_its_limit_or_without_a_known_one_is_not_marked():
     assert "made for" not in growth_sentence([BASE, STAGE], {"base": 10240})
 
