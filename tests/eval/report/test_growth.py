@@ -23,7 +23,7 @@ def test_the_sentence_begins_with_the_longest_length_of_both():
 
 
 def test_lengths_between_the_longest_and_the_shortest_are_left_to_the_picture():
-    scores = {length: (100.0, 0.0) for length in (1024, 2048, 4096, 8192)}
+    scores = dict.fromkeys((1024, 2048, 4096, 8192), (100.0, 0.0))
     sentence = growth_sentence([needles("base", scores), needles("8k", scores)], {})
     assert sentence == "needles at 8k: base 50.0%, 8k 50.0%; at 1k: 50.0%, 50.0%"
 
