@@ -34,8 +34,13 @@ def test_a_short_wait_is_not(capsys):
 
 
 def test_a_signal_that_python_hears_does_what_it_does(capsys):
-    with pytest.raises(KeyboardInterrupt), waiting("waiting for Ray"):
-        signal.raise_signal(signal.SIGINT)
+    # A process that was started in the background ignores it otherwise.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), waiting("waiting for Ray"):
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert capsys.readouterr().err == ""
 
 

