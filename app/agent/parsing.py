@@ -72,15 +72,14 @@ def parse_instruction(
         weights: How much a word tells about a subject.
 
     Raises:
-        MalformedReplyError: Too short to mean anything, repeats itself, speaks of itself, not about the subject, names
+        MalformedReplyError: Too short to mean anything, repeats itself, not about the subject, names
             nothing that could be looked for, or points at a text that nobody will see.
     """
     paragraphs = text.strip().split("\n\n")
     prose = parse_prose(paragraphs[0], was_cut and len(paragraphs) == 1)
     instruction = " ".join(prose.strip('"“”* ').split())
-    if before_comment(instruction) != instruction:
-        # Small models go on to say what kind of instruction they have just written.
-        raise MalformedReplyError("instruction speaks of itself")
+    # Small models go on to say what kind of instruction they have just written. What stands before that is whole.
+    instruction = before_comment(instruction)
     if len(split_words(instruction)) < MIN_INSTRUCTION_WORDS:
         raise MalformedReplyError("instruction too short")
     sentences = [words for part in split_sentences(instruction) if (words := tuple(split_words(part)))]

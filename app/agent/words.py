@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+MIN_COMMON_TEXTS = 4
+"""A word of no more texts is rare however few texts there are: in a small corpus a name stands in several."""
 RARE_SHARE = 0.01
 """A word that stands in fewer of the corpus's passages counts in full; one that stands in all counts for nothing."""
 
@@ -63,4 +65,8 @@ def common_shares(word_sets: Iterable[set[str]]) -> dict[str, float]:
         for word in words:
             counts[word] = counts.get(word, 0) + 1
     shares = {word: (count - 1) / num_texts for word, count in counts.items()}
-    return {word: round(share, 4) for word, share in sorted(shares.items()) if share >= RARE_SHARE}
+    return {
+        word: round(share, 4)
+        for word, share in sorted(shares.items())
+        if share >= RARE_SHARE and counts[word] >= MIN_COMMON_TEXTS
+    }

@@ -48,10 +48,6 @@ def test_instruction_that_the_limit_cut_keeps_its_whole_sentences():
         ("Trace how the author hunted sperm whales for oil.", "instruction refers to a text"),
         ("Trace how Nantucket whalers fare in the provided notes.", "instruction refers to a text"),
         (
-            "Trace how Nantucket whalers lived. This instruction asks for causes. It is long.",
-            "instruction speaks of itself",
-        ),
-        (
             "Trace how Nantucket whalers lived. Trace how Nantucket whalers lived.",
             "instruction repeats itself",
         ),
@@ -92,6 +88,11 @@ def test_instruction_in_other_scripts(text, subject):
 def test_malformed_instructions_in_chinese(text, reason):
     with pytest.raises(MalformedReplyError, match=reason):
         parse_instruction(text, False, CHINESE, request="Compare how")
+
+
+def test_instruction_loses_what_it_says_about_itself():
+    text = "Trace how Nantucket whalers lived. This instruction asks for causes. It is long."
+    assert instruction(text) == "Trace how Nantucket whalers lived."
 
 
 def test_an_instruction_that_shares_only_common_words_with_its_subject_is_off_it():

@@ -19,3 +19,5 @@ def test_a_word_weighs_the_more_the_rarer_it_is():
 def test_shares_are_of_texts_and_a_first_text_is_no_sign():
     shares = common_shares([{"that", "mine"}, {"that"}, {"that", "flood"}, {"that"}])
     assert shares == {"that": 0.75}
+    # A name that three texts share is rare, however few texts there are.
+    assert common_shares([{"that", "Ada"}, {"that", "Ada"}, {"Ada"}, {"that"}, {"that"}]) == {"that": 0.6}
