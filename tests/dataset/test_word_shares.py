@@ -5,9 +5,11 @@ from tests.retrieval.fake_corpus import write_corpus
 
 def test_words_are_counted_over_the_corpus(tmp_path):
     corpus, dataset = Folder(str(tmp_path / "corpus")), Folder(str(tmp_path / "dataset"))
-    write_corpus(corpus, [[("a", ["that mine", "that flood"])], [("b", ["that river", "those boats"])]])
+    write_corpus(
+        corpus, [[("a", ["that mine", "that flood"])], [("b", ["that river", "that sea", "those boats"])]]
+    )
     write_word_shares(corpus, dataset)
-    assert dataset.read_json(WORD_SHARES_FILE) == {"that": 0.5}
+    assert dataset.read_json(WORD_SHARES_FILE) == {"that": 0.6}
 
 
 def test_the_sample_is_taken_from_all_over_the_corpus(tmp_path):
