@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 MIN_COMMON_TEXTS = 4
-"""A word of no more texts is rare however few texts there are: in a small corpus a name stands in several."""
+"""A word of fewer texts is rare however few texts there are: in a small corpus, a name stands in several."""
 RARE_SHARE = 0.01
 """A word that stands in fewer of the corpus's passages counts in full; one that stands in all counts for nothing."""
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from app.checks import check_held_cpus, check_run_dir
-from app.config import EvaluateConfig, RunConfig
+from app.config import RunConfig
 from app.faults import UserError
 from app.models.files import find_model
 from app.models.places import resolve_model
@@ -12,7 +12,7 @@ from app.probing.candidates import candidates_of
 from app.probing.lines import render_probe
 from app.probing.pictures import draw_probe
 from app.probing.pipeline import read_all
-from app.probing.tasks import ReadingTask
+from app.probing.tasks import ReadingTask, make_task
 from app.progress.attempts import Report
 from app.records.probe import ProbeRecord
 from app.run import EXPORT_DIR, Run, fingerprint_of, read_identity
@@ -75,35 +75,20 @@ def probed_lengths(config: RunConfig, own_tokens: int) -> list[int]:
 
 
 def _tasks(config: RunConfig, run: Run, base: Any, own_tokens: int) -> list[ReadingTask]:
-    model, revision = config.trained_model
-    found = []
-
-    def task(name: str, weights: str, identity: str, parameters: dict[str, Any], length: int) -> ReadingTask:
-        return ReadingTask(
-            name=name,
-            weights=weights,
-            weights_identity=identity,
-            model=model,
-            revision=revision,
-            rope_parameters=parameters,
-            length_tokens=length,
-            old_tokens=own_tokens,
-            evaluate=config.evaluate or EvaluateConfig(),
-            probe=config.probe,
-            seed=config.seed,
-        )
-
+    found: list[ReadingTask] = []
     stages = [] if config.train is None else config.train.stages
     trained = [stage.name for stage in stages if run.stage(stage.name).is_complete()]
     for length in probed_lengths(config, own_tokens):
         for candidate in candidates_of(base, model_rope(base), own_tokens, length):
-            found.append(task(candidate.name, model, model, candidate.parameters, length))
+            found.append(make_task(config, candidate.name, candidate.parameters, length, own_tokens))
         for name in trained:
             artefact = run.stage(name)
             parameters = artefact.record().stage.rope_parameters
-            identity = fingerprint_of(read_identity(artefact.folder))
             weights = (artefact.folder / EXPORT_DIR).uri
-            found.append(task(f"stage {name}", weights, identity, parameters, length))
+            identity = fingerprint_of(read_identity(artefact.folder))
+            found.append(
+                make_task(config, f"stage {name}", parameters, length, own_tokens, weights, identity)
+            )
     if not found:
         raise UserError("probe.lengths_tokens: no candidate reads these lengths; give others")
     return found

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from app.config import EvaluateConfig, ProbeConfig, identity
+from app.config import EvaluateConfig, ProbeConfig, RunConfig, identity
 from app.models.places import resolve_model
 from app.models.rope import with_rope
 from app.probing.criterion import summarize
@@ -15,8 +15,6 @@ from app.tokens import Tokenizer
 
 SEED_SHIFT = 1_000_003
 """Other needles than the evaluation's, which the probe must not choose by."""
-
-
 NOT_ASKED_BY = ("lengths_tokens", "depths_percent", "num_needles", "num_trials")
 """Settings of the evaluation's needles that the probe has values of its own for."""
 
@@ -70,6 +68,42 @@ class ReadingTask:
         return f"{fingerprint_of(self.identity())[:24]}.json"
 
 
+def make_task(
+    config: RunConfig,
+    name: str,
+    rope_parameters: dict[str, Any],
+    length_tokens: int,
+    old_tokens: int,
+    weights: str | None = None,
+    weights_identity: str | None = None,
+) -> ReadingTask:
+    """A reading with the settings of a run.
+
+    Args:
+        config: The run's settings.
+        name: Of the candidate, or of the trained stage.
+        rope_parameters: As transformers has them.
+        length_tokens: Length of the texts.
+        old_tokens: Longest sequence that the model was made for.
+        weights: Folder of a trained stage's export. If omitted, the model before the first stage.
+        weights_identity: What the folder's weights are.
+    """
+    model, revision = config.trained_model
+    return ReadingTask(
+        name=name,
+        weights=weights or model,
+        weights_identity=weights_identity or model,
+        model=model,
+        revision=revision,
+        rope_parameters=rope_parameters,
+        length_tokens=length_tokens,
+        old_tokens=old_tokens,
+        evaluate=config.evaluate or EvaluateConfig(),
+        probe=config.probe,
+        seed=config.seed,
+    )
+
+
 def read_task(task: ReadingTask) -> ReadingRecord:
     """Read all haystacks of a task, on a GPU if there is one.
 
@@ -82,7 +116,7 @@ def read_task(task: ReadingTask) -> ReadingRecord:
     from app.probing.reading import load_decoder, read
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    # Few CPUs multiply bfloat16 at all, and those that do not take seven times as long as for float32.
+    # A CPU without instructions for bfloat16 is several times slower with it.
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     base = AutoConfig.from_pretrained(
         resolve_model(task.model), revision=task.revision, trust_remote_code=False

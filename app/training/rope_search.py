@@ -3,14 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from app.config import EvaluateConfig, RunConfig
+from app.config import RunConfig
 from app.models.rope import max_tokens_of, model_rope, rope_parameters_of
 from app.probing.candidates import candidates_of
 from app.probing.criterion import best_of
 from app.probing.lines import describe_search
 from app.probing.pictures import draw_probe
 from app.probing.pipeline import read_all
-from app.probing.tasks import ReadingTask
+from app.probing.tasks import ReadingTask, make_task
 from app.progress.attempts import Report
 from app.records.probe import ReadingRecord, RopeSearchRecord
 from app.run import EXPORT_DIR, Run, fingerprint_of, read_identity
@@ -72,8 +72,7 @@ def search_rope(
     assert config.train is not None
     stages, stage = config.train.stages, config.train.stages[index]
     artefact = run.rope_search(stage.name)
-    model, revision = config.trained_model
-    weights, previous = model, None
+    weights, previous = None, None
     before, old_tokens = model_rope(base), max_tokens_of(base)
     if index > 0:
         folder = run.stage(stages[index - 1].name).folder
@@ -84,25 +83,21 @@ def search_rope(
     if artefact.is_complete():
         return
     tasks = [
-        ReadingTask(
-            name=candidate.name,
-            weights=weights,
-            weights_identity=previous or model,
-            model=model,
-            revision=revision,
-            rope_parameters=candidate.parameters,
-            length_tokens=stage.max_seq_tokens,
-            old_tokens=old_tokens,
-            evaluate=config.evaluate or EvaluateConfig(),
-            probe=config.probe,
-            seed=config.seed,
+        make_task(
+            config,
+            candidate.name,
+            candidate.parameters,
+            stage.max_seq_tokens,
+            old_tokens,
+            weights,
+            previous,
         )
         for candidate in candidates_of(base, before, old_tokens, stage.max_seq_tokens)
     ]
     readings = read(tasks, config, artefact.folder, report)
     best = best_of(readings)
     record = RopeSearchRecord(
-        model=weights,
+        model=weights or config.trained_model[0],
         old_tokens=old_tokens,
         chosen=best.name,
         rope_parameters=best.rope_parameters,

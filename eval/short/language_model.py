@@ -92,7 +92,9 @@ class EndpointLm(TemplateLM):
         """
         asked = [self._written(*request.args) for request in requests]
         keys = [request.args for request in requests]
-        replies: list[str] = self._ask_all("generate_until", keys, asked, [self._read_text] * len(asked))
+        replies: list[str] = asyncio.run(
+            self._ask_at_once("generate_until", keys, asked, [self._read_text] * len(asked))
+        )
         return replies
 
     def loglikelihood_rolling(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[float]:
@@ -120,7 +122,9 @@ class EndpointLm(TemplateLM):
         ]
         keys = [key for key, _, _ in requests]
         readers = [self._reader_of_logprobs(len(context)) for _, context, _ in requests]
-        found: list[tuple[float, bool]] = self._ask_all("loglikelihood", keys, asked, readers)
+        found: list[tuple[float, bool]] = asyncio.run(
+            self._ask_at_once("loglikelihood", keys, asked, readers)
+        )
         return found
 
     def _written(self, context: str, settings: dict[str, Any]) -> tuple[Api, dict[str, Any]]:
@@ -158,15 +162,6 @@ class EndpointLm(TemplateLM):
             return sum(own for own, _ in scores), all(own == best for own, best in scores)
 
         return read
-
-    def _ask_all(
-        self,
-        kind: str,
-        keys: Sequence[Any],
-        asked: Sequence[tuple[Api, dict[str, Any]]],
-        readers: Sequence[Callable[[EndpointReply], Any]],
-    ) -> list[Any]:
-        return asyncio.run(self._ask_at_once(kind, keys, asked, readers))
 
     async def _ask_at_once(
         self,

@@ -1,21 +1,17 @@
 """A stage's RoPE is searched once: what was found decides the stage, and a resumed run reads the record."""
 
-import json
-
 import pytest
 from transformers import AutoConfig
 
 from app.config import ProbeConfig, RunConfig
 from app.faults import UserError
 from app.models.rope import rope_parameters_of
-from app.records.training import TokensRecord
 from app.run import Run
-from app.training.data.inputs import tokens_of
 from app.training.loop import StageTask, config_of_stage
 from app.training.rope_search import PICTURE_FILE, ropes_of_stages, search_rope, searched_ropes
 from app.training.stages import _identity_of, check_stages
 from tests.record_makers import reading_record, stage_record
-from tests.training.train_settings import stage_config, train_config
+from tests.training.train_settings import begin_run, stage_config, train_config
 
 A = stage_config(name="a", rope_theta="search")
 B = stage_config(name="b", max_seq_tokens=2048, rope_theta="search")
@@ -24,14 +20,7 @@ C = stage_config(name="c", max_seq_tokens=4096, batch_tokens=8192)
 
 @pytest.fixture
 def folder(tmp_path):
-    model = tmp_path / "model"
-    model.mkdir()
-    settings = {"model_type": "llama", "max_position_embeddings": 512, "rope_theta": 10_000.0}
-    (model / "config.json").write_text(json.dumps(settings))
-    record = TokensRecord(
-        num_examples=1, num_tokens=1, num_rejects={}, num_without_response={}, fingerprint="tokens one"
-    )
-    tokens_of(Run(str(tmp_path / "run")), "texts").complete(record)
+    begin_run(tmp_path)
     return tmp_path
 
 

@@ -6,12 +6,11 @@ import pytest
 
 from app.config import RunConfig
 from app.faults import UserError
-from app.records.training import TokensRecord
 from app.run import Run
 from app.training.data.inputs import tokens_of
 from app.training.stages import _identity_of, _Lines, check_stages
 from tests.record_makers import stage_record
-from tests.training.train_settings import stage_config, train_config
+from tests.training.train_settings import begin_run, stage_config, train_config
 
 A, B = stage_config(name="a"), stage_config(name="b", max_seq_tokens=2048)
 M = stage_config(name="m", max_seq_tokens=2048, rope_theta=5e6)
@@ -20,17 +19,10 @@ M = stage_config(name="m", max_seq_tokens=2048, rope_theta=5e6)
 @pytest.fixture
 def config_of(tmp_path):
     """Settings of a run with some stages, whose tokens are there."""
-    model = tmp_path / "model"
-    model.mkdir()
-    settings = {"model_type": "llama", "max_position_embeddings": 512, "rope_theta": 10_000.0}
-    (model / "config.json").write_text(json.dumps(settings))
-    record = TokensRecord(
-        num_examples=1, num_tokens=1, num_rejects={}, num_without_response={}, fingerprint="tokens one"
-    )
-    tokens_of(Run(str(tmp_path / "run")), "texts").complete(record)
+    begin_run(tmp_path)
 
     def config_of(*stages, **changes):
-        train = train_config(*stages, model=str(model), **changes)
+        train = train_config(*stages, model=str(tmp_path / "model"), **changes)
         return RunConfig(run_dir=str(tmp_path / "run"), train=train)
 
     return config_of
