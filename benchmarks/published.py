@@ -90,7 +90,11 @@ def step_sec(model: str, tokens: int, num_gpus: int, peak_flops: float, memory: 
 def memory_points() -> list[Point]:
     """Longest sequences, and memory of a given one."""
     frugal = TrainMemoryConfig(
-        offload_checkpoints=True, offload_optimizer=True, mlp_tile_tokens=4096, loss_chunk_tokens=2048
+        keep_attention=False,
+        offload_checkpoints=True,
+        offload_optimizer=True,
+        mlp_tile_tokens=4096,
+        loss_chunk_tokens=2048,
     )
     share = PlanConfig().memory_share
 
@@ -103,7 +107,7 @@ def memory_points() -> list[Point]:
 
     offloaded = frugal.model_copy(update={"mlp_tile_tokens": None})
     tiled_loss = offloaded.model_copy(update={"offload_checkpoints": False})
-    trl = TrainMemoryConfig(offload_checkpoints=True, loss_chunk_tokens=256)
+    trl = TrainMemoryConfig(keep_attention=False, offload_checkpoints=True, loss_chunk_tokens=256)
     return [
         alst("1 H100", 500, longest(1, H100_GIB, frugal)),
         alst("8 H100", 3_700, longest(8, H100_GIB, frugal)),
@@ -123,7 +127,7 @@ def memory_points() -> list[Point]:
 
 def time_points() -> list[Point]:
     """Time of a step, or tokens a second."""
-    plain = TrainMemoryConfig(offload_checkpoints=True)
+    plain = TrainMemoryConfig(keep_attention=False, offload_checkpoints=True)
 
     def trl(num_gpus: int, tokens: int, source: str, published: float) -> Point:
         what = f"Qwen3-8B, {tokens // MILLION}M tokens on {num_gpus} H100"

@@ -124,8 +124,11 @@ class TrainMemoryConfig(Section):
 
     checkpoint_activations: bool = True
     """Keep only each layer's input and recompute the rest in the backward pass."""
+    keep_attention: bool = True
+    """Keep the attention's output of checkpointed layers as well, and do not recompute attention. It takes about as
+    much memory as the inputs."""
     offload_checkpoints: bool = False
-    """Keep the inputs of checkpointed layers in host memory."""
+    """Keep what is kept of checkpointed layers in host memory."""
     mlp_tile_tokens: PositiveInt | None = None
     """Tokens that an MLP processes at once. If omitted, all."""
     loss_chunk_tokens: PositiveInt = 2048

@@ -3,13 +3,13 @@
 Operations that the model needs are `app.training.flops`' (6 a parameter and token, 6 a pair of tokens). What our
 trainer computes again is added, as it takes time:
 
-checkpointed layers   their forward pass once more: 2 a parameter and token, 2 a pair of tokens; but for the MLP's last
-                      product, whose result nothing needs
+checkpointed layers   their forward pass once more: 2 a parameter and token, and 2 a pair of tokens unless attention
+                      is kept; but for the MLP's last product, whose result nothing needs
 tiled MLPs            a tile is a checkpoint of its own inside the layer's: the whole layer, and the two first products
                       of the MLP, each 2 h f a token, once more again
 the loss              nothing: its gradients are computed chunk by chunk in the forward pass
 
-At a million tokens that is 4/3 of what the model needs, as in the method. A step takes all of it over
+Without kept attention that is 4/3 of what the model needs at a million tokens, as in the method. A step takes all of it over
 `plan.train_share` of the GPUs' peak; 0.5 is what others reach (docs/plan.md compares). Short sequences over many GPUs
 wait for each other's messages, which is not planned. Memory is `app.training.memory.estimate`'s.
 """
@@ -24,7 +24,12 @@ from app.planning.machines import Cluster, Machines
 from app.quantities import GIB
 from app.training.flops import flops_of_pairs, pairs_of_layers
 from app.training.memory.estimate import MemoryEstimate
-from app.training.memory.remedies import MemoryPlan, find_remedy, shortage
+from app.training.memory.remedies import (
+    MemoryPlan,
+    find_remedy,
+    fits_host_without_kept_attention,
+    shortage,
+)
 
 
 @dataclass(frozen=True)
@@ -126,7 +131,8 @@ def computed_flops(
     multiplied, pairs = 0.0, 0.0
     if memory.checkpoint_activations:
         multiplied += shape.num_active_layer_parameters - (0 if is_tiled else product)
-        pairs += pairs_of_layers(shape, num_tokens, num_pairs)
+        if not memory.keep_attention:
+            pairs += pairs_of_layers(shape, num_tokens, num_pairs)
     if is_tiled:
         multiplied += 2 * product
     again = shape.num_layers * multiplied * num_tokens + pairs * shape.num_heads * shape.head_dim
@@ -201,9 +207,12 @@ def _faults(
         yield shortage(plan, limit, "plan.nodes", lambda other: _fits(plan, other, limit, most_workers))
     node_bytes = machines.node.memory_gib * GIB
     if machines.device.is_gpu and host_bytes > node_bytes:
+        num_workers = min(machines.num_devices, machines.node.num_gpus)
+        fits = fits_host_without_kept_attention(plan, node_bytes / num_workers)
+        remedy = "train.memory.keep_attention false" if fits else "its sequence_parallel_size higher"
         yield (
             f"{plan.field}: what is offloaded takes {host_bytes / GIB:.0f} GiB of a machine's "
-            f"{machines.node.memory_gib:.0f}; set its sequence_parallel_size higher, or take machines with more memory"
+            f"{machines.node.memory_gib:.0f}; set {remedy}, or take machines with more memory"
         )
 
 

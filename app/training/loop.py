@@ -273,6 +273,7 @@ def build_model(task: StageTask, config: Any, workers: Workers) -> LanguageModel
         checkpoint_layers=memory.checkpoint_activations,
         offload=memory.offload_checkpoints,
         mlp_tile_tokens=memory.mlp_tile_tokens,
+        keep_attention=memory.keep_attention,
     )
     shard_model(model, workers.mesh, DTYPES[task.train.dtype], memory.offload_optimizer)
     if from_base:

@@ -16,18 +16,25 @@ from torch.utils.checkpoint import checkpoint
 
 from app.faults import UserError
 from app.models.shape import layers_of
+from app.training.parallel.kept_results import KeptResults
 
 
 def save_activation_memory(
-    layers: nn.ModuleList, *, checkpoint_layers: bool, offload: bool, mlp_tile_tokens: int | None
+    layers: nn.ModuleList,
+    *,
+    checkpoint_layers: bool,
+    offload: bool,
+    mlp_tile_tokens: int | None,
+    keep_attention: bool = True,
 ) -> None:
     """Prepare decoder layers, in place.
 
     Args:
         layers: Layers of a transformers decoder.
         checkpoint_layers: Keep each layer's input only, and compute the rest again in the backward pass.
-        offload: Keep those inputs in the host's memory.
+        offload: Keep what is kept of a layer in the host's memory.
         mlp_tile_tokens: Tokens that an MLP works on at once; None: all.
+        keep_attention: Keep the attention's output and log-sum-exp beside the input of a checkpointed layer.
 
     Raises:
         UserError: The layers' MLPs are not where transformers' decoders have them.
@@ -37,7 +44,7 @@ def save_activation_memory(
         if mlp_tile_tokens is not None:
             _tile(_mlp_of(layer), mlp_tile_tokens)
         if checkpoint_layers:
-            _checkpoint(layer, offloader)
+            _checkpoint(layer, offloader, keep_attention)
 
 
 def check_tiling(config: Any) -> None:
@@ -57,15 +64,31 @@ def check_tiling(config: Any) -> None:
     _mlp_of(layers_of(decoder)[0])
 
 
-def _checkpoint(layer: nn.Module, offloader: "Offloader | None") -> None:
+def _checkpoint(layer: nn.Module, offloader: "Offloader | None", keep_attention: bool) -> None:
     forward: Callable[..., Any] = layer.forward
+    pack = offloader.pack if offloader is not None else _as_it_is
+    unpack = offloader.unpack if offloader is not None else _as_it_is
+
+    def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        return KeptResults(pack, unpack).contexts() if keep_attention else (nullcontext(), nullcontext())
 
     def checkpointed(*arguments: Any, **keywords: Any) -> Any:
         # The hooks see what checkpointing itself saves, the layer's input; inside, its own hooks rule.
         with offloader.hooks() if offloader is not None else nullcontext():
-            return checkpoint(forward, *arguments, use_reentrant=False, preserve_rng_state=False, **keywords)
+            return checkpoint(
+                forward,
+                *arguments,
+                use_reentrant=False,
+                preserve_rng_state=False,
+                context_fn=contexts,
+                **keywords,
+            )
 
     _replace_forward(layer, checkpointed)
+
+
+def _as_it_is(tensor: Tensor) -> Tensor:
+    return tensor
 
 
 def _tile(mlp: nn.Module, tile_tokens: int) -> None:
@@ -106,9 +129,10 @@ class Offloader:
 
     def hooks(self) -> AbstractContextManager[None]:
         """Inside the block, saved activations of CUDA devices are kept on the host."""
-        return saved_tensors_hooks(self._pack, self._unpack)
+        return saved_tensors_hooks(self.pack, self.unpack)
 
-    def _pack(self, tensor: Tensor) -> Tensor | tuple[torch.device, Tensor, torch.cuda.Event]:
+    def pack(self, tensor: Tensor) -> Tensor | tuple[torch.device, Tensor, torch.cuda.Event]:
+        """Start the way of a CUDA device's activation to the host; others stay where they are."""
         if not tensor.is_cuda or isinstance(tensor, nn.Parameter):
             return tensor
         stream = self._side_stream()
@@ -122,7 +146,8 @@ class Offloader:
         tensor.record_stream(stream)
         return tensor.device, host, event
 
-    def _unpack(self, packed: Any) -> Tensor:
+    def unpack(self, packed: Any) -> Tensor:
+        """Back where it was, in the order of the current stream."""
         if isinstance(packed, Tensor):
             return packed
         device, host, event = packed

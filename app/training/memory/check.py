@@ -5,7 +5,7 @@ from app.faults import UserError
 from app.machine import gpu_memory_bytes, host_memory_bytes
 from app.models.shape import ModelShape
 from app.quantities import GIB
-from app.training.memory.remedies import MemoryPlan, shortage
+from app.training.memory.remedies import MemoryPlan, fits_host_without_kept_attention, shortage
 
 
 def check_memory(train: TrainConfig, field: str, stage: StageConfig, shape: ModelShape) -> None:
@@ -51,10 +51,12 @@ def _check_host_memory(train: TrainConfig, field: str, stage: StageConfig, plan:
     if ray_address() is not None or needed <= (there := host_memory_bytes()):
         return
     offloads = [name for name in ("offload_checkpoints", "offload_optimizer") if getattr(train.memory, name)]
+    remedy = f"set it false and {field}.sequence_parallel_size higher"
+    if fits_host_without_kept_attention(plan, there / train.num_workers):
+        remedy = "set train.memory.keep_attention false"
     raise UserError(
         f"train.memory.{offloads[0]}: true needs about {needed / GIB:.1f} GiB of this machine's {there / GIB:.1f} "
-        f"for {train.num_workers} workers in stage {stage.name}; set it false and {field}.sequence_parallel_size "
-        f"higher, or take machines with more memory"
+        f"for {train.num_workers} workers in stage {stage.name}; {remedy}, or take machines with more memory"
     )
 
 

@@ -6,6 +6,8 @@ tokens, repeated and padded as Ulysses needs them, `b` bytes a number of the com
 state        16 P / workers: master weights, gradients, AdamW's two moments, float32, sharded by FSDP
 working set  (2b + 4) P_layer + (b + 4) V h: two layers gathered, the gradient of one; the output layer's likewise
 checkpoints  L u; 2 u where they are offloaded; without checkpointing what all other layers keep
+results      with kept attention, outputs and log-sum-exps: (L - 1) (q + 4 a head and token); of one layer where they
+             are offloaded; beside the loss, of one more
 attention    norm + 9 q + 8 kv, Ulysses or none; in a ring norm + (5 + 6/b) q + (8 + 24/b) kv
              on a CPU norm + 3 u + 12 q + 4 kv; in a ring norm + 3 u + (7 + 4/b) q + (8 + 24/b) kv
 MLP          what the layer's attention keeps + 2 u + 7 b t f, for tiles of t tokens
@@ -72,11 +74,17 @@ class _Layer:
     norm: float
     """Memory that a norm keeps: its input in float32, the normalised input, its output."""
     query: float
+    log_sum_exp: float
     key: float
     mlp: float
     """One activation `[own tokens, intermediate_size]`."""
     is_gathered: bool
     """The attention's output is in memory twice: by heads and by tokens."""
+
+    @property
+    def results(self) -> float:
+        """What an attention keeps so that it need not be computed again."""
+        return self.query + self.log_sum_exp
 
     @property
     def kept_by_attention(self) -> float:
@@ -118,20 +126,23 @@ def estimate_memory(
     state, host = 16 * shape.num_parameters / num_workers, 0.0
     if memory.offload_optimizer and has_gpu:
         state, host = 0.0, state
-    checkpoints = shape.num_layers * layer.hidden
+    results = layer.results if memory.checkpoint_activations and memory.keep_attention else 0.0
+    # Attention and MLP count the output of their own layer.
+    checkpoints = shape.num_layers * layer.hidden + (shape.num_layers - 1) * results
     kept = 0 if memory.checkpoint_activations else layer.kept(memory.mlp_tile_tokens is not None)
     if kept:
         # Attention and MLP count what their own layer keeps.
         checkpoints = (shape.num_layers - 1) * kept
     elif memory.offload_checkpoints and has_gpu:
-        checkpoints, host = 2 * layer.hidden, host + checkpoints
+        checkpoints = 2 * layer.hidden + results
+        host += shape.num_layers * (layer.hidden + results)
     return MemoryEstimate(
         state_bytes=state,
         working_set_bytes=(2 * num_bytes + 4) * shape.num_layer_parameters + (num_bytes + 4) * output_size,
         checkpoints_bytes=checkpoints,
         attention_bytes=_attention(layer, layout, num_bytes, has_gpu),
         mlp_bytes=layer.kept_by_attention + 2 * layer.hidden + 7 * num_bytes * tile * shape.intermediate_size,
-        loss_bytes=10 * shape.vocab_size * chunk + 2 * layer.hidden + kept,
+        loss_bytes=10 * shape.vocab_size * chunk + 2 * layer.hidden + kept + results,
         host_bytes=host,
     )
 
@@ -145,6 +156,7 @@ def _layer_of(shape: ModelShape, own_tokens: int, layout: SequenceLayout, num_by
         hidden=per_number * shape.hidden_size,
         norm=own_tokens * shape.hidden_size * (4 + 2 * num_bytes),
         query=per_number * num_heads * shape.head_dim,
+        log_sum_exp=4.0 * own_tokens * num_heads,
         key=per_number * num_kv_heads * shape.head_dim,
         mlp=per_number * shape.intermediate_size,
         is_gathered=layout.ulysses_size > 1,

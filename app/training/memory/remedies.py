@@ -71,6 +71,17 @@ def shortage(plan: MemoryPlan, limit_bytes: float, source: str, fits: Callable[[
     )
 
 
+def fits_host_without_kept_attention(plan: MemoryPlan, limit_bytes: float) -> bool:
+    """Whether what is offloaded fits a worker's share of the host once attention is computed again.
+
+    Args:
+        plan: Offloads more than that.
+        limit_bytes: Host memory of one worker.
+    """
+    memory = plan.memory.model_copy(update={"keep_attention": False})
+    return replace(plan, memory=memory).estimate().host_bytes <= limit_bytes
+
+
 Change = tuple[str, Callable[[MemoryPlan], MemoryPlan]]
 """Words for it, and what it makes of a plan."""
 
@@ -107,6 +118,8 @@ def _memory_changes(plan: MemoryPlan) -> Iterator[Change]:
         yield _setting("offload_checkpoints", True)
     if plan.has_gpu and not memory.offload_optimizer:
         yield _setting("offload_optimizer", True)
+    if memory.checkpoint_activations and memory.keep_attention:
+        yield _setting("keep_attention", False)
 
 
 def _setting(name: str, value: bool | int) -> Change:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh
 
 from app.faults import UserError
+from app.training.parallel.kept_results import Results, computed_once
 from app.training.parallel.kernels import Segments, attention_backward, attention_forward
 from app.training.parallel.layout import SequenceLayout
 from app.training.parallel.ring import Ring, ring_attention
@@ -199,9 +200,12 @@ class _LocalAttention(torch.autograd.Function):
         scale: float,
     ) -> Tensor:
         query, key, value = query.contiguous(), key.contiguous(), value.contiguous()
-        output, log_sum_exp = attention_forward(query, key, value, segments, scale)
-        if sink is not None:
-            output, log_sum_exp = with_sink(output, log_sum_exp, sink)
+
+        def compute() -> Results:
+            results = attention_forward(query, key, value, segments, scale)
+            return results if sink is None else with_sink(*results, sink)
+
+        output, log_sum_exp = computed_once(compute)
         ctx.save_for_backward(query, key, value, sink, output, log_sum_exp)
         ctx.segments, ctx.scale = segments, scale
         return output

@@ -11,6 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from app.training.parallel.kept_results import Results, computed_once
 from app.training.parallel.kernels import Segments, attention_backward, attention_forward
 from app.training.parallel.ring_tiles import Tile, tiles_of
 from app.training.parallel.sinks import gradient_of_sink, with_sink
@@ -41,7 +42,12 @@ class Ring:
 
 
 def ring_attention(
-    query: Tensor, key: Tensor, value: Tensor, sink: Tensor | None, ring: Ring, scale: float
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    sink: Tensor | None,
+    ring: Ring,
+    scale: float,
 ) -> Tensor:
     """Causal attention of a sequence whose two chunks this rank holds, one after the other.
 
@@ -60,34 +66,19 @@ def ring_attention(
 class _RingAttention(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, query: Tensor, key: Tensor, value: Tensor, sink: Tensor | None, ring: Ring, scale: float
-    ) -> Tensor:
+        ctx: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        sink: Tensor | None,
+        ring: Ring,
+        scale: float,
+        ) -> Tensor:
         query, states = query.contiguous(), torch.stack((key, value))
-        own_states = states
-        # Tiles are added up in float32: each addition would round otherwise.
-        output = torch.zeros_like(query, dtype=torch.float32)
-        log_sum_exp = query.new_full((query.shape[1], query.shape[0]), -torch.inf, dtype=torch.float32)
-        for step in range(ring.size):
-            pending = _Exchange(states, ring) if step + 1 < ring.size else None
-            for tile in ring.tiles(step):
-                queries, keys = slice(*tile.queries), slice(*tile.keys)
-                part, part_lse = attention_forward(
-                    query[queries],
-                    states[0, keys],
-                    states[1, keys],
-                    _segments(tile, ring.window, query.device),
-                    scale,
-                )
-                _add_tile(output[queries], log_sum_exp[:, queries], part, part_lse)
-            if pending is not None:
-                states = pending.wait()
-        if sink is not None:
-            # Once, after the last tile: it is one more key.
-            output, log_sum_exp = with_sink(output, log_sum_exp, sink)
-        result = output.to(query.dtype)
-        ctx.save_for_backward(query, own_states, sink, result, log_sum_exp)
+        output, log_sum_exp = computed_once(lambda: _forward(query, states, sink, ring, scale))
+        ctx.save_for_backward(query, states, sink, output, log_sum_exp)
         ctx.ring, ctx.scale = ring, scale
-        return result
+        return output
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
@@ -124,6 +115,32 @@ class _RingAttention(torch.autograd.Function):
         grad_key, grad_value = arriving.wait().to(query.dtype)
         grad_sink = None if sink is None else gradient_of_sink(grad_output, output, log_sum_exp, sink)
         return grad_query.to(query.dtype), grad_key, grad_value, grad_sink, None, None
+
+
+def _forward(
+    query: Tensor, states: Tensor, sink: Tensor | None, ring: Ring, scale: float
+) -> Results:
+    # Tiles are added up in float32: each addition would round otherwise.
+    output = torch.zeros_like(query, dtype=torch.float32)
+    log_sum_exp = query.new_full((query.shape[1], query.shape[0]), -torch.inf, dtype=torch.float32)
+    for step in range(ring.size):
+        pending = _Exchange(states, ring) if step + 1 < ring.size else None
+        for tile in ring.tiles(step):
+            queries, keys = slice(*tile.queries), slice(*tile.keys)
+            part, part_lse = attention_forward(
+                query[queries],
+                states[0, keys],
+                states[1, keys],
+                _segments(tile, ring.window, query.device),
+                scale,
+            )
+            _add_tile(output[queries], log_sum_exp[:, queries], part, part_lse)
+        if pending is not None:
+            states = pending.wait()
+    if sink is not None:
+        # Once, after the last tile: it is one more key.
+        output, log_sum_exp = with_sink(output, log_sum_exp, sink)
+    return output.to(query.dtype), log_sum_exp
 
 
 def _segments(tile: Tile, window: int | None, device: torch.device) -> Segments:

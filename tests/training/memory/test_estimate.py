@@ -15,7 +15,9 @@ from tests.models.known_models import LLAMA_1B, LLAMA_8B, TINY, configuration
 
 MILLION = 1_048_576
 ALONE = SequenceLayout()
-FRUGAL = TrainMemoryConfig(offload_checkpoints=True, mlp_tile_tokens=2048)
+FRUGAL = TrainMemoryConfig(keep_attention=False, offload_checkpoints=True, mlp_tile_tokens=2048)
+AGAIN = TrainMemoryConfig(keep_attention=False)
+"""Attention is computed again."""
 
 
 @pytest.fixture(scope="module")
@@ -46,21 +48,43 @@ def test_every_part_is_in_the_total_once(shapes):
 
 def test_each_setting_saves_where_it_should(shapes):
     shape, layout = shapes["8B"], SequenceLayout(1, 8)
-    plain = estimate(shape, layout, TrainMemoryConfig())
-    offloaded = estimate(shape, layout, TrainMemoryConfig(offload_checkpoints=True))
+    plain = estimate(shape, layout, AGAIN)
+    offloaded = estimate(shape, layout, TrainMemoryConfig(keep_attention=False, offload_checkpoints=True))
     u = MILLION // 8 * 4096 * 2
     assert plain.checkpoints_bytes == 32 * u
     assert offloaded.checkpoints_bytes == 2 * u
     assert (plain.host_bytes, offloaded.host_bytes) == (0, 32 * u)
-    tiled = estimate(shape, layout, TrainMemoryConfig(mlp_tile_tokens=2048))
+    tiled = estimate(shape, layout, TrainMemoryConfig(keep_attention=False, mlp_tile_tokens=2048))
     assert plain.mlp_bytes - tiled.mlp_bytes == 14 * (MILLION // 8 - 2048) * 14336
-    smaller = estimate(shape, layout, TrainMemoryConfig(loss_chunk_tokens=512))
+    smaller = estimate(shape, layout, TrainMemoryConfig(keep_attention=False, loss_chunk_tokens=512))
     assert plain.loss_bytes - smaller.loss_bytes == 10 * 128256 * (2048 - 512)
-    elsewhere = estimate(shape, layout, TrainMemoryConfig(offload_optimizer=True))
+    elsewhere = estimate(shape, layout, TrainMemoryConfig(keep_attention=False, offload_optimizer=True))
     assert elsewhere.state_bytes == 0
     assert elsewhere.host_bytes == plain.state_bytes == 16 * shape.num_parameters / 8
     kept = estimate(shape, layout, TrainMemoryConfig(checkpoint_activations=False))
     assert kept.checkpoints_bytes > 20 * plain.checkpoints_bytes
+
+
+def test_kept_attention_is_one_more_activation_a_layer(shapes):
+    shape, layout = shapes["8B"], SequenceLayout(1, 8)
+    again, kept = estimate(shape, layout, AGAIN), estimate(shape, layout, TrainMemoryConfig())
+    # The output, as wide as the layer's input, and a float32 number for each of 32 heads.
+    results = MILLION // 8 * (4096 * 2 + 32 * 4)
+    assert kept.checkpoints_bytes - again.checkpoints_bytes == 31 * results
+    assert kept.loss_bytes - again.loss_bytes == results
+    assert kept.attention_bytes == again.attention_bytes
+    offloaded = [
+        estimate(shape, layout, TrainMemoryConfig(offload_checkpoints=True, keep_attention=keep))
+        for keep in (False, True)
+    ]
+    assert offloaded[1].checkpoints_bytes - offloaded[0].checkpoints_bytes == results
+    assert offloaded[1].host_bytes - offloaded[0].host_bytes == 32 * results
+    # Without checkpoints everything is kept anyway.
+    everything = [
+        estimate(shape, layout, TrainMemoryConfig(checkpoint_activations=False, keep_attention=keep))
+        for keep in (False, True)
+    ]
+    assert everything[0] == everything[1]
 
 
 def test_a_host_is_not_relieved_by_moving_to_itself(shapes):
@@ -71,9 +95,10 @@ def test_a_host_is_not_relieved_by_moving_to_itself(shapes):
 
 
 def test_a_short_sequence_is_no_longer_than_itself(shapes):
-    found = estimate(shapes["1B"], tokens=100, memory=TrainMemoryConfig(mlp_tile_tokens=4096))
+    memory = TrainMemoryConfig(keep_attention=False, mlp_tile_tokens=4096)
+    found = estimate(shapes["1B"], tokens=100, memory=memory)
     assert found.loss_bytes == 10 * 128256 * 100 + 2 * 100 * 2048 * 2
-    assert found == estimate(shapes["1B"], tokens=100, memory=TrainMemoryConfig())
+    assert found == estimate(shapes["1B"], tokens=100, memory=AGAIN)
 
 
 def test_a_ring_repeats_no_head_and_ulysses_does(shapes):

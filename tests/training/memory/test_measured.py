@@ -20,9 +20,10 @@ from tests.models.known_models import TINY, configuration
     [
         TrainMemoryConfig(mlp_tile_tokens=256, loss_chunk_tokens=256),
         TrainMemoryConfig(loss_chunk_tokens=256),
+        TrainMemoryConfig(keep_attention=False, loss_chunk_tokens=256),
         TrainMemoryConfig(checkpoint_activations=False, loss_chunk_tokens=256),
     ],
-    ids=["tiles", "checkpoints", "neither"],
+    ids=["tiles", "checkpoints", "again", "neither"],
 )
 def test_a_cpu_takes_what_is_estimated(memory):
     config = configuration(
@@ -40,6 +41,7 @@ def test_a_cpu_takes_what_is_estimated(memory):
         checkpoint_layers=memory.checkpoint_activations,
         offload=False,
         mlp_tile_tokens=memory.mlp_tile_tokens,
+        keep_attention=memory.keep_attention,
     )
     for parameter in decoder.parameters():
         torch.nn.init.normal_(parameter, std=0.02)

@@ -21,7 +21,7 @@ def plan_of(shape, tokens, num_workers=8, size=8, has_gpu=True, memory=None):
     stage = stage_config(
         max_seq_tokens=tokens, batch_tokens=tokens * num_workers, sequence_parallel_size=size
     )
-    memory = memory or TrainMemoryConfig()
+    memory = memory or TrainMemoryConfig(keep_attention=False)
     return MemoryPlan(shape, stage, FIELD, memory, "bfloat16", num_workers, has_gpu)
 
 
@@ -37,7 +37,7 @@ def remedy(plan, gib, most_workers=4096):
 
 def test_one_setting_is_named_where_one_is_enough(shape):
     assert remedy(plan_of(shape, 262_144), 32.5) == "train.memory.mlp_tile_tokens 4096"
-    tiled = TrainMemoryConfig(mlp_tile_tokens=2048)
+    tiled = TrainMemoryConfig(keep_attention=False, mlp_tile_tokens=2048)
     assert remedy(plan_of(shape, 262_144, memory=tiled), 25.5) == "train.memory.offload_checkpoints true"
 
 
@@ -51,8 +51,18 @@ def test_without_checkpointing_it_is_named_first(shape):
     assert remedy(plan_of(shape, 262_144, memory=kept), 70) == "train.memory.checkpoint_activations true"
 
 
+def test_attention_is_computed_again_where_nothing_else_is_left(shape):
+    settings = {"mlp_tile_tokens": 4096, "loss_chunk_tokens": 512}
+    again, kept = (
+        plan_of(shape, 262_144, has_gpu=False, memory=TrainMemoryConfig(keep_attention=keep, **settings))
+        for keep in (False, True)
+    )
+    enough = again.estimate().total_bytes / GIB + 0.1
+    assert remedy(kept, enough) == "train.memory.keep_attention false"
+
+
 def test_workers_that_are_there_share_a_sequence_before_more_are_asked_for(shape):
-    tiled = TrainMemoryConfig(mlp_tile_tokens=4096, loss_chunk_tokens=512, offload_checkpoints=True, offload_optimizer=True)  # fmt: skip
+    tiled = TrainMemoryConfig(keep_attention=False, mlp_tile_tokens=4096, loss_chunk_tokens=512, offload_checkpoints=True, offload_optimizer=True)  # fmt: skip
     plan = plan_of(shape, 524_288, num_workers=16, size=2, memory=tiled)
     assert remedy(plan, 30) == f"{FIELD}.sequence_parallel_size 4"
     assert remedy(plan, 10) == f"{FIELD}.sequence_parallel_size 16"

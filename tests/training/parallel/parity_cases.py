@@ -23,6 +23,7 @@ class Case:
     lengths: tuple[tuple[int, ...], ...] = ((64,),)
     """Documents of each sequence of the batch; all sequences are as long."""
     checkpoint: bool = False
+    keep_attention: bool = True
     mlp_tile_tokens: int | None = None
     loss_chunk_tokens: int = 1000
     offload: bool = False
@@ -108,6 +109,8 @@ CASES = [
     Case(2, 2, lengths=PACKED, heads=(6, 3)),
     Case(2, 2, lengths=BATCH, checkpoint=True, mlp_tile_tokens=10, loss_chunk_tokens=7),
     Case(2, 2, mode="ring", lengths=BATCH, checkpoint=True, mlp_tile_tokens=10, loss_chunk_tokens=7),
+    Case(2, 2, lengths=PACKED, checkpoint=True, keep_attention=False),
+    Case(2, 2, mode="ring", lengths=PACKED, checkpoint=True, keep_attention=False),
     Case(2, 2, lengths=PACKED, offload=True, tie_weights=True),
     Case(2, 2, lengths=BATCH, unlearned=(0, 2), mode="ring"),
     Case(2, 2, lengths=PACKED, model_type="gemma", heads=(4, 1)),

@@ -122,6 +122,7 @@ def step(
         checkpoint_layers=case.checkpoint,
         offload=case.offload,
         mlp_tile_tokens=case.mlp_tile_tokens,
+        keep_attention=case.keep_attention,
     )
     shard_model(model, workers.mesh, torch.float32, offload=case.offload)
     optimizer = GradientKeeper(model.named_parameters())
