@@ -6,13 +6,15 @@ in float64.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
 
-from app.training.parallel.kernels import Segments, attention_backward, attention_forward
+from app.training.parallel.cudnn_kernel import CudnnKernel
+from app.training.parallel.kernels import AttentionKernel, KernelName, kernel_of
+from app.training.parallel.segments import Segments
 
 PARTS = ("output", "log_sum_exp", "grad_query", "grad_key", "grad_value")
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
@@ -54,10 +56,33 @@ class Check:
         return max(error if error == error else float("inf") for error in self.errors.values())
 
 
+LEAST_CUDNN_TOKENS = 64
+"""From so many tokens on, documents and tiles here are long enough for cuDNN; the others stay with flash."""
+MOST_CUDNN_NUMBERS = 2**16
+"""Of one tensor here: heads of larger ones are computed group by group, as those beyond 2^31 are."""
+
+
+def checked_kernel(device: torch.device, name: KernelName) -> AttentionKernel:
+    """A kernel that computes even these small cases the way it computes large ones."""
+    kernel = kernel_of(device, name)
+    return CudnnKernel(LEAST_CUDNN_TOKENS) if isinstance(kernel, CudnnKernel) else kernel
+
+
 def check_attention(
-    device: torch.device, dtype: torch.dtype, head_dims: Sequence[int] = (64, 128)
+    device: torch.device,
+    dtype: torch.dtype,
+    head_dims: Sequence[int] = (64, 128),
+    kernel: KernelName = "flash",
 ) -> Iterator[Check]:
-    """All cases, each with fresh random inputs."""
+    """All cases, each with fresh random inputs.
+
+    Args:
+        device: Where.
+        dtype: Of the states.
+        head_dims: Sizes of heads.
+        kernel: Which one of the device's.
+    """
+    computing = checked_kernel(device, kernel)
     generator = torch.Generator(device).manual_seed(5)
     for head_dim in head_dims:
         for heads in HEADS:
@@ -68,12 +93,12 @@ def check_attention(
                 segments = Segments.causal(boundaries, device)
                 yield Check(
                     f"{len(lengths)} documents, {shape}",
-                    _errors(by_kernel(inputs, segments), inputs, segments),
+                    _errors(by_kernel(inputs, segments, computing), inputs, segments),
                 )
                 segments = Segments.causal(boundaries, device, WINDOW)
                 yield Check(
                     f"window of {WINDOW}, {len(lengths)} documents, {shape}",
-                    _errors(by_kernel(inputs, segments), inputs, segments),
+                    _errors(by_kernel(inputs, segments, computing), inputs, segments),
                 )
             for num_queries, num_keys in TILES:
                 inputs = _inputs(num_queries, num_keys, heads, head_dim, dtype, generator)
@@ -81,26 +106,29 @@ def check_attention(
                     segments = Segments.dense(num_queries, num_keys, device, num_before)
                     yield Check(
                         f"dense {num_queries} x {num_keys} from {num_before} before, {shape}",
-                        _errors(by_kernel(inputs, segments), inputs, segments),
+                        _errors(by_kernel(inputs, segments, computing), inputs, segments),
                     )
+            if isinstance(computing, CudnnKernel):
+                yield _check_head_groups(computing, heads, head_dim, dtype, generator)
             inputs = _inputs(256, 256, heads, head_dim, dtype, generator)
             yield Check(
                 f"sum of tiles, {shape}",
-                _errors(by_tiles(inputs, 128), inputs, Segments.causal((0, 256), device)),
+                _errors(by_tiles(inputs, 128, computing), inputs, Segments.causal((0, 256), device)),
             )
 
 
-def by_kernel(inputs: Inputs, segments: Segments) -> tuple[Tensor, ...]:
-    """What the kernels find, in the order of `PARTS`."""
+def by_kernel(
+    inputs: Inputs, segments: Segments, kernel: AttentionKernel | None = None
+) -> tuple[Tensor, ...]:
+    """What a kernel finds, in the order of `PARTS`; without one the device's usual."""
     query, key, value, scale = inputs.query, inputs.key, inputs.value, inputs.scale
-    output, log_sum_exp = attention_forward(query, key, value, segments, scale)
-    gradients = attention_backward(
-        inputs.grad_output, query, key, value, output, log_sum_exp, segments, scale
-    )
+    kernel = kernel or kernel_of(query.device)
+    output, log_sum_exp = kernel.forward(query, key, value, segments, scale)
+    gradients = kernel.backward(inputs.grad_output, query, key, value, output, log_sum_exp, segments, scale)
     return output, log_sum_exp, *gradients
 
 
-def by_tiles(inputs: Inputs, chunk: int) -> tuple[Tensor, ...]:
+def by_tiles(inputs: Inputs, chunk: int, kernel: AttentionKernel) -> tuple[Tensor, ...]:
     """Causal attention of two chunks put together of three tiles, as a ring does: the last two share their queries."""
     query, key, value, grad, scale = (
         inputs.query,
@@ -119,7 +147,7 @@ def by_tiles(inputs: Inputs, chunk: int) -> tuple[Tensor, ...]:
     output = torch.zeros_like(query, dtype=torch.float32)
     log_sum_exp = query.new_full((query.shape[1], len(query)), -torch.inf, dtype=torch.float32)
     for queries, keys, segments in tiles:
-        part, part_lse = attention_forward(query[queries], key[keys], value[keys], segments, scale)
+        part, part_lse = kernel.forward(query[queries], key[keys], value[keys], segments, scale)
         before = log_sum_exp[:, queries]
         total = torch.logaddexp(before, part_lse)
         output[queries] = _weighted(output[queries], before - total) + _weighted(part, part_lse - total)
@@ -127,7 +155,7 @@ def by_tiles(inputs: Inputs, chunk: int) -> tuple[Tensor, ...]:
     rounded = output.to(query.dtype)
     gradients = [torch.zeros_like(states, dtype=torch.float32) for states in (query, key, value)]
     for queries, keys, segments in tiles:
-        parts = attention_backward(
+        parts = kernel.backward(
             grad[queries],
             query[queries],
             key[keys],
@@ -171,18 +199,34 @@ def by_mathematics(inputs: Inputs, segments: Segments) -> tuple[Tensor, ...]:
     return output.detach(), torch.cat(sums, dim=1).detach(), *gradients
 
 
-def check_long(device: torch.device, num_tokens: int, document_tokens: int) -> Check:
+def _check_head_groups(
+    kernel: CudnnKernel, heads: tuple[int, int], head_dim: int, dtype: torch.dtype, generator: torch.Generator
+) -> Check:
+    """A tensor of too many numbers, as cuDNN has it: its heads are computed in groups, of copies."""
+    inputs = _inputs(512, 512, heads, head_dim, dtype, generator)
+    segments = Segments.causal((0, 512), generator.device)
+    computing = replace(kernel, most_numbers=MOST_CUDNN_NUMBERS)
+    return Check(
+        f"groups of heads, {heads[0]}/{heads[1]} heads of {head_dim}",
+        _errors(by_kernel(inputs, segments, computing), inputs, segments),
+    )
+
+
+def check_long(
+    device: torch.device, num_tokens: int, document_tokens: int, kernel: KernelName = "flash"
+) -> Check:
     """The last document of a very long packed sequence must come out as it does by itself.
 
     With 32 heads of 64 a million tokens have more numbers than 32 bits count.
     """
+    computing = kernel_of(device, kernel)
     generator = torch.Generator(device).manual_seed(6)
     inputs = _inputs(num_tokens, num_tokens, (32, 8), 64, torch.bfloat16, generator)
     boundaries = (*range(0, num_tokens, document_tokens), num_tokens)
-    found = by_kernel(inputs, Segments.causal(boundaries, device))
+    found = by_kernel(inputs, Segments.causal(boundaries, device), computing)
     last = slice(boundaries[-2], None)
     alone = Inputs(inputs.query[last], inputs.key[last], inputs.value[last], inputs.grad_output[last])
-    expected = by_kernel(alone, Segments.causal((0, num_tokens - boundaries[-2]), device))
+    expected = by_kernel(alone, Segments.causal((0, num_tokens - boundaries[-2]), device), computing)
     parts = [
         part[:, last] if name == "log_sum_exp" else part[last]
         for name, part in zip(PARTS, found, strict=True)

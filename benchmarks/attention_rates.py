@@ -10,10 +10,14 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
-from app.training.parallel.kernels import Segments, attention_backward, attention_forward
+from app.faults import UserError
+from app.training.parallel.kernels import AttentionKernel, KernelName, kernel_of
+from app.training.parallel.segments import Segments
 
 NUM_HEADS, NUM_KV_HEADS = 32, 8
 NUM_REPEATS = 3
+OURS: dict[str, KernelName] = {"ours": "flash", "ours cudnn": "cudnn"}
+"""Kernels of the project, by what they are called in a result."""
 BACKENDS = {"sdpa flash": SDPBackend.FLASH_ATTENTION, "sdpa cudnn": SDPBackend.CUDNN_ATTENTION}
 
 
@@ -29,12 +33,12 @@ def attention_rates(device: torch.device, num_tokens: int, head_dim: int) -> Ite
     flops = 2.0 * num_tokens**2 * NUM_HEADS * head_dim
     segments, scale = Segments.causal((0, num_tokens), device), head_dim**-0.5
 
-    def ours() -> tuple[float, float]:
-        forward = _sec(device, lambda: attention_forward(query, key, value, segments, scale))
-        output, log_sum_exp = attention_forward(query, key, value, segments, scale)
+    def ours(kernel: AttentionKernel) -> tuple[float, float]:
+        forward = _sec(device, lambda: kernel.forward(query, key, value, segments, scale))
+        output, log_sum_exp = kernel.forward(query, key, value, segments, scale)
         backward = _sec(
             device,
-            lambda: attention_backward(grad, query, key, value, output, log_sum_exp, segments, scale),
+            lambda: kernel.backward(grad, query, key, value, output, log_sum_exp, segments, scale),
         )
         return forward, backward
 
@@ -57,15 +61,15 @@ def attention_rates(device: torch.device, num_tokens: int, head_dim: int) -> Ite
         )
         return forward, backward
 
-    for name in ("ours", *BACKENDS):
+    for name in (*OURS, *BACKENDS):
         found: dict[str, Any] = {"kernel": name, "num_tokens": num_tokens, "head_dim": head_dim}
         try:
-            if name == "ours":
-                forward, backward = ours()
+            if name in OURS:
+                forward, backward = ours(kernel_of(device, OURS[name]))
             else:
                 with sdpa_kernel(BACKENDS[name]):
                     forward, backward = by_sdpa()
-        except RuntimeError as error:
+        except (RuntimeError, UserError) as error:
             yield found | {"reason": str(error).partition("\n")[0][:300]}
             continue
         yield found | {

@@ -45,7 +45,9 @@ def count_mlp_tokens(layers: nn.ModuleList) -> Iterator[list[int]]:
     nothing needs its end.
     """
     tokens: list[int] = []
-    first = [next(module for module in layer.mlp.modules() if isinstance(module, nn.Linear)) for layer in layers]
+    first = [
+        next(module for module in layer.mlp.modules() if isinstance(module, nn.Linear)) for layer in layers
+    ]
     hooks = [
         module.register_forward_pre_hook(lambda _, arguments: tokens.append(arguments[0].shape[:-1].numel()))
         for module in first

@@ -15,6 +15,7 @@ from app.training.batches import load_shard
 from app.training.memory.activations import save_activation_memory
 from app.training.model import LanguageModel, build_decoder, shard_model
 from app.training.parallel.attention import SequenceParallel
+from app.training.parallel.kernels import KernelName, kernel_of
 
 LEARNING_RATE = 1e-5
 MAX_GRAD_NORM = 1.0
@@ -59,6 +60,7 @@ class MemorySettings:
     mlp_tile_tokens: int
     loss_chunk_tokens: int
     offload_checkpoints: bool = False
+    keep_attention: bool = True
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,7 @@ class ProjectStep:
         mesh: Shard over these processes by FSDP; None: a single process and no FSDP.
         parallel: Those that share a sequence with this process.
         with_optimizer: Keep AdamW's state.
+        kernel: What computes attention on a GPU.
     """
 
     def __init__(
@@ -126,6 +129,7 @@ class ProjectStep:
         mesh: DeviceMesh | None = None,
         parallel: SequenceParallel | None = None,
         with_optimizer: bool = True,
+        kernel: KernelName = "flash",
     ) -> None:
         self.device = device
         self.parallel = parallel or SequenceParallel()
@@ -133,12 +137,13 @@ class ProjectStep:
         with device:
             decoder = build_decoder(shape.config(2**20), dtype if mesh is None else torch.float32)
         fill_weights(decoder)
-        self.model = LanguageModel(decoder, memory.loss_chunk_tokens)
+        self.model = LanguageModel(decoder, memory.loss_chunk_tokens, kernel_of(device, kernel))
         save_activation_memory(
             self.model.layers,
             checkpoint_layers=True,
             offload=memory.offload_checkpoints,
             mlp_tile_tokens=memory.mlp_tile_tokens,
+            keep_attention=memory.keep_attention,
         )
         if mesh is not None:
             shard_model(self.model, mesh, dtype, offload=False)

@@ -153,6 +153,9 @@ class TrainConfig(Section):
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     """Dtype of the computation. Master weights and optimizer state are float32."""
     export_dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    attention_kernel: Annotated[Literal["flash", "cudnn"], Field(json_schema_extra=OPERATIONAL)] = "flash"
+    """What computes attention on GPUs. `flash`: torch's FlashAttention-2. `cudnn`: cuDNN, faster on Hopper and newer,
+    for documents from 8,192 tokens on; shorter ones and sliding windows stay with `flash`."""
     optimizer: OptimizerConfig = OptimizerConfig()
     router_loss_weight: Annotated[float | None, Field(ge=0.0)] = None
     """Weight of the loss that keeps the experts of a mixture evenly busy, over a whole sequence. If omitted, the

@@ -9,9 +9,9 @@ tiled MLPs            a tile is a checkpoint of its own inside the layer's: the 
                       of the MLP, each 2 h f a token, once more again
 the loss              nothing: its gradients are computed chunk by chunk in the forward pass
 
-Without kept attention that is 4/3 of what the model needs at a million tokens, as in the method. A step takes all of it over
-`plan.train_share` of the GPUs' peak; 0.5 is what others reach (docs/plan.md compares). Short sequences over many GPUs
-wait for each other's messages, which is not planned. Memory is `app.training.memory.estimate`'s.
+Without kept attention that is 4/3 of what the model needs at a million tokens, as in the method. A step takes all of it
+over `plan.train_share` of the GPUs' peak; 0.5 is what others reach (docs/plan.md compares). Short sequences over many
+GPUs wait for each other's messages, which is not planned. Memory is `app.training.memory.estimate`'s.
 """
 
 from collections.abc import Iterator

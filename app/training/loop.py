@@ -28,6 +28,7 @@ from app.training.flops import flops_of_sequence, mfu
 from app.training.memory.activations import save_activation_memory
 from app.training.metrics import MetricsLog, StepClock, StepMetrics, expert_loads
 from app.training.model import LanguageModel, build_decoder, shard_model
+from app.training.parallel.kernels import kernel_of
 from app.training.parallel.layout import layout_of
 from app.training.parallel.leader import run_on_leader
 from app.training.parallel.process_groups import Workers, join_workers
@@ -99,6 +100,9 @@ class StageTrainer:
             StoppedError: The loss or the gradients are no numbers; the batch's ids are in `failures/`.
         """
         self._resume()
+        if self.workers.is_leader:
+            kernel = kernel_of(self.workers.device, self.task.train.attention_kernel)
+            self._report(f"stage {self.stage.name}: attention by {kernel.describe()}")
         stage, every = self.stage, self.task.train.steps_per_checkpoint
         while self.step < stage.total_steps:
             metrics = self.train_step()
@@ -263,7 +267,8 @@ def build_model(task: StageTask, config: Any, workers: Workers) -> LanguageModel
             lambda: load_decoder(str(resolve_model(task.model)), config, task.revision),
         )
     decoder = decoder or build_decoder(config)
-    model = LanguageModel(decoder, task.train.memory.loss_chunk_tokens)
+    kernel = kernel_of(workers.device, task.train.attention_kernel)
+    model = LanguageModel(decoder, task.train.memory.loss_chunk_tokens, kernel)
     weights = (
         {name: parameter.detach() for name, parameter in model.named_parameters()} if reads_weights else {}
     )

@@ -12,6 +12,7 @@ from app.models.shape import layers_of
 from app.training.experts import ExpertWatch, with_gradient_of
 from app.training.loss import summed_loss
 from app.training.parallel.attention import ATTENTION, PackedSequence, attending_to, register_attention
+from app.training.parallel.kernels import AttentionKernel
 
 
 class LanguageModel(nn.Module):
@@ -22,13 +23,16 @@ class LanguageModel(nn.Module):
     Args:
         decoder: A transformers model for causal language modelling.
         loss_chunk_tokens: Tokens whose logits are there at once.
+        kernel: What computes the attention; None: the device's usual one.
     """
 
-    def __init__(self, decoder: nn.Module, loss_chunk_tokens: int) -> None:
+    def __init__(
+        self, decoder: nn.Module, loss_chunk_tokens: int, kernel: AttentionKernel | None = None
+    ) -> None:
         super().__init__()
         self.decoder = decoder
         for layer in self.layers:
-            _hand_over_sequence(layer)
+            _hand_over_sequence(layer, kernel)
         self.experts = ExpertWatch(self.layers)
         self._loss_chunk_tokens = loss_chunk_tokens
 
@@ -85,13 +89,13 @@ class LanguageModel(nn.Module):
         return hidden
 
 
-def _hand_over_sequence(layer: nn.Module) -> None:
+def _hand_over_sequence(layer: nn.Module, kernel: AttentionKernel | None) -> None:
     """Let a layer's attention find the sequence: some layers, such as StableLM's, do not pass keywords on."""
     forward = layer.forward
 
     def attending(*arguments: Any, packed: PackedSequence, **keywords: Any) -> Any:
         # Around the layer, not the model: a layer is computed again in the backward pass, by another thread.
-        with attending_to(packed):
+        with attending_to(packed, kernel):
             return forward(*arguments, **keywords)
 
     # On the instance: names of parameters stay what they are, unlike with a wrapping module.

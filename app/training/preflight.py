@@ -65,6 +65,10 @@ def check_training_values(config: RunConfig) -> None:
             "train.memory.offload_checkpoints: true has no effect while train.memory.checkpoint_activations is "
             "false; set that to true, or this to false"
         )
+    if train.attention_kernel == "cudnn" and not train.gpus_per_worker:
+        raise UserError(
+            "train.attention_kernel: cudnn needs CUDA, and train.gpus_per_worker is 0; leave it out, or set that to 1"
+        )
     for index, stage in enumerate(train.stages):
         _check_steps(f"train.stages.{index}", stage)
         _check_groups(f"train.stages.{index}", stage, train.num_workers)
@@ -112,8 +116,14 @@ def _check_workers(config: RunConfig, train: TrainConfig) -> None:
 
 def _check_model(train: TrainConfig, config: Any) -> None:
     from app.training.architecture import check_architecture
+    from app.training.parallel.cudnn_kernel import takes_heads
 
     check_architecture(config)
+    head_dim = shape_of(config).head_dim
+    if train.attention_kernel == "cudnn" and not takes_heads(head_dim):
+        raise UserError(
+            f"train.attention_kernel: cudnn takes no heads of {head_dim}, which {config.model_type} has; leave it out"
+        )
     if train.router_loss_weight and not hasattr(config.get_text_config(), "router_aux_loss_coef"):
         raise UserError(
             f"train.router_loss_weight: {train.router_loss_weight:g} is of a loss that {config.model_type} has not; "

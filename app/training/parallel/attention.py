@@ -18,9 +18,10 @@ from torch.distributed.device_mesh import DeviceMesh
 
 from app.faults import UserError
 from app.training.parallel.kept_results import Results, computed_once
-from app.training.parallel.kernels import Segments, attention_backward, attention_forward
+from app.training.parallel.kernels import AttentionKernel, kernel_of
 from app.training.parallel.layout import SequenceLayout
 from app.training.parallel.ring import Ring, ring_attention
+from app.training.parallel.segments import Segments
 from app.training.parallel.sinks import gradient_of_sink, with_sink
 from app.training.parallel.ulysses import gather_heads, own_heads, scatter_heads, spread_heads
 
@@ -83,13 +84,18 @@ class PackedSequence:
         return self._segments[device, window]
 
 
-_SEQUENCE: ContextVar[PackedSequence] = ContextVar("sequence")
+_SEQUENCE: ContextVar[tuple[PackedSequence, AttentionKernel | None]] = ContextVar("sequence")
 
 
 @contextmanager
-def attending_to(packed: PackedSequence) -> Iterator[None]:
-    """Inside the block, transformers' layers attend within this sequence."""
-    token = _SEQUENCE.set(packed)
+def attending_to(packed: PackedSequence, kernel: AttentionKernel | None = None) -> Iterator[None]:
+    """Inside the block, transformers' layers attend within this sequence.
+
+    Args:
+        packed: The sequence.
+        kernel: What computes their attention; None: the device's usual one.
+    """
+    token = _SEQUENCE.set((packed, kernel))
     try:
         yield
     finally:
@@ -104,6 +110,7 @@ def attend(
     scale: float,
     window: int | None = None,
     sink: Tensor | None = None,
+    kernel: AttentionKernel | None = None,
 ) -> Tensor:
     """Causal attention within each document.
 
@@ -115,11 +122,13 @@ def attend(
         scale: Scale of the scores.
         window: Tokens that a query sees, itself included; None: all before it.
         sink: A score for each query head that takes a share of the softmax and gives no value, `[query_heads]`.
+        kernel: What computes; None: the device's usual one.
 
     Returns:
         `[own tokens, query_heads, head_dim]`.
     """
     parallel, num_heads = packed.parallel, query.shape[1]
+    kernel = kernel or kernel_of(query.device)
     layout = parallel.layout
     if layout.ulysses_size > 1:
         assert parallel.ulysses_group is not None
@@ -131,10 +140,10 @@ def attend(
     if layout.ring_size > 1:
         assert parallel.ring_group is not None
         ring = Ring(parallel.ring_group, packed.padded_tokens, packed.boundaries, window)
-        output = ring_attention(query, key, value, sink, ring, scale)
+        output = ring_attention(query, key, value, sink, ring, scale, kernel)
     else:
         segments = packed.segments(query.device, window)
-        output = _LocalAttention.apply(query, key, value, sink, segments, scale)
+        output = _LocalAttention.apply(query, key, value, sink, segments, scale, kernel)
     if layout.ulysses_size > 1:
         output = gather_heads(output, group)[:, :num_heads]
     return output
@@ -167,7 +176,7 @@ def attention_of_transformers(
     Raises:
         UserError: The model asks its attention for something that this one does not do.
     """
-    packed = _SEQUENCE.get()
+    packed, kernel = _SEQUENCE.get()
     unknown = [
         name for name, value in arguments.items() if value is not None and name not in HARMLESS_ARGUMENTS
     ]
@@ -184,7 +193,8 @@ def attention_of_transformers(
     query, key, value = (states[0].transpose(0, 1) for states in (query, key, value))
     # A window that no document reaches beyond is none.
     is_windowed = sliding_window is not None and sliding_window < packed.longest_document_tokens
-    output = attend(query, key, value, packed, scale, sliding_window if is_windowed else None, s_aux)
+    window = sliding_window if is_windowed else None
+    output = attend(query, key, value, packed, scale, window, s_aux, kernel)
     return output.unsqueeze(0), None
 
 
@@ -198,24 +208,24 @@ class _LocalAttention(torch.autograd.Function):
         sink: Tensor | None,
         segments: Segments,
         scale: float,
+        kernel: AttentionKernel,
     ) -> Tensor:
         query, key, value = query.contiguous(), key.contiguous(), value.contiguous()
 
         def compute() -> Results:
-            results = attention_forward(query, key, value, segments, scale)
+            results = kernel.forward(query, key, value, segments, scale)
             return results if sink is None else with_sink(*results, sink)
 
         output, log_sum_exp = computed_once(compute)
         ctx.save_for_backward(query, key, value, sink, output, log_sum_exp)
-        ctx.segments, ctx.scale = segments, scale
+        ctx.segments, ctx.scale, ctx.kernel = segments, scale, kernel
         return output
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value, sink, output, log_sum_exp = ctx.saved_tensors
         grad_output = gradients[0].contiguous()
-        parts = attention_backward(
-            grad_output, query, key, value, output, log_sum_exp, ctx.segments, ctx.scale
-        )
+        kernel: AttentionKernel = ctx.kernel
+        parts = kernel.backward(grad_output, query, key, value, output, log_sum_exp, ctx.segments, ctx.scale)
         grad_sink = None if sink is None else gradient_of_sink(grad_output, output, log_sum_exp, sink)
-        return *parts, grad_sink, None, None
+        return *parts, grad_sink, None, None, None

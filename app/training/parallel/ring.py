@@ -12,8 +12,9 @@ import torch.distributed as dist
 from torch import Tensor
 
 from app.training.parallel.kept_results import Results, computed_once
-from app.training.parallel.kernels import Segments, attention_backward, attention_forward
+from app.training.parallel.kernels import AttentionKernel
 from app.training.parallel.ring_tiles import Tile, tiles_of
+from app.training.parallel.segments import Segments
 from app.training.parallel.sinks import gradient_of_sink, with_sink
 
 
@@ -48,6 +49,7 @@ def ring_attention(
     sink: Tensor | None,
     ring: Ring,
     scale: float,
+    kernel: AttentionKernel,
 ) -> Tensor:
     """Causal attention of a sequence whose two chunks this rank holds, one after the other.
 
@@ -58,8 +60,9 @@ def ring_attention(
         sink: A score for each query head that takes a share of the softmax and gives no value, `[query_heads]`.
         ring: The ranks that hold the rest.
         scale: Scale of the scores.
+        kernel: What computes a tile.
     """
-    output: Tensor = _RingAttention.apply(query, key, value, sink, ring, scale)
+    output: Tensor = _RingAttention.apply(query, key, value, sink, ring, scale, kernel)
     return output
 
 
@@ -73,17 +76,19 @@ class _RingAttention(torch.autograd.Function):
         sink: Tensor | None,
         ring: Ring,
         scale: float,
-        ) -> Tensor:
+        kernel: AttentionKernel,
+    ) -> Tensor:
         query, states = query.contiguous(), torch.stack((key, value))
-        output, log_sum_exp = computed_once(lambda: _forward(query, states, sink, ring, scale))
+        output, log_sum_exp = computed_once(lambda: _forward(query, states, sink, ring, scale, kernel))
         ctx.save_for_backward(query, states, sink, output, log_sum_exp)
-        ctx.ring, ctx.scale = ring, scale
+        ctx.ring, ctx.scale, ctx.kernel = ring, scale, kernel
         return output
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         query, states, sink, output, log_sum_exp = ctx.saved_tensors
         ring: Ring = ctx.ring
+        kernel: AttentionKernel = ctx.kernel
         grad_output = grad_outputs[0].contiguous()
         grad_query = torch.zeros_like(query, dtype=torch.float32)
         arriving: _Exchange | None = None
@@ -92,7 +97,7 @@ class _RingAttention(torch.autograd.Function):
             grad_states = torch.zeros_like(states, dtype=torch.float32)
             for tile in ring.tiles(step):
                 queries, keys = slice(*tile.queries), slice(*tile.keys)
-                parts = attention_backward(
+                parts = kernel.backward(
                     grad_output[queries],
                     query[queries],
                     states[0, keys],
@@ -114,11 +119,11 @@ class _RingAttention(torch.autograd.Function):
         assert arriving is not None
         grad_key, grad_value = arriving.wait().to(query.dtype)
         grad_sink = None if sink is None else gradient_of_sink(grad_output, output, log_sum_exp, sink)
-        return grad_query.to(query.dtype), grad_key, grad_value, grad_sink, None, None
+        return grad_query.to(query.dtype), grad_key, grad_value, grad_sink, None, None, None
 
 
 def _forward(
-    query: Tensor, states: Tensor, sink: Tensor | None, ring: Ring, scale: float
+    query: Tensor, states: Tensor, sink: Tensor | None, ring: Ring, scale: float, kernel: AttentionKernel
 ) -> Results:
     # Tiles are added up in float32: each addition would round otherwise.
     output = torch.zeros_like(query, dtype=torch.float32)
@@ -127,7 +132,7 @@ def _forward(
         pending = _Exchange(states, ring) if step + 1 < ring.size else None
         for tile in ring.tiles(step):
             queries, keys = slice(*tile.queries), slice(*tile.keys)
-            part, part_lse = attention_forward(
+            part, part_lse = kernel.forward(
                 query[queries],
                 states[0, keys],
                 states[1, keys],

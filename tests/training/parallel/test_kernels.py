@@ -1,12 +1,15 @@
 import pytest
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from app.faults import UserError
-from app.training.parallel.kernels import Segments, _stretches, attention_backward, attention_forward
+from app.training.parallel.cpu_kernel import CpuKernel
+from app.training.parallel.cudnn_kernel import CudnnKernel
+from app.training.parallel.flash_kernel import FlashKernel
+from app.training.parallel.kernels import kernel_of
+from app.training.parallel.segments import Segments
 from benchmarks.attention_check import TOLERANCES, Inputs, by_kernel, by_mathematics, check_attention
 
-CPU = torch.device("cpu")
+CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
@@ -14,6 +17,16 @@ def test_the_kernels_compute_attention(dtype):
     checks = list(check_attention(CPU, dtype, head_dims=(16,)))
     assert len(checks) == 27
     assert {check.name: check.errors for check in checks if not check.worst <= TOLERANCES[dtype]} == {}
+
+
+def test_each_device_has_its_kernel():
+    assert isinstance(kernel_of(CPU), CpuKernel)
+    assert isinstance(kernel_of(CUDA), FlashKernel)
+    assert isinstance(kernel_of(CUDA, "cudnn"), CudnnKernel)
+    with pytest.raises(UserError, match=r"train\.attention_kernel: cudnn needs CUDA"):
+        kernel_of(CPU, "cudnn")
+    words = {kernel_of(*which).describe() for which in ((CPU,), (CUDA,), (CUDA, "cudnn"))}
+    assert len(words) == 3
 
 
 def test_the_mathematics_is_that_of_torch():
@@ -34,32 +47,3 @@ def test_a_lost_document_boundary_is_seen():
     found = by_kernel(inputs, Segments.causal((0, 8), CPU))
     expected = by_mathematics(inputs, Segments.causal((0, 3, 8), CPU))
     assert not torch.allclose(found[0].double(), expected[0], atol=1e-2)
-
-
-@pytest.mark.parametrize("window", [None, 64])
-def test_the_cuda_operators_take_what_they_are_given(window):
-    with FakeTensorMode():
-        query, key = (torch.empty(300, heads, 64, device="cuda", dtype=torch.bfloat16) for heads in (8, 2))
-        segments = Segments.causal((0, 100, 300), query.device, window)
-        output, log_sum_exp = attention_forward(query, key, key, segments, 0.125)
-        gradients = attention_backward(output, query, key, key, output, log_sum_exp, segments, 0.125)
-    assert output.shape == query.shape
-    assert (log_sum_exp.shape, log_sum_exp.dtype) == ((8, 300), torch.float32)
-    assert [part.shape for part in gradients] == [query.shape, key.shape, key.shape]
-
-
-def test_a_window_costs_what_it_sees():
-    """Scores that the CPU computes: with a window those of the blocks that it touches."""
-    query = torch.empty(4096, 1, 8)
-    blocks = list(_stretches(Segments.causal((0, 4096), CPU, 256), query))
-    computed = sum((q.stop - q.start) * (k.stop - k.start) for q, k, _ in blocks)
-    assert computed <= 4096 * 2 * 256
-    assert [q.start for q, _, _ in blocks] == list(range(0, 4096, 255))
-
-
-def test_the_gpu_takes_no_float32():
-    with FakeTensorMode():
-        query = torch.empty(3, 8, 64, device="cuda")
-        segments = Segments.causal((0, 3), query.device)
-        with pytest.raises(UserError, match=r"train\.dtype: torch\.float32"):
-            attention_forward(query, query, query, segments, 1.0)
