@@ -1,12 +1,11 @@
 """Memory and speed of training, side by side with one process and with plain transformers, in one run.
 
 python -m benchmarks.training [--tokens 24576] [--repeats 5] [--limit-gib 1.25] [--out benchmarks/results/training.json]
-python -m benchmarks.training --gpu [--out FILE] [--add FILE] [--rehearse]
 
 On two cores: activation memory of a rank under sequence parallelism over its share of one process's, and the time of a
 step of two ranks over that of one process with two threads (`benchmarks.training_ranks`), of Ulysses and of the ring,
 the worse of which is the figure; the longest sequence that a step takes within a fixed amount of memory over plain
-transformers' (`benchmarks.training_longest`). With `--gpu` real shapes on one GPU (`benchmarks.training_gpu`).
+transformers' (`benchmarks.training_longest`). Real shapes on a GPU: `benchmarks.gpu_kit`.
 """
 
 import argparse
@@ -17,8 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.record import ROOT, describe_machine, run_measured, say, scratch_folder, spread, write_result
-from benchmarks.training_gpu import RESULT as GPU_RESULT
-from benchmarks.training_gpu import measure_gpu
 
 RESULT = ROOT / "benchmarks" / "results" / "training.json"
 RANKS = (1, 2, 4)
@@ -148,14 +145,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5, help="timed steps of each side")
     parser.add_argument("--limit-gib", type=float, default=1.25, help="memory of the longest sequence")
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--gpu", action="store_true", help="measure on a GPU instead")
-    parser.add_argument("--add", type=Path, help="with --gpu: a result to go on from")
-    parser.add_argument("--host-gib", type=float, help="with --gpu: host memory for offloaded checkpoints")
-    parser.add_argument("--rehearse", action="store_true", help="with --gpu: tiny models on the CPU")
     arguments = parser.parse_args()
-    if arguments.gpu:
-        measure_gpu(arguments.out or GPU_RESULT, arguments.add, arguments.host_gib, arguments.rehearse)
-        return
     with scratch_folder("lst") as folder:
         measure(arguments, folder)
 

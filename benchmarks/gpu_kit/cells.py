@@ -1,7 +1,8 @@
-"""Which models are trained at which lengths on a GPU, and in which order."""
+"""Which models are trained at which lengths, by whom, and what of them one GPU holds."""
 
 from dataclasses import dataclass
 
+from app.training.parallel.kernels import KernelName
 from benchmarks.training_steps import Shape
 
 
@@ -16,12 +17,18 @@ class Model:
 
 @dataclass(frozen=True)
 class Cell:
-    """One model at one length."""
+    """One model at one length, trained by one side."""
 
+    side: str
+    """`project`, or `plain` transformers."""
     model: str
     num_tokens: int
     document_tokens: int | None = None
     """Length of packed documents; None: a single one."""
+    kernel: KernelName = "flash"
+    """Attention kernel of the project's side."""
+    keep_attention: bool = True
+    """Whether the project's side keeps the attention's output for the backward pass."""
 
     @property
     def boundaries(self) -> list[int]:
@@ -30,12 +37,11 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """What tells it from others of its side."""
-        return f"{self.model} {self.num_tokens} {self.document_tokens}"
-
-    def num_steps(self, most_repeated_tokens: int) -> int:
-        """Steps that are made; of several the first is not timed."""
-        return 3 if self.num_tokens <= most_repeated_tokens else 1
+        """What tells it from all others."""
+        packed = f" in documents of {self.document_tokens}" if self.document_tokens else ""
+        kernel = "" if self.kernel == "flash" else f", {self.kernel}"
+        recomputed = "" if self.keep_attention else ", attention recomputed"
+        return f"{self.side} {self.model} {self.num_tokens}{packed}{kernel}{recomputed}"
 
 
 _FULL = (
@@ -51,26 +57,7 @@ MODELS = {
     SMALL: Model(Shape(2048, 16, 32, 8, 64, 8192, 128256), True, _FULL),
     LARGE: Model(Shape(4096, 32, 32, 8, 128, 14336, 128256, tie_weights=False), False, _HALF),
 }
-K = 1024
-CELLS = {
-    "project": (
-        *(Cell(SMALL, tokens) for tokens in (32 * K, 128 * K, 256 * K)),
-        *(Cell(LARGE, tokens) for tokens in (32 * K, 128 * K)),
-        # Memory is that of a single document, time is not: all that fits of a million tokens on one GPU in minutes.
-        Cell(SMALL, 1024 * K, 32 * K),
-        Cell(LARGE, 256 * K),
-        *(Cell(SMALL, tokens) for tokens in (512 * K, 1024 * K)),
-        *(Cell(LARGE, tokens) for tokens in (512 * K, 1024 * K)),
-    ),
-    "plain": tuple(Cell(model, tokens) for model in MODELS for tokens in (32 * K, 64 * K, 128 * K)),
-}
-"""In the order of their worth for the time they take; what does not fit into the budget is left for another run."""
-
-REHEARSAL = {
+REHEARSAL_MODELS = {
     name: Model(Shape(64, 2, 4, 2, 16, 128, 256, model.shape.tie_weights), model.with_optimizer, model.holds)
     for name, model in MODELS.items()
-}
-REHEARSAL_CELLS = {
-    "project": (Cell(SMALL, 512), Cell(LARGE, 512), Cell(SMALL, 1024, 256), Cell(LARGE, 64 * K)),
-    "plain": (Cell(SMALL, 512), Cell(LARGE, 512)),
 }
