@@ -91,14 +91,17 @@ class CellSteps:
         if shortest is not None and cell.num_tokens >= shortest:
             return f"out of memory at {shortest} tokens already"
         if offload_bytes > self.box.host_bytes:
-            return f"{offload_bytes / 2**30:.0f} GiB of checkpoints, {self.box.host_bytes / 2**30:.0f} GiB of host memory"
+            needed, there = offload_bytes / 2**30, self.box.host_bytes / 2**30
+            return f"{needed:.0f} GiB of checkpoints, {there:.0f} GiB of host memory"
         return None
 
     def _expected_sec(self, cell: Cell, shape: ModelShape, offload_bytes: int) -> float:
         flops = flops_of_sequence(shape, cell.boundaries)
         rate = self._rates.get((cell.side, cell.model), ASSUMED_FLOPS)
         num_steps = 1 if self.box.is_rehearsal else _num_steps(cell)
-        return 0.0 if self.box.is_rehearsal else flops * num_steps / rate + offload_bytes / PINNED_BYTES_PER_SEC
+        return (
+            0.0 if self.box.is_rehearsal else flops * num_steps / rate + offload_bytes / PINNED_BYTES_PER_SEC
+        )
 
     def _build(self, cell: Cell, model: Model, offload: bool) -> Step:
         device = self.box.device
@@ -109,17 +112,19 @@ class CellSteps:
             return PlainStep(model.shape, device, dtype, autocast, model.with_optimizer)
         settings = MemorySettings(MLP_TILE_TOKENS, LOSS_CHUNK_TOKENS, offload, cell.keep_attention)
         if not model.with_optimizer:
-            return ProjectStep(model.shape, settings, device, torch.bfloat16, with_optimizer=False, kernel=cell.kernel)
+            return ProjectStep(
+                model.shape, settings, device, torch.bfloat16, with_optimizer=False, kernel=cell.kernel
+            )
         if not dist.is_initialized():
             backend = "nccl" if device.type == "cuda" else "gloo"
             dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
         workers = join_workers(SequenceLayout(), device)
         assert workers is not None
-        return ProjectStep(model.shape, settings, device, torch.bfloat16, workers.mesh, workers.parallel, kernel=cell.kernel)
+        return ProjectStep(
+            model.shape, settings, device, torch.bfloat16, workers.mesh, workers.parallel, kernel=cell.kernel
+        )
 
-    def _measured(
-        self, cell: Cell, model: Model, shape: ModelShape, offload_bytes: int
-    ) -> Mapping[str, Any]:
+    def _measured(self, cell: Cell, model: Model, shape: ModelShape, offload_bytes: int) -> Mapping[str, Any]:
         step = self.step_of(cell, offload_bytes > 0)
         if offload_bytes:
             _take_pinned(shape, cell.num_tokens)

@@ -1,6 +1,7 @@
 """Attention kernels against plain mathematics in float64, and a million tokens against one document of them."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,14 +22,20 @@ def measure(box: Box) -> None:
         for head_dim in HEAD_DIMS[:1] if box.is_rehearsal else HEAD_DIMS:
             box.measure(
                 f"{kernel}, heads of {head_dim}",
-                lambda kernel=kernel, head_dim=head_dim: _worst(
-                    list(check_attention(box.device, torch.bfloat16, (head_dim,), kernel))
-                ),
+                partial(_small, box, kernel, head_dim),
             )
         box.measure(
             f"{kernel}, {tokens} tokens",
-            lambda kernel=kernel: _worst([check_long(box.device, tokens, document_tokens, kernel)]),
+            partial(_long, box, kernel, tokens, document_tokens),
         )
+
+
+def _small(box: Box, kernel: KernelName, head_dim: int) -> Mapping[str, Any]:
+    return _worst(list(check_attention(box.device, torch.bfloat16, (head_dim,), kernel)))
+
+
+def _long(box: Box, kernel: KernelName, tokens: int, document_tokens: int) -> Mapping[str, Any]:
+    return _worst([check_long(box.device, tokens, document_tokens, kernel)])
 
 
 def _worst(checks: list[Check]) -> Mapping[str, Any]:
@@ -39,7 +46,9 @@ def _worst(checks: list[Check]) -> Mapping[str, Any]:
         "num_cases": len(checks),
         "worst": worst.worst,
         "worst_case": worst.name,
-        "worst_of_each_part": {part: max(check.errors[part] for check in checks) for part in checks[0].errors},
+        "worst_of_each_part": {
+            part: max(check.errors[part] for check in checks) for part in checks[0].errors
+        },
         "tolerance": tolerance,
         "is_exact": all(check.worst <= tolerance for check in checks),
     }

@@ -1,11 +1,11 @@
-"""A real extension: SmolLM2-135M-Instruct from 8k to 32k and 64k by this project's trainer, needles before and after."""
+"""A real extension: SmolLM2-135M-Instruct from 8k to 32k and 64k by this project's trainer, and needles around it."""
 
 import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,7 +20,12 @@ from app.probing.reading import load_decoder, read
 from app.run import DATA_DIR, EXPORT_DIR
 from app.storage import Folder
 from app.tokens import Tokenizer
-from app.training.data.sequence_store import StoredDocument, lay_out_sequence, shard_name, write_sequence_shard
+from app.training.data.sequence_store import (
+    StoredDocument,
+    lay_out_sequence,
+    shard_name,
+    write_sequence_shard,
+)
 from app.training.export.export import export_model, verify_export
 from app.training.finishing import EXPORT_TOLERANCE
 from app.training.loop import DTYPES, StageTask, start_trainer
@@ -78,7 +83,7 @@ class Needles:
         for length in lengths:
             self._box.measure(
                 f"needles of {name} at {length}",
-                lambda length=length: self._read(decoder, name, config, length),
+                partial(self._read, decoder, name, config, length),
             )
 
     def _read(self, decoder: Any, name: str, config: Any, length: int) -> Mapping[str, Any]:
@@ -112,14 +117,14 @@ def measure(box: Box) -> None:
     dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
     train = train_settings(stages, "bfloat16" if box.device.type == "cuda" else "float32")
     for index, stage in enumerate(stages):
-        box.measure(f"stage {stage.name}", lambda index=index: _train(box, train, index))
+        box.measure(f"stage {stage.name}", partial(_train, box, train, index))
         export = str(box.scratch / stage.name / EXPORT_DIR)
         needles.ask(stage.name, export, AutoConfig.from_pretrained(export), lengths)
     box.measure("written answers", lambda: _write_answers(box, needles, export))
     dist.destroy_process_group()
 
 
-def train_settings(stages: tuple[SmollmStage, ...], dtype: str) -> TrainConfig:
+def train_settings(stages: tuple[SmollmStage, ...], dtype: Literal["bfloat16", "float32"]) -> TrainConfig:
     """The settings of all stages, as a recipe has them."""
     return TrainConfig(
         sources={"recall": TrainSourceConfig()},

@@ -83,7 +83,11 @@ class NextDocuments:
 
 
 def recall_document(
-    maker: StructureMaker, tokenizer: Tokenizer, documents: Sequence[list[Passage]], stage: SmollmStage, index: int
+    maker: StructureMaker,
+    tokenizer: Tokenizer,
+    documents: Sequence[list[Passage]],
+    stage: SmollmStage,
+    index: int,
 ) -> StoredDocument:
     """An example with ten statements strewn in, and ten questions."""
     for attempt in range(20):
@@ -103,7 +107,9 @@ def recall_document(
         made = maker.make(seed, asyncio.run(maker.retrieve(seed, NextDocuments(documents, rng))))
         if not isinstance(made, Reject):
             row = tokenize_chat(tokenizer, made.messages)
-            return StoredDocument(made.example_id, row.tokens, (row.target_bits & TARGET_BITS["response"]) > 0)
+            return StoredDocument(
+                made.example_id, row.tokens, (row.target_bits & TARGET_BITS["response"]) > 0
+            )
         say(f"{seed.seed_id}: {made.reason}; drawn again")
     raise RuntimeError(f"no example of {stage.num_tokens} tokens can be made of {SAMPLE}")
 
@@ -115,7 +121,9 @@ def plain_document(
     rng = random.Random(f"extension {stage.name} plain {index}")
     found = asyncio.run(NextDocuments(documents, rng)("", int(1.1 * stage.num_tokens), stage.num_tokens))
     ids = tokenizer.encode("\n\n".join(document.text for document in found))[: stage.num_tokens]
-    return StoredDocument(f"{stage.name}-plain-{index:04}", np.array(ids, np.int32), np.ones(len(ids), np.bool_))
+    return StoredDocument(
+        f"{stage.name}-plain-{index:04}", np.array(ids, np.int32), np.ones(len(ids), np.bool_)
+    )
 
 
 def sequences_of(stage: SmollmStage, tokenizer: Tokenizer) -> Iterator[StoredSequence]:

@@ -3,6 +3,7 @@
 import multiprocessing
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from typing import Any
 
 from app.probing.tasks import read_task
@@ -24,7 +25,7 @@ def measure(box: Box) -> None:
         return
     with ProcessPoolExecutor(NUM_PROCESSES, multiprocessing.get_context("spawn")) as pool:
         for length in LENGTHS:
-            box.measure(f"{length} tokens", lambda length=length: _compared(pool, length), needs_sec=15)
+            box.measure(f"{length} tokens", partial(_compared, pool, length), needs_sec=15)
 
 
 def _compared(pool: ProcessPoolExecutor, length: int) -> Mapping[str, Any]:

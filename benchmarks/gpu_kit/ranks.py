@@ -46,8 +46,9 @@ class Case:
     @property
     def name(self) -> str:
         window = f", window of {self.window}" if self.window else ""
-        ways = f"ring {self.ring_size} x Ulysses {self.ulysses_size}"
-        return f"{ways}, {self.heads[0]}/{self.heads[1]} heads of {self.head_dim}, {self.lengths} tokens{window}, {self.kernel}"
+        ways = f"ring {self.ring_size} x Ulysses {self.ulysses_size}, {self.kernel}"
+        heads = f"{self.heads[0]}/{self.heads[1]} heads of {self.head_dim}"
+        return f"{ways}, {heads}, {self.lengths} tokens{window}"
 
 
 PACKED, SINGLE = (1500, 33, 700, 815), (3072,)

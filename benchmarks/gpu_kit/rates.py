@@ -1,6 +1,7 @@
 """How fast the attention kernels are on one document, beside those of torch's SDPA."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from benchmarks.attention_rates import NUM_HEADS, attention_rates
@@ -17,7 +18,7 @@ def measure(box: Box) -> None:
     for tokens, head_dim in ((256, 64),) if box.is_rehearsal else SHAPES:
         box.measure(
             f"{tokens} tokens, heads of {head_dim}",
-            lambda tokens=tokens, head_dim=head_dim: _rates(box, tokens, head_dim),
+            partial(_rates, box, tokens, head_dim),
             # Four calls forward and backward of each of four kernels.
             needs_sec=16 * 6 * tokens**2 * NUM_HEADS * head_dim / ASSUMED_FLOPS,
         )

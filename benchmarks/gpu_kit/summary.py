@@ -25,7 +25,9 @@ def write_summary(out: Path) -> None:
         figures_of(records),
         {"commit": os.environ.get(COMMIT_VARIABLE, "")},
         {"records": [json.loads(record.line()) for record in records]},
-        {"what": "steps of up to 65,536 tokens and kernels: repeats in their records; longer steps are timed once"},
+        {
+            "what": "steps of up to 65,536 tokens and kernels: repeats in their records; longer steps are timed once"
+        },
     )
     aside.replace(out / SUMMARY)
 
@@ -99,7 +101,9 @@ def row_of(record: Record) -> str:
         return f"{name}: largest error {values['worst']:.2g}, tolerance {values['tolerance']:g}"
     if "tokens_per_sec" in values:
         share = "" if values["mfu"] is None else f", MFU {values['mfu']:.1%}"
-        return f"{name}: {values['tokens_per_sec']:,.0f} tokens/s{share}, {values['peak_bytes'] / _GIB:.1f} GiB"
+        return (
+            f"{name}: {values['tokens_per_sec']:,.0f} tokens/s{share}, {values['peak_bytes'] / _GIB:.1f} GiB"
+        )
     if "num_asked" in values:
         return f"{name}: {values['num_found']} of {values['num_asked']} found, loss {values['loss']:.3f}"
     if "kernels" in values and record.step == "rates":

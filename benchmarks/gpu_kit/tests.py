@@ -18,14 +18,25 @@ def measure(box: Box) -> None:
 def _run() -> Mapping[str, Any]:
     done = subprocess.run(
         # Without the conftest above: it needs packages that the kit does without.
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--confcutdir=tests/gpu", "tests/gpu"],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--confcutdir=tests/gpu",
+            "tests/gpu",
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
     print(done.stdout, done.stderr, sep="\n", flush=True)
-    counts = {what: int(number) for number, what in re.findall(r"(\d+) (passed|failed|skipped|error)", done.stdout)}
+    counts = {
+        what: int(number) for number, what in re.findall(r"(\d+) (passed|failed|skipped|error)", done.stdout)
+    }
     if done.returncode or not counts:
         raise RuntimeError(f"pytest ended with {done.returncode}: {done.stdout.strip().splitlines()[-1:]}")
     return counts

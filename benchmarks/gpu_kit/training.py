@@ -1,6 +1,8 @@
 """Training steps of real model shapes: this project's beside plain transformers', and where a step's time goes."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from torch.profiler import ProfilerActivity, profile
@@ -23,6 +25,7 @@ CELLS = (
     Cell("project", SMALL, 128 * K),
     Cell("project", LARGE, 128 * K),
 )
+REHEARSAL_TOKENS = 512
 NUM_ROWS = 16
 """Of a profile's table: the kernels that take most of the time."""
 
@@ -31,14 +34,12 @@ def measure(box: Box) -> None:
     """See the module."""
     steps = CellSteps(box)
     is_first = True
-    cells = CELLS[:4] if box.is_rehearsal else CELLS
-    for cell in cells:
-        tokens = 512 if box.is_rehearsal else cell.num_tokens
-        cell = Cell(cell.side, cell.model, tokens)
+    for planned in CELLS[:4] if box.is_rehearsal else CELLS:
+        cell = replace(planned, num_tokens=REHEARSAL_TOKENS) if box.is_rehearsal else planned
         steps.measure(cell)
-        if cell.num_tokens in (512, 32 * K) and (cell.side, cell.model) == ("project", LARGE) and is_first:
+        if is_first:
             is_first = False
-            box.measure(f"profile of {cell.key}", lambda cell=cell: _profile(box, steps, cell), needs_sec=10)
+            box.measure(f"profile of {cell.key}", partial(_profile, box, steps, cell), needs_sec=10)
 
 
 def _profile(box: Box, steps: CellSteps, cell: Cell) -> Mapping[str, Any]:

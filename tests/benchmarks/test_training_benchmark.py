@@ -1,64 +1,8 @@
-import json
-import os
-import subprocess
-import sys
-import time
-from pathlib import Path
-
 import pytest
 
 from benchmarks.training import bytes_per_token, memory_figures, time_ratios
-from benchmarks.training_cells import CELLS, Cell
-from benchmarks.training_gpu import figures_of
 from benchmarks.training_longest import search_longest
 from benchmarks.training_steps import RandomSequences
-
-ROOT = Path(__file__).parents[2]
-TIMEOUT_SEC = 200
-WITHOUT = """
-import sys
-
-class Missing:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"ray", "pydantic", "pyarrow", "datasets"}:
-            raise ModuleNotFoundError(name)
-
-sys.meta_path.insert(0, Missing())
-import benchmarks.training, benchmarks.training_gpu, benchmarks.training_gpu_worker
-"""
-
-
-def run(*arguments):
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_SEC,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return done.stdout
-
-
-@pytest.mark.slow
-def test_the_gpu_part_imports_where_ray_and_pydantic_are_missing():
-    run("-c", WITHOUT)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(TIMEOUT_SEC + 10)
-@pytest.mark.parametrize("side", ["project", "plain"])
-def test_the_gpu_part_runs_on_a_cpu_with_tiny_models(tmp_path, side):
-    file = tmp_path / "cells.jsonl"
-    stop_at = str(time.monotonic() + 60)
-    run("-m", "benchmarks.training_gpu_worker", side, str(file), stop_at, "--rehearse")
-    cells = [json.loads(line) for line in file.read_text().splitlines()]
-    assert [cell["status"] for cell in cells[:2]] == ["measured", "measured"]
-    assert not [cell for cell in cells if cell["status"] == "failed"]
-    if side == "project":
-        assert "over the time budget" in cells[-1]["reason"]
 
 
 @pytest.mark.parametrize("longest", [1024, 1500, 5000, 9999])
@@ -108,30 +52,3 @@ def test_random_documents_are_learned_but_for_their_first_tokens():
     assert sequences.num_targets(0) == 7
     assert list(is_target) == [True, False, True, True, True, False]
     assert list(tokens) == list(sequences.read(0, 0, 10)[0][3:9])
-
-
-def test_cells_of_one_side_are_told_apart():
-    for cells in CELLS.values():
-        assert len({cell.key for cell in cells}) == len(cells)
-    assert Cell("m", 10, 4).boundaries == [0, 4, 8, 10]
-
-
-def test_figures_compare_with_plain_at_the_longest_length_of_both():
-    def cell(side, tokens, rate, documents=None, status="measured"):
-        measured = {"tokens_per_sec": rate, "mfu": 0.5, "peak_bytes": 2**30}
-        known = {"side": side, "model": "Llama-3.2-1B", "num_tokens": tokens, "document_tokens": documents}
-        return {**known, "status": status, **(measured if status == "measured" else {})}
-
-    cells = [
-        cell("plain", 32768, 10.0),
-        cell("plain", 65536, 0.0, status="out of memory"),
-        cell("project", 32768, 15.0),
-        cell("project", 131072, 12.0),
-        cell("project", 1048576, 11.0, documents=32768),
-    ]
-    figures = figures_of(cells, [{"check": "all", "worst": 0.004}])
-    assert figures["longest_over_plain_Llama-3.2-1B"] == 32
-    assert figures["speed_over_plain_Llama-3.2-1B_32k"] == pytest.approx(1.5)
-    assert figures["mfu_Llama-3.2-1B_128k"] == 0.5
-    assert figures["attention_worst_error"] == 0.004
-    assert "tokens_per_sec_Llama-3.2-1B_1024k" not in figures
