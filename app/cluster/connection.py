@@ -14,6 +14,7 @@ import ray
 from ray.data import DataContext
 from ray.exceptions import RayError
 
+from app.cluster.stderr import without_harmless_errors
 from app.cluster.waiting import waiting
 from app.config import RayConfig, ray_address
 from app.faults import UserError, one_line
@@ -24,6 +25,9 @@ MAX_REASON_CHARS = 200
 
 PROXY_CALLBACK = {"RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "app.serving.proxy:middlewares"}
 """Of Ray Serve, read where a node's processes start; on a cluster of others the files that start it set it."""
+
+STARTUP_CONCURRENCY = "RAY_worker_maximum_startup_concurrency"
+"""Of Ray: how many worker processes may be starting at a time."""
 
 
 @contextlib.contextmanager
@@ -37,16 +41,17 @@ def connect(settings: RayConfig) -> Iterator[None]:
         UserError: no Ray answers at RAY_ADDRESS, or none starts here.
     """
     address = ray_address()
-    with _own_sigterm():
-        if address is None:
-            _start(settings)
-        else:
-            _join(address)
-    _quiet_ray_data()
-    try:
-        yield
-    finally:
-        ray.shutdown()
+    with without_harmless_errors():
+        with _own_sigterm():
+            if address is None:
+                _start(settings)
+            else:
+                _join(address)
+        _quiet_ray_data()
+        try:
+            yield
+        finally:
+            ray.shutdown()
 
 
 @contextlib.contextmanager
@@ -63,6 +68,9 @@ def _own_sigterm() -> Iterator[None]:
 
 def _start(settings: RayConfig) -> None:
     os.environ.update(PROXY_CALLBACK)
+    if settings.num_cpus:
+        # Ray expects no more workers than cores to start at once, and warns of those that more logical CPUs bring.
+        os.environ.setdefault(STARTUP_CONCURRENCY, str(settings.num_cpus))
     try:
         with waiting("starting Ray on this machine"):
             ray.init(

@@ -16,7 +16,11 @@ from app.storage import Folder, open_storage
 FileFormat = Literal["jsonl", "parquet", "text"]
 
 BUNDLED_PREFIX = "bundled:"
-BUNDLED_SAMPLES = {"public_domain_sample": "public_domain_sample.jsonl.gz"}
+BUNDLED_SAMPLES = {
+    "public_domain_sample": "public_domain_sample.jsonl.gz",
+    # Every tenth document of it.
+    "public_domain_tenth": "public_domain_tenth.jsonl.gz",
+}
 
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd"}
 _SUFFIXES: dict[FileFormat, tuple[str, ...]] = {

@@ -3,8 +3,10 @@ import os
 import pytest
 
 from app.config import SourceConfig
+from app.corpus.reader import read_file
 from app.corpus.sources import compression_of, list_files
 from app.faults import UserError
+from app.schema import Document
 from app.storage import Folder
 
 
@@ -112,6 +114,19 @@ def test_a_source_without_files_is_refused_in_one_line(tmp_path, monkeypatch, pa
         list_files([SourceConfig(path="fine.txt"), SourceConfig(path=path)])
     assert repr(path) in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_a_tenth_of_the_bundled_sample_is_every_tenth_document_of_it():
+    whole, tenth = (
+        [
+            document.text
+            for file in listed(f"bundled:public_domain_{name}")
+            for document in read_file(file, 1 << 30)
+            if isinstance(document, Document)
+        ]
+        for name in ("sample", "tenth")
+    )
+    assert tenth == whole[::10]
 
 
 def test_the_bundled_sample_is_there():

@@ -174,8 +174,8 @@ REAL_RUN = {
     "answer": (34, 7_627, 3_321),
     "backtranslation": (15, 53_846, 718),
 }
-"""Calls, prompt and output tokens of `longstrap synthesize --config laptop.yaml` with 20 long inputs and 6 long
-outputs, from its statistics.json; SmolLM2-135M-Instruct, 208 documents."""
+"""Calls, prompt and output tokens of `longstrap synthesize --config laptop.yaml` with 20 long inputs and 6 long outputs
+of 4,000 to 8,000 tokens, from its statistics.json; SmolLM2-135M-Instruct, the whole sample of 208 documents."""
 LIVED = {"instruction": 20, "summary": 18, "selection": 18, "answer": 18, "backtranslation": 6}
 """Of those rows that came as far as the step."""
 
@@ -184,7 +184,11 @@ def test_a_real_runs_calls_are_met():
     config = load_config(
         "laptop",
         [
+            "--corpus.sources.0.path", "bundled:public_domain_sample",
             "--dataset.num_long_input_seeds", "20", "--dataset.num_long_output_seeds", "6",
+            "--dataset.num_structure_seeds", "0",
+            "--dataset.target_lengths", "[{min_tokens: 4000, max_tokens: 8000}]",
+            "--dataset.long_output_tokens", "{min_tokens: 4000, max_tokens: 8000}",
             "--run_dir", "/nowhere", "--plan.reply_tokens",
             "{instruction: 34, summary: 85, selection: 11, answer: 98, backtranslation: 48}",
         ],

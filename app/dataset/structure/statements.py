@@ -156,7 +156,9 @@ def _code(rng: Random) -> str:
 
 
 def _number(rng: Random) -> str:
-    return str(rng.randrange(113, 99_000))
+    # Of every length but a needle's seven digits: a model that has learned short numbers alone cuts long ones.
+    num_digits = rng.choice((3, 4, 5, 6, 8, 9))
+    return str(rng.randrange(113 * 10 ** (num_digits - 3), 10**num_digits))
 
 
 def _date(rng: Random) -> str:
