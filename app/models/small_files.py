@@ -109,7 +109,7 @@ def _open(field: str, model: str, revision: str | None, needs_config: bool) -> S
             raise UserError(f"{field}: {model!r} is not bundled; give one of {choices}")
     # A remote folder is read where it is: its weights are not needed here.
     place = model if is_remote(model) else resolve_model(model)
-    if is_remote(place) or Path(place).is_dir() or model.startswith(("/", "~", ".")):
+    if is_remote(place) or is_folder(place) or model.startswith(("/", "~", ".")):
         return _open_folder(field, model, place, needs_config)
     if not HUB_NAME.fullmatch(model):
         raise UserError(
@@ -122,6 +122,15 @@ def _open(field: str, model: str, revision: str | None, needs_config: bool) -> S
             f"{field}: {model!r} has no config.json on the hub; give a model of transformers' layout"
         )
     return files
+
+
+def is_folder(place: str) -> bool:
+    """Whether a name is that of a folder on this machine."""
+    try:
+        return Path(place).is_dir()
+    except OSError:
+        # Longer than any file's name, for example.
+        return False
 
 
 def _open_folder(field: str, model: str, uri: str, needs_config: bool) -> SmallFiles:
