@@ -50,7 +50,7 @@ def _recipes() -> Iterator[tuple[str | bytes, str, Any]]:
     refused = Line("--config ")
     for text in (
         "", "[]", "5", "text", "null", "a: [", "a: b: c", "\tseed: 1", "seed: 1\nseed: 2", "a: &a [*a]", "!!python/object:os.system x", "? [a]\n: b",
-        "seed: 1\n---\nseed: 2", "%YAML 9.9\n---\na: 1", "seed: *nothing", "{seed: 1, seed: 2}", "ray: {a: 1, b: 2, a: 3}", "seed: !!int x", "seed: 2001-02-30",
+        "seed: 1\n---\nseed: 2", "%YAML 9.9\n---\na: 1", "seed: *nothing", "{seed: 1, seed: 2}", "ray: {a: 1, b: 2, a: 3}", "seed: !!int x",
         b"\xff\xfes\x00", b"\x00", b"run_dir: \xff", "seed: '", "- a\n- b", "a: !!binary x", "a: 1\n b: 2",
     ):  # fmt: skip
         yield text, "", refused
@@ -65,6 +65,7 @@ def _recipes() -> Iterator[tuple[str | bytes, str, Any]]:
     yield JUST_VALUES.replace("\n", "\r\n"), "seed", 1
     yield "run_dir: a\nseed: 1_000\n", "seed", 1000
     yield "run_dir: a\nseed: -0\n", "seed", 0
+    yield "run_dir: a\nseed: 2001-02-30\n", "", Line("seed: ")
     yield "x: &x {num_cpus: 2}\nrun_dir: a\n", "", Line("x: ")
     yield "run_dir: a\nray: &r {num_cpus: 2}\nprogress: {<<: *r}\n", "", Line("progress.num_cpus: ")
 
@@ -75,7 +76,7 @@ def _overrides() -> Iterator[tuple[tuple[str, ...], Any]]:
         ("--seed.x 1", "--seed.x: "), ("--corpus.sources []", "corpus.sources: "), ("--generator.type local", "generator.type: "), ("--generator.base_url http://x/v1", "generator.base_url: "),
         ("--train.stages []", "train.stages: "), ("--train.stages.0.mix {}", "train.stages.0"), ("--train.stages.0.mix {other: 1}", "train: "), ("--train.stages.0.batch_tokens 7", "train.stages.0: "),
         ("--train.stages.0.num_tokens 5", "train.stages.0: "), ("--train.stages.0.name a/b", "train.stages.0.name: "), ("--train.stages.0.name ..", "train.stages.0.name: "), ("--serve.models {}", "serve.models: "),
-        ("--serve.models.a/../b.model x", "--serve.models.a/"), ("--serve.port 0", "serve.port: "), ("--serve.port 99999", "serve.port: "), ("--serve.models.base.engine_args {model: x}", "serve.models.base.engine_args: "),
+        ("--serve.models.a/../b.model x", "serve.models.a/"), ("--serve.port 0", "serve.port: "), ("--serve.port 99999", "serve.port: "), ("--serve.models.base.engine_args {model: x}", "serve.models.base.engine_args: "),
         ("--serve.models.base.engine_args {hf_token: x}", "serve.models.base.engine_args: "), ("--serve.models.base.beyond_limit true", "serve.models.base: "), ("--serve.models.base.min_replicas 3", "serve.models.base: "),
         ("--evaluate.niah.lengths_tokens []", "evaluate.niah.lengths_tokens: "), ("--evaluate.niah.lengths_tokens [4096,4096]", "evaluate.niah.lengths_tokens: "), ("--evaluate.niah.depths_percent [101]", "evaluate.niah.depths_percent.0: "),
         ("--evaluate.niah.question {nothing}", "evaluate.niah"), ("--evaluate.niah.needles ['{keys}']", "evaluate.niah"), ("--evaluate.suites [nia]", "evaluate.suites.0: "), ("--evaluate.suites []", "evaluate.suites: "),

@@ -15,6 +15,8 @@ from app.storage import Folder, is_remote
 CONFIG_FILE = "config.json"
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 HUB_TIMEOUT_SEC = 5.0
+MAX_SHOWN_CHARS = 200
+"""Of a name that is none."""
 VOCABULARY = re.compile(r"tokenizer(\.[\w.-]+)?\.json|tekken\.json|vocab\..+|.+\.(model|tiktoken)")
 """Names of the files in which the usual kinds of tokenizer keep their tokens."""
 
@@ -113,7 +115,7 @@ def _open(field: str, model: str, revision: str | None, needs_config: bool) -> S
         return _open_folder(field, model, place, needs_config)
     if not HUB_NAME.fullmatch(model):
         raise UserError(
-            f"{field}: {model!r} is neither a folder nor a hub name; give ORGANISATION/NAME, a folder, "
+            f"{field}: {model[:MAX_SHOWN_CHARS]!r} is neither a folder nor a hub name; give ORGANISATION/NAME, a folder, "
             f"s3://... or {BUNDLED_PREFIX}{BUNDLED_MODELS[0]}"
         )
     files = _open_hub(field, model, revision, needs_config)
