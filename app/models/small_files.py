@@ -115,8 +115,8 @@ def _open(field: str, model: str, revision: str | None, needs_config: bool) -> S
         return _open_folder(field, model, place, needs_config)
     if not HUB_NAME.fullmatch(model):
         raise UserError(
-            f"{field}: {model[:MAX_SHOWN_CHARS]!r} is neither a folder nor a hub name; give ORGANISATION/NAME, a folder, "
-            f"s3://... or {BUNDLED_PREFIX}{BUNDLED_MODELS[0]}"
+            f"{field}: {model[:MAX_SHOWN_CHARS]!r} is neither a folder nor a hub name; give ORGANISATION/NAME, "
+            f"a folder, s3://... or {BUNDLED_PREFIX}{BUNDLED_MODELS[0]}"
         )
     files = _open_hub(field, model, revision, needs_config)
     if needs_config and CONFIG_FILE not in files.names:
