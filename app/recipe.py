@@ -14,6 +14,8 @@ from app.config import Config, RunConfig
 from app.faults import UserError, one_line
 
 RECIPES_DIR = Path(__file__).parent.parent / "ray_jobs" / "recipes"
+MAX_NAME_CHARS = 200
+"""Of a recipe's name that is none."""
 MAX_SHOWN_CHARS = 80
 """Of a value in an error message: whole sections would bury the reason."""
 
@@ -84,7 +86,7 @@ def find_recipe(name: str) -> Path:
             if path.exists() and not path.is_dir():
                 return path
     choices = ", ".join(sorted(path.name for path in RECIPES_DIR.glob("*.yaml")))
-    raise UserError(f"--config {name}: no such file; give a YAML file or one of {choices}")
+    raise UserError(f"--config {name[:MAX_NAME_CHARS]}: no such file; give a YAML file or one of {choices}")
 
 
 def load_config(recipe: str, overrides: Sequence[str] = ()) -> RunConfig:
