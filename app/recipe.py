@@ -14,12 +14,34 @@ from app.config import Config, RunConfig
 from app.faults import UserError, one_line
 
 RECIPES_DIR = Path(__file__).parent.parent / "ray_jobs" / "recipes"
+MAX_NAME_CHARS = 200
+"""Of a recipe's name that is none."""
 MAX_SHOWN_CHARS = 80
 """Of a value in an error message: whole sections would bury the reason."""
 
 
 class _Loader(yaml.SafeLoader):
-    """A value is what was written: YAML 1.1 makes `no` false, `0123` 83 and `12:30` 750. And no name stands twice."""
+    """A value is what was written: YAML 1.1 makes `no` false, `0123` 83 and `12:30` 750. And no name stands twice, and
+    nothing inside of itself.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        super().__init__(stream)
+        self._open: list[str | None] = []
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event: Any = self.peek_event()
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor in self._open:
+                line = event.start_mark.line + 1
+                raise UserError(
+                    f"*{event.anchor} in line {line} stands inside of what it stands for; write out what is meant"
+                )
+            return super().compose_node(parent, index)
+        self._open.append(event.anchor)
+        node = super().compose_node(parent, index)
+        self._open.pop()
+        return node
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         lines: dict[str, int] = {}
@@ -64,7 +86,7 @@ def find_recipe(name: str) -> Path:
             if path.exists() and not path.is_dir():
                 return path
     choices = ", ".join(sorted(path.name for path in RECIPES_DIR.glob("*.yaml")))
-    raise UserError(f"--config {name}: no such file; give a YAML file or one of {choices}")
+    raise UserError(f"--config {name[:MAX_NAME_CHARS]}: no such file; give a YAML file or one of {choices}")
 
 
 def load_config(recipe: str, overrides: Sequence[str] = ()) -> RunConfig:
@@ -152,8 +174,13 @@ def _written_in(text: str) -> dict[str, str]:
     """Dotted names of a recipe's single values → how they are written."""
     found: dict[str, str] = {}
     waiting: list[tuple[str, Any]] = [("", yaml.compose(text, Loader=_Loader))]
+    seen: set[int] = set()
     while waiting:
         name, node = waiting.pop()
+        if id(node) in seen:
+            # An alias: of aliases of aliases there may be billions.
+            continue
+        seen.add(id(node))
         if isinstance(node, yaml.ScalarNode):
             found[name] = node.value
         elif isinstance(node, yaml.MappingNode):

@@ -2,6 +2,7 @@
 # ruff: noqa: E501
 
 import os
+import re
 import threading
 
 import pytest
@@ -143,6 +144,37 @@ def test_a_file_that_is_no_recipe_is_named(tmp_path, text):
     found = message(recipe=str(path))
     assert found.startswith(f"--config {path}: ")
     assert "\n" not in found
+
+
+@pytest.mark.parametrize("text", ["a: &a [*a]", "ray: &r\n  inner: {x: *r}"])
+def test_a_value_inside_of_itself_is_refused(tmp_path, text):
+    path = tmp_path / "ring.yaml"
+    path.write_text(text)
+    found = message(recipe=str(path))
+    assert re.match(rf"--config {path}: \*\w in line \d stands inside of what it stands for; ", found)
+
+
+def test_aliases_of_aliases_are_told_in_a_moment(tmp_path):
+    path = tmp_path / "bomb.yaml"
+    levels = [f"x{i}: &x{i} [{', '.join([f'*x{i - 1}'] * 9)}]" for i in range(1, 12)]
+    path.write_text("\n".join(["x0: &x0 1", *levels]))
+    assert message(recipe=str(path)).startswith("x0: ")
+
+
+@pytest.mark.parametrize("value", [".nan", ".inf", "-.inf"])
+@pytest.mark.parametrize("field", ["train.stages.0.learning_rate", "generator.sampling.temperature"])
+def test_infinity_and_nan_are_no_settings(field, value):
+    assert message(f"--{field}", value).startswith(f"{field}: ")
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["run_dir", "train.model", "plan.json_path", "serve.models.base.model", "evaluate.niah.haystack"],
+)
+def test_a_login_is_refused_wherever_a_place_is_named_and_is_not_shown(field):
+    found = message(f"--{field}", "s3://AKIA:secret@bucket/x")
+    assert found.startswith(f"{field}: s3://… holds a login")
+    assert "secret" not in found
 
 
 def test_several_faults_are_counted():

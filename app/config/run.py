@@ -1,6 +1,7 @@
 """Settings of a whole run: the model that `--config` is parsed into."""
 
 import os
+import re
 from typing import Annotated
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
@@ -12,7 +13,7 @@ from app.config.generation import GeneratorConfig, OpenAiConfig
 from app.config.planning import PlanConfig
 from app.config.probing import ProbeConfig
 from app.config.retrieval import RetrievalConfig
-from app.config.section import OPERATIONAL, NonNegativeCount, Section
+from app.config.section import OPERATIONAL, NonNegativeCount, Section, texts_in
 from app.config.serving import ServeConfig
 from app.config.synthesis import PROMPT_TOKENS, AgentConfig, DatasetConfig, PipelineConfig
 from app.config.training import TrainConfig
@@ -28,6 +29,8 @@ class ProgressConfig(Section):
     """How many finished examples to print."""
 
 
+_LOGIN = re.compile(r"[A-Za-z][\w+.-]*://[^/?#]*@")
+"""The beginning of a URL that says who asks."""
 MAX_TEMP_DIR_BYTES = 40
 """Longest `ray.temp_dir`. A socket path has at most 107 bytes, and Ray appends
 `/session_TIME_PID/sockets/plasma_store`."""
@@ -67,6 +70,16 @@ class RunConfig(Section):
     plan: Annotated[PlanConfig, Field(json_schema_extra=OPERATIONAL)] = PlanConfig()
     progress: Annotated[ProgressConfig, Field(json_schema_extra=OPERATIONAL)] = ProgressConfig()
     ray: Annotated[RayConfig, Field(json_schema_extra=OPERATIONAL)] = RayConfig()
+
+    @model_validator(mode="after")
+    def _holds_no_login(self) -> "RunConfig":
+        for field, text in texts_in(self):
+            if _LOGIN.match(text):
+                raise ValueError(
+                    f"{field}: {text.partition('://')[0]}://… holds a login, and recipes are recorded; "
+                    f"give credentials in the environment"
+                )
+        return self
 
     @property
     def trained_model(self) -> tuple[str, str | None]:
@@ -128,25 +141,6 @@ class Config(RunConfig):
     def _some_task_is_drawn(self) -> "Config":
         if self.dataset.num_long_input_seeds and not any(self.agent.task_weights.values()):
             raise ValueError("agent.task_weights: no task has a weight above 0; give at least one")
-        return self
-
-    @model_validator(mode="after")
-    def _holds_no_login(self) -> "Config":
-        places = {
-            "run_dir": self.run_dir,
-            "generator.model": self.generator.model,
-            "retrieval.model": self.retrieval.model,
-        }
-        places |= {f"corpus.sources.{i}.path": source.path for i, source in enumerate(self.corpus.sources)}
-        places |= {
-            f"corpus.decontamination.paths.{i}": p for i, p in enumerate(self.corpus.decontamination.paths)
-        }
-        for field, place in places.items():
-            if "://" in place and "@" in place.partition("://")[2].partition("/")[0]:
-                raise ValueError(
-                    f"{field}: {place.partition('://')[0]}://… holds a login, and recipes are recorded; "
-                    f"give credentials in the environment"
-                )
         return self
 
     @property

@@ -1,5 +1,6 @@
 """Base of all sections of the settings: strict, frozen, with operational fields marked."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,7 +19,25 @@ NodeLabels = dict[str, str]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+    # No setting means anything as infinity, and NaN passes every comparison.
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+
+def texts_in(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted names of all texts of some settings, and what they say."""
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from texts_in(getattr(value, name), f"{place}.{name}".lstrip("."))
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield from texts_in(inner, f"{place}.{name}")
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from texts_in(inner, f"{place}.{index}")
 
 
 def identity(section: BaseModel) -> dict[str, Any]:

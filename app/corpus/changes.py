@@ -1,4 +1,4 @@
-"""Whether the files that a corpus was made of are still what they were."""
+"""Whether the files that a corpus, or the tokens of a source, were made of are still what they were."""
 
 from collections.abc import Sequence
 
@@ -11,21 +11,33 @@ INPUTS_FILE = "inputs.parquet"
 _MOST_NAMES = 3
 
 
-def record_inputs(corpus: Folder, files: Sequence[SourceFile]) -> None:
+def record_inputs(made: Folder, files: Sequence[SourceFile]) -> None:
     """Write down names, sizes and dates of all input files."""
     columns = {
         "name": [file.name for file in files],
         "num_bytes": [file.num_bytes for file in files],
         "mtime_ns": [file.mtime_ns for file in files],
     }
-    corpus.write_table(INPUTS_FILE, pa.table(columns))
+    made.write_table(INPUTS_FILE, pa.table(columns))
 
 
-def describe_changes(corpus: Folder, files: Sequence[SourceFile]) -> str | None:
-    """What the input files of a finished corpus are now, as a line for a person; None where they are what they were."""
-    if not corpus.exists(INPUTS_FILE):
+def describe_changes(
+    made: Folder,
+    files: Sequence[SourceFile],
+    what: str = "corpus",
+    remedy: str = "give another run_dir to make one of what is there now",
+) -> str | None:
+    """What the input files of something finished are now, as a line for a person; None where they are what they were.
+
+    Args:
+        made: Its folder.
+        files: The files that are there now.
+        what: Its name.
+        remedy: How it is made of what is there now.
+    """
+    if not made.exists(INPUTS_FILE):
         return None
-    rows = corpus.read_table(INPUTS_FILE).to_pylist()
+    rows = made.read_table(INPUTS_FILE).to_pylist()
     before = {row["name"]: (row["num_bytes"], row["mtime_ns"]) for row in rows}
     now = {file.name: (file.num_bytes, file.mtime_ns) for file in files}
     both = sorted(before.keys() & now.keys())
@@ -40,10 +52,7 @@ def describe_changes(corpus: Folder, files: Sequence[SourceFile]) -> str | None:
     found = [f"{len(names):,} {kind} ({_shown(names)})" for kind, names in kinds.items() if names]
     if not found:
         return None
-    return (
-        f"corpus: its input files are not what it was made of: {', '.join(found)}; it stays as it is, give another "
-        f"run_dir to make one of what is there now"
-    )
+    return f"{what}: its input files are not what it was made of: {', '.join(found)}; it stays as it is, {remedy}"
 
 
 def _shown(names: Sequence[str]) -> str:

@@ -97,7 +97,7 @@ class _Build:
 
     def _begin_or_go_on(self, units: Sequence[WorkUnit], evaluation: Sequence[SourceFile]) -> None:
         """Keep what an interrupted job has done, unless its input files were others."""
-        compared = [(file.path, file.num_bytes) for file in evaluation]
+        compared = [(file.path, file.num_bytes, file.mtime_ns) for file in evaluation]
         plan = {"num_units": len(units), "fingerprint": fingerprint_of_plan(units, compared)}
         scan = self.layout.scan
         if scan.exists(_PLAN_FILE) and scan.read_json(_PLAN_FILE) == plan:

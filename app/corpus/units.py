@@ -84,8 +84,8 @@ def _stretches(
 
 def fingerprint_of_plan(units: Sequence[WorkUnit], more: object) -> str:
     """Hash that changes if a unit, or anything else that decides the corpus, has changed since a job was
-    interrupted.
+    interrupted; also where a file has another content of the same size, by its date.
     """
-    files = [[(file.name, file.num_bytes) for file in unit.files] for unit in units]
+    files = [[(file.name, file.num_bytes, file.mtime_ns) for file in unit.files] for unit in units]
     groups = [(unit.row_groups.start, unit.row_groups.stop) if unit.row_groups else None for unit in units]
     return hashlib.sha256(json.dumps([files, groups, more]).encode()).hexdigest()

@@ -1,5 +1,6 @@
 """Files below a folder: on a disk each folder once, however many links lead to it."""
 
+import errno
 import os
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -60,13 +61,24 @@ def _walk(folder: str, is_deep: bool, hidden_marks: tuple[str, ...]) -> Iterator
         seen.add((status.st_dev, status.st_ino))
         with os.scandir(place) as entries:
             for entry in sorted(entries, key=lambda entry: entry.name):
-                if entry.name.startswith(hidden_marks):
+                if entry.name.startswith(hidden_marks) or _leads_to_itself(entry):
                     continue
                 if entry.is_dir():
                     if is_deep:
                         (links if entry.is_symlink() else folders).append(entry.path)
                 elif entry.is_file():
                     yield _info_of(entry)
+
+
+def _leads_to_itself(entry: "os.DirEntry[str]") -> bool:
+    """Whether an entry is a link that ends nowhere, but in a ring of links: as little a file as a dangling one."""
+    try:
+        entry.is_dir()
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return True
+    return False
 
 
 def _info_of(entry: "os.DirEntry[str]") -> pafs.FileInfo:

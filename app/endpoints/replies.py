@@ -11,6 +11,7 @@ _CUT = {"length", "max_tokens", "model_length"}
 FILTERED = "finish reason content_filter"
 """Reason of a `RequestError`: the endpoint has a reply and does not show it."""
 MAX_DETAIL_CHARS = 300
+MAX_REASON_CHARS = 40
 
 
 class RequestError(Exception):
@@ -65,13 +66,14 @@ def read_reply(completion: Any) -> EndpointReply:
         thought = _text(_thought_of(message))
         details = getattr(usage, "prompt_tokens_details", None)
         counts = (
-            int(usage.prompt_tokens),
-            int(usage.completion_tokens),
-            int(getattr(details, "cached_tokens", None) or 0),
+            _count(usage.prompt_tokens),
+            _count(usage.completion_tokens),
+            _count(getattr(details, "cached_tokens", None) or 0),
         )
-        finish_reason = choice.finish_reason
+        # A word, by the books; a list could not even be looked up.
+        finish_reason = str(choice.finish_reason)[:MAX_REASON_CHARS]
         logprobs = _logprobs_of(choice) if message is None else None
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise RequestError("reply of an unknown shape", _shown(error)) from None
     if finish_reason in _CUT:
         return EndpointReply(text, "length", *counts, thought, logprobs)
@@ -92,6 +94,14 @@ def _logprobs_of(choice: Any) -> list[tuple[float, float]] | None:
         else (float(score), max(map(float, (top or {}).values()), default=float(score)))
         for score, top in zip(own, best, strict=True)
     ]
+
+
+def _count(value: Any) -> int:
+    """A number of tokens; JSON may hold any, `1e999` among them."""
+    number = int(value)
+    if number < 0:
+        raise ValueError(f"{number} tokens")
+    return number
 
 
 def _thought_of(message: Any) -> Any:

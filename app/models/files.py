@@ -6,12 +6,11 @@ be reached.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from app.faults import one_line
 from app.models.places import resolve_model
-from app.models.small_files import CONFIG_FILE, SmallFiles, open_model
+from app.models.small_files import CONFIG_FILE, SmallFiles, is_folder, open_model
 from app.storage import is_remote
 
 ROPE_TYPES_THAT_COUNT_THE_FACTOR = ("linear", "dynamic", "yarn", "ntk")
@@ -89,8 +88,8 @@ def find_tokenizer(field: str, model: str, revision: str | None = None) -> Model
     Raises:
         UserError: There is no such model, or it has no tokenizer; names the field and what would be right.
     """
-    is_folder = is_remote(model) or Path(resolve_model(model)).is_dir()
-    return _read(open_model(field, model, revision, needs_config=not is_folder, needs_tokenizer=True))
+    has_folder = is_remote(model) or is_folder(resolve_model(model))
+    return _read(open_model(field, model, revision, needs_config=not has_folder, needs_tokenizer=True))
 
 
 def read_model(field: str, model: str, revision: str | None = None) -> ModelFiles:
@@ -106,8 +105,10 @@ def read_model(field: str, model: str, revision: str | None = None) -> ModelFile
 def _read(files: SmallFiles) -> ModelFiles:
     config = files.read_json(CONFIG_FILE)
     template, settings = files.read_text(TEMPLATE_FILE), files.read_json(TOKENIZER_FILE)
-    if not isinstance(config, dict | None) or not isinstance(settings, dict | None):
-        raise files.unreadable(ValueError("no JSON object"))
+    for name, value in ((CONFIG_FILE, config), (TOKENIZER_FILE, settings)):
+        # `null` is there, and is none either.
+        if not isinstance(value, dict) and files.read_bytes(name) is not None:
+            raise files.unreadable(ValueError(f"{name} is no JSON object"))
     chats = template is not None or bool((settings or {}).get("chat_template"))
     # What no tokenizer file says is not known: the cache may hold other files only.
     is_known = files.is_whole or settings is not None

@@ -158,9 +158,19 @@ def check_served_tokens(config: Any, field: str, max_seq_tokens: int) -> None:
     )
 
 
+def _is_number(value: Any, above: float) -> bool:
+    """Whether a value of a block, which anything may stand in, is a number above another; true, NaN and infinity are
+    none.
+    """
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and above < value < math.inf
+
+
 def _check_block(config: Any, parameters: dict[str, Any], field: str) -> None:
-    if not isinstance(parameters.get("rope_theta"), int | float):
-        raise UserError(f"{field}: {parameters} has no rope_theta; give one")
+    if not _is_number(parameters.get("rope_theta"), above=0.0):
+        raise UserError(f"{field}: {parameters} has no rope_theta above 0; give one")
+    if "factor" in parameters and not _is_number(parameters["factor"], above=0.0):
+        raise UserError(f"{field}: {parameters} has a factor that is no number above 0; give one")
     if parameters.get("rope_type", "default") not in FIXED_ROPE_TYPES:
         raise UserError(
             f"{field}: rope_type {parameters['rope_type']!r} is not fixed in the length of the input; give one of "

@@ -15,6 +15,8 @@ from app.storage import Folder, is_remote
 CONFIG_FILE = "config.json"
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 HUB_TIMEOUT_SEC = 5.0
+MAX_SHOWN_CHARS = 200
+"""Of a name that is none."""
 VOCABULARY = re.compile(r"tokenizer(\.[\w.-]+)?\.json|tekken\.json|vocab\..+|.+\.(model|tiktoken)")
 """Names of the files in which the usual kinds of tokenizer keep their tokens."""
 
@@ -109,12 +111,12 @@ def _open(field: str, model: str, revision: str | None, needs_config: bool) -> S
             raise UserError(f"{field}: {model!r} is not bundled; give one of {choices}")
     # A remote folder is read where it is: its weights are not needed here.
     place = model if is_remote(model) else resolve_model(model)
-    if is_remote(place) or Path(place).is_dir() or model.startswith(("/", "~", ".")):
+    if is_remote(place) or is_folder(place) or model.startswith(("/", "~", ".")):
         return _open_folder(field, model, place, needs_config)
     if not HUB_NAME.fullmatch(model):
         raise UserError(
-            f"{field}: {model!r} is neither a folder nor a hub name; give ORGANISATION/NAME, a folder, "
-            f"s3://... or {BUNDLED_PREFIX}{BUNDLED_MODELS[0]}"
+            f"{field}: {model[:MAX_SHOWN_CHARS]!r} is neither a folder nor a hub name; give ORGANISATION/NAME, "
+            f"a folder, s3://... or {BUNDLED_PREFIX}{BUNDLED_MODELS[0]}"
         )
     files = _open_hub(field, model, revision, needs_config)
     if needs_config and CONFIG_FILE not in files.names:
@@ -122,6 +124,15 @@ def _open(field: str, model: str, revision: str | None, needs_config: bool) -> S
             f"{field}: {model!r} has no config.json on the hub; give a model of transformers' layout"
         )
     return files
+
+
+def is_folder(place: str) -> bool:
+    """Whether a name is that of a folder on this machine."""
+    try:
+        return Path(place).is_dir()
+    except OSError:
+        # Longer than any file's name, for example.
+        return False
 
 
 def _open_folder(field: str, model: str, uri: str, needs_config: bool) -> SmallFiles:

@@ -1,6 +1,8 @@
 """What a folder must hold so that an engine can load its model, looked at in seconds: weights and a tokenizer."""
 
 import json
+import math
+import operator
 import struct
 from itertools import pairwise
 from typing import Any
@@ -11,6 +13,13 @@ from app.storage import Folder
 INDEX_FILE = "model.safetensors.index.json"
 OTHER_WEIGHTS = (".bin", ".pt", ".pth", ".gguf")
 TOKENIZER_FILE = "tokenizer.json"
+BYTES = {
+    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2"), 1),
+    **dict.fromkeys(("U16", "I16", "F16", "BF16"), 2),
+    **dict.fromkeys(("U32", "I32", "F32"), 4),
+    **dict.fromkeys(("U64", "I64", "F64"), 8),
+}
+"""Of one number, by its kind as safetensors names it."""
 MAX_HEADER_BYTES = 100_000_000
 """safetensors' own limit."""
 
@@ -48,7 +57,7 @@ def check_weights(field: str, folder: Folder) -> None:
     if folder.exists(INDEX_FILE):
         try:
             wanted = sorted(set(folder.read_json(INDEX_FILE)["weight_map"].values()))
-        except (ValueError, KeyError, AttributeError) as error:
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise UserError(
                 f"{field}: {INDEX_FILE} in {folder.uri} can't be read ({one_line(error)}); copy it anew"
             ) from error
@@ -76,11 +85,15 @@ def _fault_in(folder: Folder, name: str) -> str | None:
         text = file.read(header_bytes)
     try:
         header: dict[str, Any] = json.loads(text)
-        ranges = [tensor["data_offsets"] for key, tensor in header.items() if key != "__metadata__"]
+        tensors = {key: tensor for key, tensor in header.items() if key != "__metadata__"}
+        ranges = [tuple(map(operator.index, tensor["data_offsets"])) for tensor in tensors.values()]
         edges = [0, *(edge for begin_end in sorted(ranges) for edge in begin_end)]
         is_whole = all(end == begin for end, begin in zip(edges[::2], edges[1::2], strict=False))
+        misshapen = [name for name, tensor in tensors.items() if not _fills_its_shape(tensor)]
     except (ValueError, KeyError, TypeError, AttributeError):
         return "has a header that can't be read"
+    if misshapen:
+        return f"has another number of bytes for {misshapen[0]} than its shape takes"
     wanted_bytes = 8 + header_bytes + edges[-1]
     if not is_whole or any(begin > end for begin, end in pairwise(edges)):
         return "has tensors that overlap or leave gaps"
@@ -89,3 +102,10 @@ def _fault_in(folder: Folder, name: str) -> str | None:
         if wanted_bytes == num_bytes
         else f"has {num_bytes} bytes, and its header tells of {wanted_bytes}"
     )
+
+
+def _fills_its_shape(tensor: dict[str, Any]) -> bool:
+    """Whether a tensor's bytes are as many as its numbers take; of a kind that is not known here nothing is said."""
+    begin, end = tensor["data_offsets"]
+    num_bytes = BYTES.get(tensor["dtype"])
+    return num_bytes is None or num_bytes * math.prod(tensor["shape"]) == end - begin

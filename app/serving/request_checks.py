@@ -59,8 +59,7 @@ def num_sequences(request: Mapping[str, Any], max_sequences: int) -> int:
     prompts = request.get("prompt")
     is_batch = isinstance(prompts, list) and any(not isinstance(part, int) for part in prompts[:1])
     num_prompts = len(prompts) if is_batch and isinstance(prompts, list) else 1
-    wanted = [request.get("n"), request.get("best_of")]
-    num_answers = max([1, *(number for number in wanted if isinstance(number, int))])
+    num_answers = max(1, *(_whole_number(request.get(name)) for name in ("n", "best_of")))
     number = num_prompts * num_answers
     if number > max_sequences:
         raise RequestError(
@@ -70,6 +69,16 @@ def num_sequences(request: Mapping[str, Any], max_sequences: int) -> int:
             param="prompt" if num_prompts > num_answers else "n",
         )
     return number
+
+
+def _whole_number(value: Any) -> int:
+    """A number as the engine reads it, which takes `"3"` and `3.0` for 3; 0 for what it refuses."""
+    if not isinstance(value, str | int | float):
+        return 0
+    try:
+        return int(value) if isinstance(value, int) else int(float(value))
+    except (ValueError, OverflowError):
+        return 0
 
 
 def check_messages(messages: Any) -> None:

@@ -35,13 +35,7 @@ def load_decoder(folder: str, config: Any, revision: str | None = None) -> nn.Mo
         UserError: the files are not this model's, by the names of the tensors.
     """
     register_attention()
-    try:
-        decoder = _load(folder, config, revision, dtype=torch.float32, attn_implementation=ATTENTION)
-    except OSError as error:
-        raise UserError(
-            f"train.model: the weights of {folder!r} can't be read ({one_line(error)}); give a model whose files are "
-            f"whole"
-        ) from error
+    decoder = _load(folder, config, revision, dtype=torch.float32, attn_implementation=ATTENTION)
     _refuse_quantised(folder, _folder_of(folder, revision))
     output, embedding = (
         decoder.get_output_embeddings().weight, decoder.get_input_embeddings().weight
@@ -74,19 +68,26 @@ def check_weights(model: str, folder: str, config: Any) -> None:
 
 
 def _load(folder: str, config: Any, revision: str | None, model: str | None = None, **settings: Any) -> Any:
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
-    with _silence():
-        decoder, found = AutoModelForCausalLM.from_pretrained(
-            folder,
-            revision=revision,
-            config=config,
-            # Told by us, by name.
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-            trust_remote_code=False,
-            **settings,
-        )
+    try:
+        with _silence():
+            decoder, found = AutoModelForCausalLM.from_pretrained(
+                folder,
+                revision=revision,
+                config=config,
+                # Told by us, by name.
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+                trust_remote_code=False,
+                **settings,
+            )
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            f"train.model: the weights of {model or folder!r} can't be read ({one_line(error)}); give a model whose "
+            f"files are whole"
+        ) from error
     _refuse_other_tensors(model or folder, config, found)
     return decoder
 

@@ -48,3 +48,13 @@ def test_another_content_of_one_size_is_noticed_by_its_date(docs, tmp_path):
 
 def test_a_corpus_without_a_record_of_its_inputs_says_nothing(tmp_path):
     assert describe_changes(Folder(str(tmp_path)), []) is None
+
+
+def test_other_things_that_are_made_of_files_have_a_name_and_a_remedy_of_their_own(docs, tmp_path):
+    tokens, sources = Folder(str(tmp_path / "tokens")), [SourceConfig(path=str(docs))]
+    record_inputs(tokens, list_files(sources))
+    (docs / "d.txt").write_text("d")
+    line = describe_changes(tokens, list_files(sources), "tokens of short", "rename it")
+    assert line is not None
+    assert line.startswith("tokens of short: its input files are not what it was made of: 1 new ")
+    assert line.endswith("; it stays as it is, rename it")

@@ -158,6 +158,7 @@ def test_a_link_to_another_folder_is_followed_and_a_dangling_one_is_not(tmp_path
     (tmp_path / "docs" / "0").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "docs" / "1").symlink_to("a")
     (tmp_path / "docs" / "gone.md").symlink_to("nowhere")
+    (tmp_path / "docs" / "ring.md").symlink_to("ring.md")
     assert below(tmp_path / "docs", listed(tmp_path / "docs")) == ["0/sub/x.md", "a/one.md"]
 
 

@@ -1,3 +1,5 @@
+import os
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -50,6 +52,14 @@ def test_the_plan_changes_with_its_files(tmp_path):
     assert fingerprint_of_plan(plan(tmp_path), []) == before
     assert fingerprint_of_plan(plan(tmp_path), ["squad.json"]) != before
     (tmp_path / "a.txt").write_text("xy")
+    assert fingerprint_of_plan(plan(tmp_path), []) != before
+
+
+def test_the_plan_changes_with_a_content_of_the_same_size(tmp_path):
+    (tmp_path / "a.txt").write_text("x")
+    os.utime(tmp_path / "a.txt", (1, 1))
+    before = fingerprint_of_plan(plan(tmp_path), [])
+    (tmp_path / "a.txt").write_text("y")
     assert fingerprint_of_plan(plan(tmp_path), []) != before
 
 

@@ -35,7 +35,7 @@ def test_a_reply_is_finished_or_cut(reason, read):
     assert read_reply(completion(finish_reason=reason)).finish_reason == read
 
 
-@pytest.mark.parametrize("reason", ["content_filter", "abort", "tool_calls", "error", "", None])
+@pytest.mark.parametrize("reason", ["content_filter", "abort", "tool_calls", "error", "", None, [], {}])
 def test_any_other_end_is_no_reply_and_is_named(reason):
     with pytest.raises(RequestError) as raised:
         read_reply(completion("half a rep", reason))
@@ -53,9 +53,10 @@ def test_no_choice_is_told(value):
         read_reply(value)
 
 
-def test_counts_that_are_none_are_the_requests_fault():
+@pytest.mark.parametrize("count", [None, "many", [], -1, float("inf"), float("nan")])
+def test_counts_that_are_none_are_the_requests_fault(count):
     with pytest.raises(RequestError, match="unknown shape"):
-        read_reply(completion(usage=Object(prompt_tokens=None, completion_tokens=1)))
+        read_reply(completion(usage=Object(prompt_tokens=count, completion_tokens=1)))
 
 
 @pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])

@@ -283,6 +283,14 @@ def test_faults_stop_the_job_in_one_line_until_they_are_mended(tmp_path, two_wor
     path.write_text("\n".join(['{"text": "A tale of the sea."}'] * 100))
     prepare_tokens(config, run, lines.append)
     assert any("have changed since the job was interrupted" in line for line in lines)
+    # What is whole stays as it is, and it is said that it is of other files.
+    path.write_text("\n".join(['{"text": "A tale of the land."}'] * 100))
+    prepare_tokens(config, run, lines.append)
+    assert any(
+        line.startswith("tokens of short: its input files are not what it was made of: 1 of another size")
+        and line.endswith("give the source another name to learn from what is there now")
+        for line in lines
+    )
     unfilled = r"^train\.stages\.0\.mix\.short: stage s needs 2,048 tokens .* there are 700 at"
     with pytest.raises(UserError, match=unfilled):
         check_mixes(config, run)

@@ -93,7 +93,9 @@ def test_a_block_replaces_the_models():
 @pytest.mark.parametrize(
     ("block", "expected"),
     [
-        ({"rope_type": "yarn", "factor": 4.0}, r"train\.stages\.64\.rope_parameters: .* has no rope_theta; give one"),
+        ({"rope_type": "yarn", "factor": 4.0}, r"train\.stages\.64\.rope_parameters: .* has no rope_theta above 0; give one"),
+        *(({"rope_type": "default", "rope_theta": base}, r"rope_parameters: .* has no rope_theta above 0; give one") for base in ("big", True, 0.0, -1e4, float("nan"), float("inf"))),
+        *(({"rope_type": "linear", "rope_theta": 1e4, "factor": factor}, r"rope_parameters: .* has a factor that is no number above 0; give one") for factor in ("four", 0, -4.0, float("nan"))),
         ({"rope_type": "dynamic", "rope_theta": 1e6, "factor": 2.0}, r"train\.stages\.64\.rope_parameters: rope_type 'dynamic' is not fixed .*; give one of default, "),
         ({"rope_type": "longrope", "rope_theta": 1e6}, r"rope_type 'longrope' is not fixed"),
         ({"rope_type": "yarn", "rope_theta": 1e6}, r"train\.stages\.64\.rope_parameters: .*factor"),

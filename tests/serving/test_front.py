@@ -417,6 +417,10 @@ def test_held_uploads_take_no_more_than_all_bodies_may():
         ({"prompt": [[1], [2]], "n": 5}, 10),
         ({"prompt": "a", "n": 10**9}, 10**9),
         ({"prompt": [1, 2], "best_of": 9}, 9),
+        # The engine takes these for numbers.
+        ({"prompt": "a", "n": "9"}, 9),
+        ({"prompt": "a", "n": 9.0}, 9),
+        ({"prompt": ["a"] * 3, "best_of": " 3.0"}, 9),
     ],
 )
 def test_one_request_of_many_sequences_is_refused(request_, number):
@@ -429,6 +433,11 @@ def test_one_request_of_many_sequences_is_refused(request_, number):
 
 def test_token_ids_are_one_sequence():
     assert ask(front(), json={"model": "base", "prompt": list(range(100))}).status_code == 200
+
+
+@pytest.mark.parametrize("number", [None, "many", "", [9], "1e999", "nan", True])
+def test_a_number_of_answers_that_is_none_is_the_engines_to_refuse(number):
+    assert ask(front(), json={"model": "base", "prompt": "a", "n": number}).status_code == 200
 
 
 def test_sequences_take_places_until_they_are_answered():

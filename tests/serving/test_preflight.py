@@ -85,7 +85,16 @@ def test_models_that_cannot_be_served(tmp_path, served, port, change, expected, 
             lambda path: path.write_bytes(path.read_bytes().replace(b'{"__', b'["__')),
             "header that can't be read",
         ),
-        (lambda path: path.write_bytes(path.read_bytes().replace(b"[4, 8]", b"[5, 8]")), "leave gaps"),
+        (lambda path: path.write_bytes(path.read_bytes().replace(b"[4, 8]", b"[5, 8]")), "shape takes"),
+        (lambda path: path.write_bytes(path.read_bytes().replace(b"[4, 8]", b"[0, 4]")), "leave gaps"),
+        (
+            lambda path: path.write_bytes(path.read_bytes().replace(b"[1]", b"[2]")),
+            "for a than its shape takes",
+        ),
+        (
+            lambda path: path.write_bytes(path.read_bytes().replace(b"[4, 8]", b'["",8]')),
+            "header that can't be read",
+        ),
         (lambda path: (path.parent / "tokenizer.json").unlink(), "holds no tokenizer"),
         (
             lambda path: (path.parent / "tokenizer.json").write_text("{"),
@@ -96,6 +105,14 @@ def test_models_that_cannot_be_served(tmp_path, served, port, change, expected, 
                 '{"weight_map": {"a": "model-00001-of-00002.safetensors"}}'
             ),
             "lacks model-00001-of-00002.safetensors",
+        ),
+        (
+            lambda path: (path.parent / "model.safetensors.index.json").write_text("[]"),
+            r"model\.safetensors\.index\.json in .* can't be read ",
+        ),
+        (
+            lambda path: (path.parent / "config.json").write_text("null"),
+            "can't be read .*config.json is no JSON",
         ),
     ],
 )

@@ -14,6 +14,7 @@ from typing import Any
 
 from app.cluster.tasks import run_tasks
 from app.config import RunConfig, StageConfig
+from app.corpus.changes import describe_changes, record_inputs
 from app.corpus.malformed import Losses
 from app.corpus.units import WorkUnit, fingerprint_of_plan
 from app.faults import UserError
@@ -33,6 +34,7 @@ from app.training.data.stage_shards import plan_shards, write_planned_shard
 from app.training.identities import identity_of_tokens
 
 MOST_REJECTED_SHARE = 0.5
+RENAME = "give the source another name to learn from what is there now"
 _PLAN_FILE = "plan.json"
 
 
@@ -60,10 +62,18 @@ def prepare_tokens(config: RunConfig, run: Run, report: Report) -> None:
             _claim(artefact, settings, report, f"tokens of {name}")
         except UserError as error:
             raise UserError(f"{error}, or give the source another name") from error
+        files = list_training_files(config, name)
         if not artefact.is_complete():
-            parts = plan_parts(list_training_files(config, name), f"train.sources.{name}")
+            parts = plan_parts(files, f"train.sources.{name}")
             _begin_or_go_on(artefact, settings, fingerprint_of_plan(parts, None), report, f"tokens of {name}")
-            artefact.complete(_tokenize(config, artefact.folder, name, parts, tokenizer, report))
+            record = _tokenize(config, artefact.folder, name, parts, tokenizer, report)
+            record_inputs(artefact.folder, files)
+            artefact.complete(record)
+        # A dataset of the run's own is told apart by its content.
+        elif source.path and (
+            changes := describe_changes(artefact.folder, files, f"tokens of {name}", RENAME)
+        ):
+            report(changes)
         report(_summary_of_tokens(name, artefact.record()))
 
 

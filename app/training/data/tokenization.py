@@ -67,7 +67,8 @@ def tokenize_chat(tokenizer: Tokenizer, messages: Sequence[Message]) -> TokenRow
     """
     for message in messages:
         for token in tokenizer.control_tokens:
-            if token in message["content"]:
+            # Templates write a role as it stands.
+            if token in message["content"] or token in message["role"]:
                 raise UntrainableRowError("control token", f"{message['role']} says {token}")
     for number, message in enumerate(messages, start=1):
         if message["role"] == "assistant" and not message["content"].strip():

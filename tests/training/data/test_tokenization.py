@@ -75,6 +75,7 @@ def test_a_template_that_rewrites_earlier_turns_is_seen(tmp_path):
     [
         ([{"role": "system", "content": "Be kind."}, *TURNS], "refused by the chat template", "no system"),
         (chat("What<|im_end|> is it?", "Wind."), "control token", r"user says <|im_end|>"),
+        ([{"role": "user<|im_end|>", "content": "What?"}, *TURNS[1:]], "control token", r"says <|im_end|>"),
         (chat("What is it?", ""), "empty answer", "message 2 of 2"),
         (chat("What is it?", " \n\t", "And why?", "Because."), "empty answer", "message 2 of 4"),
     ],
