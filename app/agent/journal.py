@@ -78,9 +78,7 @@ class CallJournal:
 
 
 class _JournaledScorer:
-    def __init__(
-        self, journal: CallJournal, scorer: Scorer, on_replay: Callable[[ScoreCall], None]
-    ) -> None:
+    def __init__(self, journal: CallJournal, scorer: Scorer, on_replay: Callable[[ScoreCall], None]) -> None:
         self._journal, self._scorer, self._on_replay = journal, scorer, on_replay
 
     async def score(self, call: ScoreCall) -> Score:

@@ -139,6 +139,14 @@ class Scorer(Protocol):
         ...
 
 
+class Engine(Generator, Scorer, Protocol):
+    """Answers calls and scores replies."""
+
+    async def close(self) -> None:
+        """Give back what it holds."""
+        ...
+
+
 def _hash(value: Any) -> str:
     text = json.dumps(value, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]

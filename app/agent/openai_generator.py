@@ -23,7 +23,10 @@ from app.tokens import Tokenizer
 
 
 class OpenAiGenerator:
-    """Chat completions over HTTP, and likelihoods of given replies where the endpoint tells them. The key is read from the environment and stands nowhere else."""
+    """Chat completions over HTTP, and likelihoods of given replies where the endpoint tells them.
+
+    The key is read from the environment and stands nowhere else.
+    """
 
     def __init__(self, config: OpenAiConfig) -> None:
         """Raises UserError when the environment holds no key."""
@@ -89,8 +92,10 @@ class OpenAiGenerator:
             raise LlmError("no token to score")
         async with self._asking_for_scores:
             if self._can_score is None:
-                told = await self._client.find_out("completions", self._scoring([*prompt[:2], *text[:2]]))
-                self._can_score = told is not None and told.prompt_logprobs is not None
+                shown = [*prompt[:2], *text[:2]]
+                told = await self._client.find_out("completions", self._scoring(shown))
+                # An endpoint that does not know `echo` may tell of the token alone that it generated.
+                self._can_score = told is not None and len(told.prompt_logprobs or ()) >= len(shown)
         if not self._can_score:
             raise CannotScoreError("endpoint tells no log probabilities of a prompt")
         async with self._slots.hold(FILLING_PRIORITY):
@@ -102,7 +107,8 @@ class OpenAiGenerator:
         # The token that is generated stands behind the prompt; some endpoints leave it out.
         if not 0 <= len(found) - len(prompt) - len(text) <= 1:
             raise LlmError(
-                "scores of other tokens", f"{len(found)} of {len(prompt) + len(text)}; see generator.tokenizer"
+                "scores of other tokens",
+                f"{len(found)} of {len(prompt) + len(text)}; see generator.tokenizer",
             )
         log_probs = [own for own, _ in found[len(prompt) : len(prompt) + len(text)]]
         return Score.of(log_probs, len(prompt) + len(text))

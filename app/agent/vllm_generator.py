@@ -25,7 +25,10 @@ Answer = TypeVar("Answer")
 
 
 class VllmGenerator:
-    """Chat completions, and likelihoods of given replies, from an engine that is started on the first call and started anew when it dies."""
+    """Chat completions, and likelihoods of given replies, from one engine.
+
+    It is started on the first call, and started anew when it dies.
+    """
 
     def __init__(self, config: VllmConfig) -> None:
         self._config = config

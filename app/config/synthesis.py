@@ -6,6 +6,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_v
 
 from app.config.checks import check_range, checked_weights
 from app.config.section import OPERATIONAL, NodeLabels, NonNegativeCount, Section, Share
+from app.config.verification import VerificationConfig
 
 
 class AgentConfig(Section):
@@ -34,6 +35,7 @@ class AgentConfig(Section):
     """Most tokens of an answer."""
     max_summary_rounds: PositiveInt = 4
     """Most rounds of summarising the summaries."""
+    verification: VerificationConfig = VerificationConfig()
 
     @field_validator("task_weights")
     @classmethod

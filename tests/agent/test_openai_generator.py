@@ -123,7 +123,9 @@ def echo(body):
     }
     choice = {"index": 0, "text": "x", "finish_reason": "length", "logprobs": logprobs}
     usage = {"prompt_tokens": num_sent, "completion_tokens": 1, "total_tokens": num_sent + 1}
-    return Answer(body={"id": "1", "object": "x", "created": 1, "model": "m", "choices": [choice], "usage": usage})
+    return Answer(
+        body={"id": "1", "object": "x", "created": 1, "model": "m", "choices": [choice], "usage": usage}
+    )
 
 
 def score(script, num_times=1, monkeypatch=None):
