@@ -113,7 +113,7 @@ class _Measuring:
         self._words = content_words(draft.answer)
 
     async def run(self) -> Draft:
-        settings, evidence = self._verifier.settings, _evidence(self._draft)
+        evidence = _evidence(self._draft)
         others = self._nearest(evidence)
         closed, full = await asyncio.gather(self._score([]), self._score(evidence))
         beside = await self._score(others) if others else closed
