@@ -17,6 +17,7 @@ from app.config import Config, PipelineConfig
 from app.dataset.agent_actor import AgentActor
 from app.dataset.card import CARD_FILE
 from app.dataset.excerpts import read_examples, shorten_example
+from app.dataset.exports import RL_DIR, write_rl
 from app.dataset.finishing import finish_dataset
 from app.dataset.identity import identity_of_dataset
 from app.dataset.publish import publish_dataset
@@ -77,6 +78,9 @@ def synthesize(config: Config, run: Run, report: Report) -> DatasetRecord:
         (run.dataset.folder / name).delete()
     record = run.dataset.record()
     show_dataset(config, run.dataset.folder, record, report)
+    if "rl" in config.dataset.exports:
+        num_rows = fetch(ray.remote(write_rl).remote(run.dataset.folder))
+        report(f"exported: {num_rows:,} examples with keys, {(run.dataset.folder / RL_DIR).uri}")
     publish = config.dataset.publish
     token = read_api_key("dataset.publish.token_env", publish.token_env) if publish.repo else None
     if address := publish_dataset(run.dataset.folder, publish, token):
