@@ -130,6 +130,27 @@ class TaskData:
 
 
 @dataclass(frozen=True, slots=True)
+class Verification:
+    """What was measured of an answer: log-likelihoods per answer token, in nats."""
+
+    closed_book: float | None = None
+    """Of the answer after its instruction alone."""
+    evidence_gain: float | None = None
+    """What the evidence adds to that."""
+    distractor_gain: float | None = None
+    """What those other passages add that share most words with the answer; 0.0 where there are none."""
+    necessity: dict[str, float] = field(default_factory=dict)
+    """Evidence document → what is lost without it. Where there are many, only those are left out that share most words
+    with the answer."""
+    judged_relevance: int | None = None
+    """How far the answer does what the instruction asks, from 1 to 5; None where no judge was asked."""
+    judged_correctness: int | None = None
+    """How far the evidence says what the answer says, from 1 to 5."""
+    not_verified: str | None = None
+    """Why nothing was measured."""
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
     """What is made of a seed; assembly turns it into an example of the seed's length."""
 
@@ -147,6 +168,8 @@ class Draft:
     """Turns after the first answer: questions and their answers."""
     task_data: TaskData | None = None
     """None where no program can check the answer."""
+    verification: Verification | None = None
+    """None where nobody asked for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +203,8 @@ class Example:
     """The instruction alone, without the documents: what filters and readers look at."""
     task_data: TaskData | None = None
     """None where no program can check the answer."""
+    verification: Verification | None = None
+    """None where nobody asked for one."""
 
 
 def hash_text(text: str, num_chars: int = 16) -> str:
@@ -248,12 +273,14 @@ VERIFICATION_TYPE = pa.struct(
     [
         ("closed_book", pa.float64()),
         ("evidence_gain", pa.float64()),
-        ("necessity", pa.list_(pa.float64())),
         ("distractor_gain", pa.float64()),
+        ("necessity", pa.list_(pa.struct([("document_id", pa.string()), ("drop", pa.float64())]))),
+        ("judged_relevance", pa.int64()),
+        ("judged_correctness", pa.int64()),
+        ("not_verified", pa.string()),
     ]
 )
-"""Log-likelihoods per answer token: without any context; what the evidence adds; what each evidence document adds; what
-the other passages add."""
+"""`Verification`, its necessity as a list."""
 
 EXAMPLE_SCHEMA = pa.schema(
     [

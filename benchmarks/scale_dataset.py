@@ -12,7 +12,8 @@ from app.agent.llm import LlmCall, LlmReply
 from app.config import Config
 from app.dataset.assembly import assemble
 from app.dataset.filters import find_similar_instructions
-from app.dataset.finishing import ResultRows, write_examples
+from app.dataset.finishing import write_examples
+from app.dataset.result_rows import ResultRows
 from app.dataset.results import RESULT_SCHEMA, RowCalls, result_row
 from app.dataset.statistics import compute_statistics
 from app.recipe import load_config
@@ -146,7 +147,7 @@ def _assemble(draft: Draft, tokenizer: Tokenizer) -> None:
 
 
 def _finish(config: Config, dataset: Folder, results: Folder) -> None:
-    compute_statistics(dataset, *write_examples(config, dataset, ResultRows(results)))
+    compute_statistics(dataset, *write_examples(config, dataset, ResultRows(results), {}))
 
 
 def _write_journals(calls: Folder, num_rows: int) -> None:

@@ -170,6 +170,8 @@ def value_of(annotation: Any) -> Any:
     ):
         if annotation is kind or get_origin(annotation) is kind:
             return found
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "a section"
     return next(value_of(each) for each in get_args(annotation) if each is not type(None))
 
 

@@ -1,4 +1,4 @@
-"""The protocol that every generator implements."""
+"""The protocols of what answers calls, and of what scores texts."""
 
 import hashlib
 import json
@@ -33,9 +33,7 @@ class LlmCall:
     @property
     def key(self) -> str:
         """Content hash: two calls with one key have the same answer."""
-        asked = {name: value for name, value in asdict(self).items() if name != "priority"}
-        text = json.dumps(asked, sort_keys=True, ensure_ascii=False)
-        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        return _hash({name: value for name, value in asdict(self).items() if name != "priority"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +51,41 @@ class LlmReply:
     """What a reasoning model thought, where the endpoint tells it apart from the text; nothing is made of it."""
 
 
+@dataclass(frozen=True, slots=True)
+class ScoreCall:
+    """A reply whose likelihood after a chat is asked for; nothing is generated."""
+
+    step: str
+    """Step of the workflow, for counters."""
+    messages: tuple[Message, ...]
+    text: str
+    """The reply, as it stands."""
+
+    @property
+    def key(self) -> str:
+        """Content hash: two calls with one key have the same score."""
+        return _hash(asdict(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How likely a text is after its prompt."""
+
+    log_likelihood: float
+    """Mean log probability of the text's tokens, in nats."""
+    num_tokens: int
+    """Tokens of the text."""
+    num_prompt_tokens: int
+    """Tokens that were read: the prompt's and the text's."""
+    num_output_tokens: int = 0
+    num_cached_tokens: int = 0
+
+    @classmethod
+    def of(cls, log_probs: Sequence[float], num_prompt_tokens: int) -> "Score":
+        """The score of a text with these log probabilities, one for each of its tokens."""
+        return cls(sum(log_probs) / len(log_probs), len(log_probs), num_prompt_tokens)
+
+
 class LlmError(RuntimeError):
     """A call that failed for this row alone: timed out, refused, over-long. Worth another try.
 
@@ -64,6 +97,10 @@ class LlmError(RuntimeError):
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(reason)
         self.detail = detail
+
+
+class CannotScoreError(RuntimeError):
+    """What answers calls does not tell how likely a given text is, now and later."""
 
 
 class EngineDeadError(RuntimeError):
@@ -87,3 +124,29 @@ class Generator(Protocol):
             LlmError: This call failed; others may go on.
         """
         ...
+
+
+class Scorer(Protocol):
+    """Tells how likely a given reply is; many at once."""
+
+    async def score(self, call: ScoreCall) -> Score:
+        """Score one reply.
+
+        Raises:
+            LlmError: This call failed; others may go on.
+            CannotScoreError: No call can be scored.
+        """
+        ...
+
+
+class Engine(Generator, Scorer, Protocol):
+    """Answers calls and scores replies."""
+
+    async def close(self) -> None:
+        """Give back what it holds."""
+        ...
+
+
+def _hash(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]

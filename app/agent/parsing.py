@@ -148,6 +148,29 @@ def parse_answer(text: str, was_cut: bool) -> str:
     return answer
 
 
+JUDGE_SCHEMA = {
+    "type": "object",
+    "properties": {
+        name: {"type": "integer", "minimum": 1, "maximum": 5} for name in ("relevance", "correctness")
+    },
+    "required": ["relevance", "correctness"],
+    "additionalProperties": False,
+}
+"""JSON schema of a judge's reply."""
+
+
+def parse_judgement(text: str) -> tuple[int, int]:
+    """Relevance and correctness in a judge's reply.
+
+    Raises:
+        MalformedReplyError: Not JSON, or no grades from 1 to 5.
+    """
+    grades = (_json_field(text, "relevance"), _json_field(text, "correctness"))
+    if not all(type(grade) is int and 1 <= grade <= 5 for grade in grades):
+        raise MalformedReplyError("judgement without grades")
+    return grades
+
+
 def parse_prose(text: str, was_cut: bool) -> str:
     """Prose as it stands; when the length limit cut it, its complete sentences.
 

@@ -97,6 +97,14 @@ order, its reader, its tone and its length in words, which you are told. The wri
 request never mentions one. Reply with the request, in one paragraph, and nothing else."""
 
 
+_JUDGE_SYSTEM = """\
+You check answers. You are given passages, an instruction and an answer to it. Grade two things from 1 to 5. \
+Relevance: 5 if the answer does all that the instruction asks and nothing else, 3 if it does about half of it, 1 if it \
+is about something else. Correctness: 5 if the passages say all that the answer says, 3 if one of its statements is \
+not theirs, 1 if they contradict it or say nothing of it. Answer in JSON: {"relevance": number, \
+"correctness": number}"""
+
+
 def instruction_messages(passage: str, task: str) -> tuple[Message, ...]:
     """Ask for a long-input instruction. The random passage at the start gives each call a different subject."""
     return _chat(
@@ -136,6 +144,20 @@ def backtranslation_messages(document: str, num_words: int) -> tuple[Message, ..
         _BACKTRANSLATION_SYSTEM,
         f"{document.strip()}\n\n---\nThe document has about {num_words:,} words. Write the request for this document.",
     )
+
+
+def passages_messages(instruction: str, passages: Sequence[str]) -> tuple[Message, ...]:
+    """What an answer is scored after: passages, as they stand in an example, and the instruction; without any, the
+    instruction alone. Nobody replies to it.
+    """
+    blocks = [f"Document {number}\n\n{text.strip()}" for number, text in enumerate(passages, 1)]
+    return ({"role": "user", "content": "\n\n---\n\n".join([*blocks, instruction])},)
+
+
+def judge_messages(instruction: str, passages: Sequence[str], answer: str) -> tuple[Message, ...]:
+    """Ask a judge for an answer's grades."""
+    shown = "\n\n".join(f"Passage {number}: {text.strip()}" for number, text in enumerate(passages, 1))
+    return _chat(_JUDGE_SYSTEM, f"{shown}\n\nInstruction: {instruction}\n\nAnswer: {answer}")
 
 
 def number_notes(notes: list[str], sources: Sequence[Sequence[int]] = ()) -> str:

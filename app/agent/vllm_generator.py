@@ -3,17 +3,32 @@
 import asyncio
 import os
 import uuid
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
-from app.agent.llm import EngineDeadError, LlmCall, LlmError, LlmReply, ask_for_opening
+from app.agent.llm import (
+    FILLING_PRIORITY,
+    EngineDeadError,
+    LlmCall,
+    LlmError,
+    LlmReply,
+    Score,
+    ScoreCall,
+    ask_for_opening,
+)
 from app.agent.slots import PrioritySlots
 from app.config import VllmConfig
 from app.faults import one_line
 from app.models.places import resolve_model
 
+Answer = TypeVar("Answer")
+
 
 class VllmGenerator:
-    """Chat completions from an engine that is started on the first call and started anew when it dies."""
+    """Chat completions, and likelihoods of given replies, from one engine.
+
+    It is started on the first call, and started anew when it dies.
+    """
 
     def __init__(self, config: VllmConfig) -> None:
         self._config = config
@@ -35,31 +50,37 @@ class VllmGenerator:
             LlmError: Timed out, or the engine refuses this prompt.
             EngineDeadError: The engine died more than `max_engine_restarts` times without an answer in between.
         """
-        from vllm.exceptions import VLLMError
-        from vllm.v1.engine.exceptions import EngineDeadError as VllmEngineDeadError
-        from vllm.v1.engine.exceptions import EngineGenerateError
+        return await self._ask(call.priority, lambda engine: self._generate(engine, call))
 
-        async with self._slots.hold(call.priority):
-            while True:
-                engine = await self._running_engine()
-                try:
-                    reply = await asyncio.wait_for(
-                        self._generate(engine, call), self._config.call_timeout_sec
-                    )
-                    self._num_deaths = 0
-                    return reply
-                except TimeoutError as error:
-                    raise LlmError("timed out") from error
-                except VllmEngineDeadError:
-                    await self._retire(engine)
-                except (ValueError, VLLMError, EngineGenerateError) as error:
-                    raise LlmError("refused by the engine", one_line(error)[:300]) from error
+    async def score(self, call: ScoreCall) -> Score:
+        """Score one reply; see `app.agent.llm.Scorer`. Errors are those of a call."""
+        return await self._ask(FILLING_PRIORITY, lambda engine: self._score(engine, call))
 
     async def close(self) -> None:
         """Stop the engine."""
         if self._engine is not None:
             await asyncio.to_thread(self._engine.shutdown)
             self._engine = None
+
+    async def _ask(self, priority: int, put: Callable[[Any], Awaitable[Answer]]) -> Answer:
+        """What an engine says; a dead one's successor is asked again."""
+        from vllm.exceptions import VLLMError
+        from vllm.v1.engine.exceptions import EngineDeadError as VllmEngineDeadError
+        from vllm.v1.engine.exceptions import EngineGenerateError
+
+        async with self._slots.hold(priority):
+            while True:
+                engine = await self._running_engine()
+                try:
+                    answer = await asyncio.wait_for(put(engine), self._config.call_timeout_sec)
+                    self._num_deaths = 0
+                    return answer
+                except TimeoutError as error:
+                    raise LlmError("timed out") from error
+                except VllmEngineDeadError:
+                    await self._retire(engine)
+                except (ValueError, VLLMError, EngineGenerateError) as error:
+                    raise LlmError("refused by the engine", one_line(error)[:300]) from error
 
     async def _running_engine(self) -> Any:
         async with self._starting:
@@ -98,13 +119,7 @@ class VllmGenerator:
         tokenizer = engine.get_tokenizer()
         rendered, opening = render_prompt(tokenizer, call, self._config)
         prompt = tokenizer.encode(rendered, add_special_tokens=False)
-        final = None
-        async for output in engine.generate(
-            {"prompt_token_ids": prompt}, params, uuid.uuid4().hex, priority=call.priority
-        ):
-            final = output
-        assert final is not None
-        assert final.finished
+        final = await _final_output(engine, prompt, params, call.priority)
         completion = final.outputs[0]
         if completion.finish_reason not in ("stop", "length"):
             raise LlmError(f"finish reason {completion.finish_reason}", completion.text[:300])
@@ -115,6 +130,47 @@ class VllmGenerator:
             num_output_tokens=len(completion.token_ids),
             num_cached_tokens=final.num_cached_tokens or 0,
         )
+
+    async def _score(self, engine: Any, call: ScoreCall) -> Score:
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        tokenizer = engine.get_tokenizer()
+        rendered = tokenizer.apply_chat_template(
+            list(call.messages),
+            add_generation_prompt=True,
+            tokenize=False,
+            **self._config.chat_template_args,
+        )
+        # Apart, so that the text has the same tokens after every prompt.
+        prompt, text = (tokenizer.encode(part, add_special_tokens=False) for part in (rendered, call.text))
+        if not text:
+            raise LlmError("no token to score")
+        # One token must be generated; 0 is the number of likelier tokens that are told beside a prompt's own.
+        params = SamplingParams(
+            max_tokens=1,
+            temperature=0.0,
+            prompt_logprobs=0,
+            detokenize=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        final = await _final_output(engine, prompt + text, params, FILLING_PRIORITY)
+        told = final.prompt_logprobs[len(prompt) :]
+        return Score.of(
+            [each[token].logprob for each, token in zip(told, text, strict=True)], len(prompt) + len(text)
+        )
+
+
+async def _final_output(engine: Any, prompt: list[int], params: Any, priority: int) -> Any:
+    """The engine's whole answer to a prompt."""
+    final = None
+    async for output in engine.generate(
+        {"prompt_token_ids": prompt}, params, uuid.uuid4().hex, priority=priority
+    ):
+        final = output
+    assert final is not None
+    assert final.finished
+    return final
 
 
 def render_prompt(tokenizer: Any, call: LlmCall, config: VllmConfig) -> tuple[str, str]:

@@ -41,6 +41,7 @@ from app.config.training import (
     TrainMemoryConfig,
     TrainSourceConfig,
 )
+from app.config.verification import ThresholdConfig, VerificationConfig
 
 __all__ = [
     "OPERATIONAL",
@@ -83,9 +84,11 @@ __all__ = [
     "ShortConfig",
     "SourceConfig",
     "StageConfig",
+    "ThresholdConfig",
     "TrainConfig",
     "TrainMemoryConfig",
     "TrainSourceConfig",
+    "VerificationConfig",
     "VllmConfig",
     "cache_dir",
     "identity",

@@ -1,11 +1,12 @@
 """Settings of the agent workflow, the dataset, and the actors that generate it."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from app.config.checks import check_range, checked_weights
 from app.config.section import OPERATIONAL, NodeLabels, NonNegativeCount, Section, Share
+from app.config.verification import VerificationConfig
 
 
 class AgentConfig(Section):
@@ -34,6 +35,7 @@ class AgentConfig(Section):
     """Most tokens of an answer."""
     max_summary_rounds: PositiveInt = 4
     """Most rounds of summarising the summaries."""
+    verification: VerificationConfig = VerificationConfig()
 
     @field_validator("task_weights")
     @classmethod
@@ -112,6 +114,9 @@ class DatasetConfig(Section):
     rows_per_shard: PositiveInt = 2_000
     keep_calls: Annotated[bool, Field(json_schema_extra=OPERATIONAL)] = False
     """Whether to keep the journal of LLM calls, prompts included, once the dataset is complete."""
+    exports: Annotated[list[Literal["rl"]], Field(json_schema_extra=OPERATIONAL)] = []
+    """Further files of the finished dataset. `rl`: the examples that a program can check, in the columns of TRL's and
+    verl's GRPO."""
     publish: Annotated[PublishConfig, Field(json_schema_extra=OPERATIONAL)] = PublishConfig()
 
     @property

@@ -2,19 +2,21 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pyarrow as pa
 
 from app.agent.journal import CallJournal
-from app.agent.llm import Generator, LlmCall, LlmReply
+from app.agent.llm import Engine
 from app.agent.prompts import PROMPT_VERSION
 from app.agent.words import WordWeights
 from app.agent.workflow import TOKENIZER_MARGIN, Retrieve, Workflow
 from app.cluster.faults import Kept, sent_to_driver
-from app.config import Config, GeneratorConfig, OpenAiConfig
+from app.config import Config, GeneratorConfig
 from app.dataset.assembly import assemble
+from app.dataset.counting import CountedEngine
+from app.dataset.engines import make_generator, make_verifier
 from app.dataset.filters import check_draft
 from app.dataset.reject_share import LatestRejects
 from app.dataset.results import RESULT_SCHEMA, RowCalls, result_row
@@ -53,9 +55,7 @@ class AgentActor:
         self._retrievers = retrievers
         self._sender = ProgressSender(progress)
         # Structure examples need none, and an engine takes minutes to start.
-        self._generator = (
-            Kept(lambda: make_generator(config.generator)) if config.dataset.num_generator_seeds else None
-        )
+        self._generator = Kept(_maker_of(config.generator)) if config.dataset.num_generator_seeds else None
         self._tokenizer = Tokenizer(config.tokenizer_model, config.tokenizer_revision)
         self._generator_tokenizer = Tokenizer(config.generator_tokenizer, config.generator.revision)
         self._latest_rejects = LatestRejects(config.dataset.max_reject_share, config.dataset.min_judged_rows)
@@ -67,6 +67,9 @@ class AgentActor:
             weights,
             None if is_same else self._tokenizer,
         )
+        verification = config.agent.verification
+        self._verifier = make_verifier(config, weights)
+        self._judge = None if verification.judge is None else Kept(_maker_of(verification.judge))
         self._structure = StructureMaker(self._tokenizer, config.agent.document_tokens)
 
     async def __call__(self, batch: pa.Table) -> AsyncIterator[pa.Table]:
@@ -93,8 +96,29 @@ class AgentActor:
         """What the generator makes of a seed."""
         journal = CallJournal(self._calls, seed.seed_id, keeps_prompts=self._config.dataset.keep_calls)
         await journal.load()
-        draft = await self._workflow(seed, self._counted(journal, calls), self._retrieve_for(seed))
-        return await self._judge(draft) if isinstance(draft, Draft) else draft
+        engine = CountedEngine(self._running_engine, journal, calls, self._sender.count)
+        draft = await self._workflow(seed, engine, self._retrieve_for(seed))
+        if isinstance(draft, Reject):
+            return draft
+        if reject := self._filtered(draft):
+            return reject
+        if draft.documents:
+            if self._config.agent.verification.signals:
+                draft = await self._verifier(draft, engine)
+            if self._judge is not None:
+                judge = CountedEngine(self._judge.get, journal, calls, self._sender.count)
+                draft = await self._verifier.judge(draft, judge)
+        return await self._assembled(draft)
+
+    def _filtered(self, draft: Draft) -> Reject | None:
+        try:
+            return check_draft(draft, self._config.dataset.filters)
+        except AssertionError as error:
+            return _internal_error(draft.seed, error)
+
+    def _running_engine(self) -> Engine:
+        assert self._generator is not None, "a call in a dataset that needs none"
+        return self._generator.get()
 
     async def _make_structure(self, seed: Seed) -> Example | Reject:
         """What a program makes of a seed."""
@@ -104,45 +128,15 @@ class AgentActor:
         except AssertionError as error:
             return _internal_error(seed, error)
 
-    async def _judge(self, draft: Draft) -> Example | Reject:
-        """The draft as an example of its length, unless a filter or its length speaks against it."""
+    async def _assembled(self, draft: Draft) -> Example | Reject:
+        """The draft as an example of its length, unless its length speaks against it."""
         try:
-            if reject := check_draft(draft, self._config.dataset.filters):
-                return reject
             # In a thread: a long example takes seconds to measure, in which the other rows' calls would wait.
             return await asyncio.to_thread(
                 assemble, draft, self._tokenizer, self._config.generator.model, PROMPT_VERSION
             )
         except AssertionError as error:
             return _internal_error(draft.seed, error)
-
-    def _counted(self, journal: CallJournal, calls: RowCalls) -> Generator:
-        """The generator wrapped in the row's journal, with its calls counted for the row and for the progress
-        display.
-        """
-
-        def count_replay(call: LlmCall) -> None:
-            self._sender.count(call.step, calls=0, replayed=1)
-
-        async def generate_and_count(call: LlmCall) -> LlmReply:
-            assert self._generator is not None, f"a {call.step} call in a dataset that needs none"
-            reply = await self._generator.get()(call)
-            self._sender.count(
-                call.step,
-                prompt_tokens=reply.num_prompt_tokens,
-                output_tokens=reply.num_output_tokens,
-                cached_tokens=reply.num_cached_tokens,
-            )
-            return reply
-
-        journaled = journal.wrap(generate_and_count, on_replay=count_replay)
-
-        async def generate(call: LlmCall) -> LlmReply:
-            reply = await journaled(call)
-            calls.add(call.step, reply)
-            return reply
-
-        return generate
 
     def _retrieve_for(self, seed: Seed) -> Retrieve:
         async def retrieve(query: str, num_tokens: int, document_tokens: int) -> list[ContextDocument]:
@@ -164,12 +158,5 @@ def _internal_error(seed: Seed, error: AssertionError) -> Reject:
     return Reject(seed.seed_id, "assembly", "internal error", str(error))
 
 
-def make_generator(config: GeneratorConfig) -> Generator:
-    """The generator that the settings name."""
-    if isinstance(config, OpenAiConfig):
-        from app.agent.openai_generator import OpenAiGenerator
-
-        return OpenAiGenerator(config)
-    from app.agent.vllm_generator import VllmGenerator
-
-    return VllmGenerator(config)
+def _maker_of(config: GeneratorConfig) -> Callable[[], Engine]:
+    return lambda: make_generator(config)

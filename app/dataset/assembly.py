@@ -59,4 +59,5 @@ def assemble(draft: Draft, tokenizer: Tokenizer, generator: str, prompt_version:
         prompt_version=prompt_version,
         instruction=draft.instruction,
         task_data=draft.task_data,
+        verification=draft.verification,
     )

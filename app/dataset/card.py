@@ -12,6 +12,7 @@ from app.dataset.excerpts import read_examples, shorten_example
 from app.dataset.pictures import DEPTHS_PICTURE, LENGTHS_PICTURE, draw_evidence_depths, draw_lengths
 from app.dataset.shards import EXAMPLES_DIR, hash_shards
 from app.dataset.statistics import STATISTICS_FILE
+from app.dataset.verified import QUANTILES as VERIFICATION_QUANTILES
 from app.markdown import Cell, escaped, front_matter, table, yaml_block
 from app.records.dataset import DatasetStatistics
 from app.storage import Folder
@@ -75,6 +76,7 @@ def render_card(
         "The evidence documents of long inputs were given their places on purpose, evenly over all depths; the others "
         "were shuffled between them. `evidence_depths` is measured on the finished example.",
         *_seed_passages(statistics),
+        *_verification(statistics),
         "## Columns",
         table(["column", "what it holds"], [], [[f"`{name}`", text] for name, text in COLUMNS.items()]),
         "## What was left out",
@@ -110,7 +112,10 @@ COLUMNS = {
     "instruction": "alone, without the documents",
     "task_data": "JSON with `answer_key`, `answer_type`, `checker`, `num_hops`, `num_needed_documents` and "
     "`difficulty`; null where no program can check the answer",
-    "verification": "measures of whether the answer needs its evidence; null where nothing was measured",
+    "verification": "log-likelihoods per answer token: `closed_book` after the instruction alone, `evidence_gain` and "
+    "`distractor_gain` that passages add to it, `necessity` that each evidence document adds beside the others; "
+    "`judged_relevance` and `judged_correctness`, a judge's grades from 1 to 5; `not_verified`, why nothing was "
+    "measured; null where nobody asked for it",
 }
 
 
@@ -202,6 +207,37 @@ def _seed_passages(statistics: DatasetStatistics) -> list[str]:
     return [
         f"The passage that the instruction was written from, in {sum(counts.values()):,} long inputs: {parts}."
     ]
+
+
+def _verification(statistics: DatasetStatistics) -> list[str]:
+    counts = statistics.verification
+    if counts is None:
+        return []
+    names = list(VERIFICATION_QUANTILES)
+    rows: list[list[Cell]] = [
+        [signal.replace("_", " "), whose, *(quantiles[signal][name] for name in names)]
+        for signal in counts.own
+        for whose, quantiles in (("own", counts.own), ("shuffled", counts.shuffled))
+        if signal in quantiles
+    ]
+    aucs = ", ".join(
+        f"{signal.replace('_', ' ')} {auc:.2f}" for signal, auc in counts.auc.items() if auc is not None
+    )
+    limits = ", ".join(
+        f"{name.replace('_', ' ')} {value:.2f}"
+        for name, value in counts.thresholds.items()
+        if value is not None
+    )
+    left = ", ".join(f"{number:,} ({reason})" for reason, number in counts.not_verified.items())
+    paragraphs = [
+        "## Verification",
+        f"{counts.num_verified:,} answers of long inputs were measured: how likely the generator finds them, per "
+        f"token, after different passages. Shuffled answers stand with the instruction and the evidence of another "
+        f"row. Thresholds: {limits or 'none'}. What they left out is among the rejects, step `verification`."
+        + (f" Not verified, and kept: {left}." if left else "")
+        + (f" AUC of own against shuffled answers: {aucs}." if aucs else ""),
+    ]
+    return [*paragraphs, table(["signal", "answers"], names, rows)] if rows else paragraphs
 
 
 def _reject_table(statistics: DatasetStatistics) -> str:

@@ -1,9 +1,8 @@
-"""Result rows → the finished dataset: the filter across rows, the shards, the rejects, the card."""
+"""Result rows → the finished dataset: the filters across rows, the shards, the rejects, the card."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
 
 import pyarrow as pa
 
@@ -11,61 +10,37 @@ from app.config import Config
 from app.dataset.card import write_card
 from app.dataset.filters import find_similar_instructions
 from app.dataset.reject_share import check_rejects
+from app.dataset.result_rows import ResultRows
 from app.dataset.results import reject_of
 from app.dataset.shards import EXAMPLES_DIR, write_shards
 from app.dataset.statistics import REJECTS_DIR, compute_statistics
+from app.dataset.verified import judge_rows
 from app.records.dataset import DatasetRecord
 from app.schema import REJECT_SCHEMA, Reject
 from app.storage import Folder
-
-ROWS_PER_WINDOW = 64
-
-
-class ResultRows:
-    """The pipeline's results in the order of their seeds, whatever order and files they were written in.
-
-    A result that was written twice (a task that ended before its commit) is read once.
-    """
-
-    def __init__(self, folder: Folder) -> None:
-        self._folder = folder
-        self._files: dict[int, str] = {}
-        for name in folder.list_names(".parquet"):
-            for seed_index in folder.read_table(name, columns=["seed_index"])["seed_index"].to_pylist():
-                self._files.setdefault(seed_index, name)
-
-    def __len__(self) -> int:
-        return len(self._files)
-
-    def read(self, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
-        """Rows of RESULT_SCHEMA; a few windows of rows are in memory, never all."""
-        indices = sorted(self._files)
-        for start in range(0, len(indices), ROWS_PER_WINDOW):
-            window = indices[start : start + ROWS_PER_WINDOW]
-            rows: dict[int, dict[str, Any]] = {}
-            for name in sorted({self._files[index] for index in window}):
-                needed = None if columns is None else ["seed_index", *columns]
-                for row in self._folder.read_table(name, columns=needed).to_pylist():
-                    if self._files[row["seed_index"]] == name:
-                        rows[row["seed_index"]] = row
-            for index in window:
-                yield rows[index]
 
 
 def finish_dataset(config: Config, dataset: Folder, results: Folder, num_seeds: int) -> DatasetRecord:
     """Everything between the last result and a dataset that people can open; safe to repeat."""
     rows = ResultRows(results)
     assert len(rows) == num_seeds, f"{len(rows)} of {num_seeds} seeds have a result"
-    calls, seed_passages = write_examples(config, dataset, rows)
-    statistics = compute_statistics(dataset, calls, seed_passages)
+    verification = judge_rows(config, dataset, rows)
+    calls, seed_passages = write_examples(config, dataset, rows, verification.rejects)
+    statistics = compute_statistics(dataset, calls, seed_passages, verification.counts)
     write_card(dataset, config, statistics)
     return statistics.counts
 
 
 def write_examples(
-    config: Config, dataset: Folder, results: ResultRows
+    config: Config, dataset: Folder, results: ResultRows, unverified: Mapping[str, Reject]
 ) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
     """Write the examples that pass every filter, and the rejects with their reasons.
+
+    Args:
+        config: The run's settings.
+        dataset: Its folder.
+        results: All rows.
+        unverified: Seed → what verification says against its example.
 
     Returns:
         LLM calls and tokens by step, those of rejects included; and the examples by the place of their seed's passage.
@@ -96,12 +71,15 @@ def write_examples(
             rejects.append(Reject(seed_id, "filters", "similar instruction", f"resembles {similar[seed_id]}"))
         elif own_reject is not None:
             rejects.append(own_reject)
+        elif seed_id in unverified:
+            rejects.append(unverified[seed_id])
         elif row["seed_passage"] is not None:
             seed_passages[row["seed_passage"]] += 1
         for step in row["calls"]:
             calls[step.pop("step")].update(step)
+    left_out = {reject.row_id for reject in rejects}
     write_shards(
-        (row for row in results.read() if row["reject_reason"] is None and row["seed_id"] not in similar),
+        (row for row in results.read() if row["seed_id"] not in left_out),
         len(results) - len(rejects),
         dataset / EXAMPLES_DIR,
         config.dataset.rows_per_shard,

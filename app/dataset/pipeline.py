@@ -17,6 +17,7 @@ from app.config import Config, PipelineConfig
 from app.dataset.agent_actor import AgentActor
 from app.dataset.card import CARD_FILE
 from app.dataset.excerpts import read_examples, shorten_example
+from app.dataset.exports import RL_DIR, write_rl
 from app.dataset.finishing import finish_dataset
 from app.dataset.identity import identity_of_dataset
 from app.dataset.publish import publish_dataset
@@ -32,7 +33,9 @@ from app.dataset.seeds import (
     scan_part,
 )
 from app.dataset.shards import EXAMPLES_DIR
+from app.dataset.shuffling import measure_shuffled
 from app.dataset.statistics import REJECTS_DIR
+from app.dataset.verified import SHUFFLED_FILE, forget_shuffled, reopen_for_thresholds
 from app.dataset.word_shares import WORD_SHARES_FILE, write_word_shares
 from app.endpoints.keys import read_api_key
 from app.progress.actor import start_progress_actor, watch
@@ -56,19 +59,28 @@ def synthesize(config: Config, run: Run, report: Report) -> DatasetRecord:
             or no seed became an example.
     """
     run.dataset.claim(identity_of_dataset(config, run.index.record()))
+    if reopen_for_thresholds(config, run.dataset.folder):
+        report("dataset: other thresholds than it was finished with; finishing it again")
     if not run.dataset.is_complete():
         num_seeds = write_seeds(config, run, report)
         try:
             make_results(config, run, num_seeds, report)
+            _score_shuffled(config, run.dataset.folder)
             run.dataset.complete(_finish(config, run, num_seeds))
         except TooManyRejectsError as error:
             folder = run.dataset.folder
             take_back(folder / RESULTS, folder / CHECKPOINT, folder / CALLS, error.step, error.reason)
+            forget_shuffled(folder)
             raise
-    for name in (RESULTS, CHECKPOINT) if config.dataset.keep_calls else (RESULTS, CHECKPOINT, CALLS):
+    # Other thresholds make other examples of the same results.
+    finished = () if config.agent.verification.is_on else (RESULTS, CHECKPOINT)
+    for name in finished if config.dataset.keep_calls else (*finished, CALLS):
         (run.dataset.folder / name).delete()
     record = run.dataset.record()
     show_dataset(config, run.dataset.folder, record, report)
+    if "rl" in config.dataset.exports:
+        num_rows = fetch(ray.remote(write_rl).remote(run.dataset.folder))
+        report(f"exported: {num_rows:,} examples with keys, {(run.dataset.folder / RL_DIR).uri}")
     publish = config.dataset.publish
     token = read_api_key("dataset.publish.token_env", publish.token_env) if publish.repo else None
     if address := publish_dataset(run.dataset.folder, publish, token):
@@ -205,6 +217,20 @@ def count_committed(checkpoint: Folder) -> int:
         return 0
     files = pads.dataset([checkpoint.file(name) for name in names], filesystem=checkpoint.filesystem)
     return len(set(files.to_table(columns=[ID_COLUMN])[ID_COLUMN].to_pylist()))
+
+
+def _score_shuffled(config: Config, folder: Folder) -> None:
+    """Measure shuffled answers, with an engine of its own: the actors and theirs are gone."""
+    verification, pipeline = config.agent.verification, config.pipeline
+    wanted = verification.signals and verification.num_shuffled_rows and config.dataset.num_long_input_seeds
+    if not wanted or folder.exists(SHUFFLED_FILE):
+        return
+    task = ray.remote(measure_shuffled).options(
+        num_cpus=pipeline.cpus_per_actor,
+        num_gpus=pipeline.gpus_per_actor,
+        label_selector=pipeline.node_labels,
+    )
+    fetch(task.remote(config, folder, folder / RESULTS, folder / CALLS))
 
 
 def _finish(config: Config, run: Run, num_seeds: int) -> DatasetRecord:

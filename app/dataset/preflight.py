@@ -107,6 +107,14 @@ def _check_secrets(config: Config) -> None:
             f"generator.api_key_env: {generator.api_key_env} is not set in the environment; export it, "
             f"as any word for an endpoint without keys"
         )
+    judge = config.agent.verification.judge
+    if isinstance(judge, OpenAiConfig) and not read_api_key(
+        "agent.verification.judge.api_key_env", judge.api_key_env
+    ):
+        raise UserError(
+            f"agent.verification.judge.api_key_env: {judge.api_key_env} is not set in the environment; export it, as "
+            f"any word for an endpoint without keys"
+        )
     if publish.repo and not read_api_key("dataset.publish.token_env", publish.token_env):
         raise UserError(
             f"dataset.publish.token_env: {publish.token_env} is not set in the environment, and "

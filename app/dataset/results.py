@@ -7,8 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from app.agent.llm import LlmReply
-from app.schema import EXAMPLE_SCHEMA, Example, Reject, Seed
+from app.agent.llm import LlmReply, Score
+from app.schema import EXAMPLE_SCHEMA, Example, Reject, Seed, Verification
 
 CALLS_TYPE = pa.list_(
     pa.struct(
@@ -46,7 +46,7 @@ class StepCalls:
     num_output_tokens: int = 0
     num_cached_tokens: int = 0
 
-    def add(self, reply: LlmReply) -> None:
+    def add(self, reply: LlmReply | Score) -> None:
         self.num_calls += 1
         self.num_prompt_tokens += reply.num_prompt_tokens
         self.num_output_tokens += reply.num_output_tokens
@@ -59,7 +59,7 @@ class RowCalls:
 
     steps: dict[str, StepCalls] = field(default_factory=dict)
 
-    def add(self, step: str, reply: LlmReply) -> None:
+    def add(self, step: str, reply: LlmReply | Score) -> None:
         self.steps.setdefault(step, StepCalls()).add(reply)
 
     def to_list(self) -> list[dict[str, Any]]:
@@ -93,7 +93,7 @@ def _place_of_seed_passage(seed: Seed, example: Example) -> str | None:
 
 
 def example_row(example: Example) -> dict[str, Any]:
-    """One row of EXAMPLE_SCHEMA: the example, its evidence as three columns, its task data as JSON."""
+    """One row of EXAMPLE_SCHEMA: the example with its evidence as three columns and its task data as JSON."""
     row = asdict(example)
     evidence = row.pop("evidence")
     row["evidence_ids"] = [each["passage_id"] for each in evidence]
@@ -101,9 +101,16 @@ def example_row(example: Example) -> dict[str, Any]:
     row["evidence_spans"] = [[each["start_char"], each["end_char"]] for each in evidence]
     if example.task_data is not None:
         row["task_data"] = json.dumps(row["task_data"], ensure_ascii=False)
-    # Nothing scores examples yet.
-    row["verification"] = None
+    row["verification"] = verification_row(example.verification)
     return row
+
+
+def verification_row(verification: Verification | None) -> dict[str, Any] | None:
+    """A value of VERIFICATION_TYPE."""
+    if verification is None:
+        return None
+    drops = [{"document_id": name, "drop": drop} for name, drop in verification.necessity.items()]
+    return asdict(verification) | {"necessity": drops}
 
 
 def reject_of(row: Mapping[str, Any]) -> Reject | None:

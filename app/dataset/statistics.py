@@ -21,6 +21,7 @@ from app.records.dataset import (
     KindCounts,
     LengthHistogram,
     RejectCount,
+    VerificationCounts,
     WriterCount,
 )
 from app.storage import Folder
@@ -37,6 +38,7 @@ def compute_statistics(
     dataset: Folder,
     calls: Mapping[str, Mapping[str, int]],
     seed_passages: Mapping[str, int] | None = None,
+    verification: VerificationCounts | None = None,
 ) -> DatasetStatistics:
     """Count a dataset whose shards and rejects are written.
 
@@ -46,6 +48,7 @@ def compute_statistics(
         calls: Step of the workflow → its `num_calls`, `num_prompt_tokens`, `num_output_tokens` and
             `num_cached_tokens`, all seeds together.
         seed_passages: `evidence`, `distractor` or `absent` → long inputs in which their seed's passage is that.
+        verification: What was measured of the answers.
     """
     lengths: dict[str, list[np.ndarray[Any, Any]]] = {}
     tasks: dict[str, Counter[str]] = {}
@@ -97,6 +100,7 @@ def compute_statistics(
             WriterCount(generator=generator, prompt_version=version, num_examples=number)
             for (generator, version), number in sorted(written_by.items())
         ],
+        verification=verification,
     )
 
 

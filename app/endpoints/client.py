@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any, Literal
 
 import openai
@@ -23,6 +24,8 @@ MAX_ASKED_PAUSE_SEC = 3600.0
 PATIENCE = 20
 """Times the retries that a request over the rate limit is tried while others are answered."""
 NUM_PROBE_TOKENS = 4
+_OF_THE_ACCOUNT = {401, 402}
+"""Statuses that no other request would change."""
 RESUMES = "finished answers are kept, and the same command resumes from there"
 
 Api = Literal["chat", "completions"]
@@ -104,6 +107,29 @@ class EndpointClient:
             if max(num_tries, num_all_tries / PATIENCE) > self._num_retries:
                 raise await self._given_up(refusal, api, arguments, num_all_tries, num_answered)
             await self._pause(refusal, num_tries)
+
+    async def find_out(self, api: Api, arguments: dict[str, Any]) -> EndpointReply | None:
+        """The reply to a request that the endpoint may not know; None: it refuses it.
+
+        Raises:
+            UserError: It refuses the key, or its credit is spent, or nothing answers beyond all retries.
+        """
+        for num_tries in count(1):
+            try:
+                found = await self._try(api, arguments)
+            except RequestError:
+                return None
+            if isinstance(found, EndpointReply):
+                return found
+            if found.status in _OF_THE_ACCOUNT:
+                raise self._stops(found, arguments)
+            # A server may also break at what it doesn't know.
+            if found.whose is not Whose.NOBODY or found.status == 500:
+                return None
+            if num_tries > self._num_retries:
+                raise await self._given_up(found, api, arguments, num_tries, self._num_answered)
+            await self._pause(found, num_tries)
+        raise AssertionError("the count has no end")
 
     async def models(self) -> list[EndpointModel]:
         """Models that the endpoint lists.

@@ -11,6 +11,9 @@ summaries    one call a chunk: a stretch has ceil(D / (C - p / 2)) chunks, which
              C tokens of notes, at most `agent.max_summary_rounds` rounds in all
 selection    one call over all notes, where there are several
 answer       one call over the chosen notes
+verification with `agent.verification.signals`: scores of the answer, which generate nothing: without passages, with the
+             evidence (a passage for each chosen note), with each of its documents left out, and with distractors;
+             and one of the judge, if there is one
 
 A long output takes one call, over as much of its document as the generator reads; a structure task takes none. A reply
 has `plan.reply_share` of its step's limit, or `plan.reply_tokens`; all chunks are taken to give a note. Rows that end
@@ -28,6 +31,8 @@ from app.agent.prompts import (
     answer_messages,
     backtranslation_messages,
     instruction_messages,
+    judge_messages,
+    passages_messages,
     selection_messages,
     summary_messages,
 )
@@ -40,6 +45,8 @@ TEMPLATE_TOKENS = 24
 """Tokens of a chat template around a system and a user message."""
 NOTE_TOKENS = 5
 """`Note 12: ` and the line breaks around it."""
+JUDGE_REPLY_TOKENS = 14
+"""`{"relevance": 4, "correctness": 5}`."""
 CHOSEN_SHARE = 0.5
 """Share of the notes that the answer uses. An assumption that affects only the answers' prompts."""
 
@@ -81,7 +88,8 @@ def plan_calls(config: Config, corpus: CorpusPlan) -> list[StepCalls]:
     def add(step: str, num_calls: float, prompt_tokens: float, output_tokens: float) -> None:
         calls, prompts, outputs = totals[step]
         num_calls *= attempts
-        output_tokens += config.plan.reply_share * config.generator.thinking_tokens
+        if step != "verification":
+            output_tokens += config.plan.reply_share * config.generator.thinking_tokens
         totals[step] = (
             calls + num_calls,
             prompts + num_calls * prompt_tokens,
@@ -172,7 +180,33 @@ def _long_input(config: Config, corpus: CorpusPlan, target: float) -> list[tuple
         steps.append(("selection", 1.0, prompt, selection))
     chosen = notes_tokens * (CHOSEN_SHARE if num_notes > 1 else 1.0)
     prompt = _fixed(answer_messages("", [])) + instruction + chosen
-    steps.append(("answer", 1.0, prompt, _reply_tokens(config, "answer", agent.answer_tokens)))
+    answer = _reply_tokens(config, "answer", agent.answer_tokens)
+    steps.append(("answer", 1.0, prompt, answer))
+    num_evidence = num_notes * (CHOSEN_SHARE if num_notes > 1 else 1.0)
+    return steps + _verification(
+        config, num_evidence * corpus.passage_tokens, instruction, answer, num_evidence
+    )
+
+
+def _verification(
+    config: Config, evidence_tokens: float, instruction: float, answer: float, num_documents: float
+) -> list[tuple[str, float, float, float]]:
+    """Scores and the judge's call for one row; each chosen note is taken to rest on a document of its own."""
+    settings = config.agent.verification
+    steps: list[tuple[str, float, float, float]] = []
+    besides = _fixed(passages_messages("", [])) + instruction + answer
+    evidence = min(evidence_tokens, settings.evidence_tokens)
+    if settings.signals:
+        passage = evidence_tokens / max(num_documents, 1.0)
+        distractors = min(settings.num_distractors * passage, settings.evidence_tokens)
+        left_out = min(num_documents, settings.max_left_out) if num_documents > 1 else 0.0
+        rest = min(evidence_tokens - passage, settings.evidence_tokens)
+        num_scores = 2.0 + left_out + bool(settings.num_distractors)
+        shown = evidence + distractors + left_out * rest
+        steps.append(("verification", num_scores, besides + shown / num_scores, 0.0))
+    if settings.judge is not None:
+        prompt = _fixed(judge_messages("", [], "")) + instruction + answer + evidence
+        steps.append(("judge", 1.0, prompt, float(JUDGE_REPLY_TOKENS)))
     return steps
 
 

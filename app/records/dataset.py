@@ -74,6 +74,22 @@ class WriterCount(Record):
     num_examples: int
 
 
+class VerificationCounts(Record):
+    """What was measured of the answers of long inputs, those that did not become examples included."""
+
+    num_verified: int
+    not_verified: dict[str, int]
+    """Reason → answers that were not measured."""
+    thresholds: dict[str, float | None]
+    """Those that were applied; None: none follows from so few answers."""
+    own: dict[str, dict[str, float]]
+    """Signal → quantile → value among the answers."""
+    shuffled: dict[str, dict[str, float]]
+    """The same of answers with the evidence of others."""
+    auc: dict[str, float | None]
+    """Signal → probability that an answer has more of it than a shuffled one."""
+
+
 class DatasetStatistics(DatasetRecord):
     """What a finished dataset holds, in numbers: `statistics.json`."""
 
@@ -83,6 +99,8 @@ class DatasetStatistics(DatasetRecord):
     """Place of the passage that the instruction was written from → long inputs. It is `evidence`, a `distractor`, or
     `absent` from the context."""
     written_by: list[WriterCount]
+    verification: VerificationCounts | None = None
+    """None where nothing was measured."""
 
     @property
     def counts(self) -> DatasetRecord:

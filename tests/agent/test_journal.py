@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from app.agent.journal import CallJournal
-from app.agent.llm import LlmCall, LlmError
+from app.agent.llm import LlmCall, LlmError, Score, ScoreCall
 from app.storage import Folder
 
 CALL = LlmCall("answer", ({"role": "user", "content": "héllo 😀"},), max_output_tokens=8, random_seed=1)
@@ -49,3 +49,33 @@ def test_half_written_reply_is_not_read(tmp_path, scripted):
     written.rename(written.with_name(f".{written.name}.aside"))
     reply, _ = asyncio.run(ask(folder, scripted({"answer": "anew"})))
     assert reply.text == "anew"
+
+
+class CountingScorer:
+    def __init__(self):
+        self.calls = []
+
+    async def score(self, call):
+        self.calls.append(call)
+        return Score.of([-1.0, -2.0], 7)
+
+
+def test_a_score_is_replayed_and_stands_beside_replies(tmp_path, scripted):
+    folder, scorer = Folder(str(tmp_path)), CountingScorer()
+    call = ScoreCall("verification", CALL.messages, "Ada Brink.")
+
+    async def once():
+        journal = CallJournal(folder, "seed-1")
+        await journal.load()
+        replayed = []
+        score = await journal.wrap_scorer(scorer, replayed.append).score(call)
+        return score, replayed
+
+    asyncio.run(ask(folder, scripted({"answer": "one"})))
+    first, replayed_first = asyncio.run(once())
+    again, replayed = asyncio.run(once())
+    assert again == first == Score(-1.5, 2, 7)
+    assert (replayed_first, replayed) == ([], [call])
+    assert len(scorer.calls) == 1
+    reply, _ = asyncio.run(ask(folder, scripted({"answer": [AssertionError("asked again")]})))
+    assert reply.text == "one"

@@ -2,10 +2,11 @@ import asyncio
 
 import pytest
 
-from app.agent.llm import LlmCall, LlmError
+from app.agent.llm import CannotScoreError, LlmCall, LlmError, Score, ScoreCall
 from app.agent.openai_generator import OpenAiGenerator
 from app.config import OpenAiConfig
 from app.faults import UserError
+from app.tokens import Tokenizer
 from tests.eval.completions_double import Answer, CompletionsDouble
 from tests.integration.endpoint_double import EndpointDouble
 
@@ -103,3 +104,79 @@ def test_a_thinking_model_gets_room_for_thoughts_and_its_templates_arguments(mon
     assert (thinking["max_tokens"], plain["max_tokens"]) == (1008, 8)
     assert thinking["chat_template_kwargs"] == {"enable_thinking": True}
     assert "chat_template_kwargs" not in plain
+
+
+SCORED = ScoreCall("verification", ({"role": "user", "content": "Who keeps bees?"},), "The captain does.")
+
+
+def echo(body):
+    """As vLLM answers: each token's own log probability, the first has none, and one token is generated."""
+    if "messages" in body:
+        return Answer()
+    num_sent = len(body["prompt"])
+    own = [None, *(-float(place) for place in range(1, num_sent)), -9.0]
+    logprobs = {
+        "tokens": ["x"] * (num_sent + 1),
+        "text_offset": list(range(num_sent + 1)),
+        "token_logprobs": own,
+        "top_logprobs": [None if score is None else {"x": score} for score in own],
+    }
+    choice = {"index": 0, "text": "x", "finish_reason": "length", "logprobs": logprobs}
+    usage = {"prompt_tokens": num_sent, "completion_tokens": 1, "total_tokens": num_sent + 1}
+    return Answer(
+        body={"id": "1", "object": "x", "created": 1, "model": "m", "choices": [choice], "usage": usage}
+    )
+
+
+def score(script, num_times=1, monkeypatch=None):
+    monkeypatch.setenv("DOUBLE_KEY", "secret")
+    with CompletionsDouble(script) as endpoint:
+        config = OpenAiConfig(
+            model="double",
+            base_url=endpoint.url,
+            tokenizer="bundled:smollm2-135m-instruct",
+            api_key_env="DOUBLE_KEY",
+            num_retries=0,
+        )
+
+        async def ask_each():
+            generate = OpenAiGenerator(config)
+            try:
+                found = await asyncio.gather(
+                    *(generate.score(SCORED) for _ in range(num_times)), return_exceptions=True
+                )
+                return found, endpoint.asked
+            finally:
+                await generate.close()
+
+        return asyncio.run(ask_each())
+
+
+def test_a_reply_is_scored_by_the_log_probabilities_of_its_own_tokens(monkeypatch):
+    (found,), (probe, asked) = score(echo, monkeypatch=monkeypatch)
+    num_text = len(Tokenizer("bundled:smollm2-135m-instruct").encode(SCORED.text))
+    num_sent = len(asked["prompt"])
+    expected = -sum(range(num_sent - num_text, num_sent)) / num_text
+    assert found == Score(pytest.approx(expected), num_text, num_sent)
+    assert (asked["echo"], asked["logprobs"], len(probe["prompt"])) == (True, 1, 4)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        lambda body: Answer(status=404, message="no such path"),
+        lambda body: Answer(status=400, message="echo is not supported"),
+        lambda body: Answer(text="yes"),
+    ],
+    ids=["no completions", "no echo", "no log probabilities"],
+)
+def test_an_endpoint_that_cannot_score_is_asked_once_and_stops_nothing(monkeypatch, script):
+    found, asked = score(script, num_times=3, monkeypatch=monkeypatch)
+    assert [type(each) for each in found] == [CannotScoreError] * 3
+    assert len(asked) == 1
+
+
+def test_a_refused_key_stops_the_job_rather_than_leave_rows_unverified(monkeypatch):
+    (found,), _ = score(lambda body: Answer(status=401, message="bad key"), monkeypatch=monkeypatch)
+    assert isinstance(found, UserError)
+    assert "DOUBLE_KEY" in str(found)

@@ -3,8 +3,9 @@ from dataclasses import replace
 import pyarrow as pa
 import pytest
 
-from app.dataset.finishing import ResultRows, finish_dataset
+from app.dataset.finishing import finish_dataset
 from app.dataset.pipeline import count_committed
+from app.dataset.result_rows import ResultRows
 from app.dataset.results import RESULT_SCHEMA, RowCalls, result_row
 from app.recipe import load_config
 from app.schema import Evidence, Example, Reject, Seed

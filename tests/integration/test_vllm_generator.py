@@ -6,10 +6,11 @@ import json
 import psutil
 import pytest
 
-from app.agent.llm import LlmCall, LlmError
+from app.agent.llm import LlmCall, LlmError, ScoreCall
 from app.agent.parsing import selection_schema
 from app.agent.vllm_generator import VllmGenerator
 from app.config import SamplingConfig, VllmConfig
+from app.models.places import resolve_model
 
 
 def user(text: str) -> tuple[dict[str, str], ...]:
@@ -27,6 +28,21 @@ CONFIG = VllmConfig(
     call_timeout_sec=120.0,
     max_engine_restarts=1,
 )
+
+
+def log_likelihood(call: ScoreCall) -> float:
+    """The same score by transformers."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    source = resolve_model(CONFIG.model)
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32).eval()
+    rendered = tokenizer.apply_chat_template(list(call.messages), add_generation_prompt=True, tokenize=False)
+    prompt, text = (tokenizer.encode(part, add_special_tokens=False) for part in (rendered, call.text))
+    with torch.no_grad():
+        log_probs = model(torch.tensor([prompt + text])).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+    return float(log_probs.gather(1, torch.tensor(text)[:, None]).mean())
 
 
 @pytest.mark.timeout(420)
@@ -61,6 +77,15 @@ async def check_engine() -> None:
         ]
         assert second.num_cached_tokens > 0.5 * second.num_prompt_tokens, "the shared beginning is cached"
         assert first.num_cached_tokens == 0
+
+        # Its prompt is in the prefix cache, whose tokens have no log probabilities.
+        scored = ScoreCall("verification", user(long + "one"), "The whale is the largest animal.")
+        for call in (scored, ScoreCall("verification", user("Say where Paris lies."), "In France.")):
+            score = await generate.score(call)
+            assert score.log_likelihood == pytest.approx(log_likelihood(call), abs=0.02)
+            assert score.num_prompt_tokens > score.num_tokens > 2
+        with pytest.raises(LlmError, match="refused by the engine"):
+            await generate.score(ScoreCall("verification", user("whale " * 3000), "Whales."))
 
         with pytest.raises(LlmError, match="refused by the engine"):
             await generate(LlmCall("summary", user("whale " * 3000), 4, 1))

@@ -9,7 +9,7 @@ import pytest
 
 from app.agent.llm import LlmReply
 from app.agent.workflow import Workflow
-from app.config import Config
+from app.config import Config, VerificationConfig
 from app.dataset.seeds import draw_length
 from app.planning.calls import plan_calls, retrieved
 from app.planning.corpus import CorpusPlan, plan_corpus
@@ -130,6 +130,21 @@ def test_calls_are_those_that_the_workflow_makes():
     # In words the fixed text is shorter than in tokens: only the excerpts are compared.
     excerpts = generate.prompt_words["summary"] / generate.num_calls["summary"]
     assert planned["summary"].prompt_per_call == pytest.approx(excerpts, rel=0.25)
+
+
+def test_scores_of_answers_and_a_judge_are_steps_of_their_own():
+    config = settings()
+    corpus = corpus_of(draw_corpus(random.Random(3)))
+    without = {each.step for each in plan_calls(config, corpus)}
+    verification = VerificationConfig(signals=True, max_left_out=2, judge=config.generator)
+    agent = config.agent.model_copy(update={"verification": verification})
+    planned = {each.step: each for each in plan_calls(config.model_copy(update={"agent": agent}), corpus)}
+    assert set(planned) - without == {"verification", "judge"}
+    scores = planned["verification"]
+    assert scores.num_calls == pytest.approx(60 * 5), "without, with, beside, and without each of two"
+    assert scores.output_tokens == 0
+    assert scores.prompt_per_call < 7 + 12 + 2048 + 100
+    assert planned["judge"].num_calls == pytest.approx(60)
 
 
 def test_documents_fill_the_target_and_the_last_one_is_taken_whole():
