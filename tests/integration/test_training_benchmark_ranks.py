@@ -4,6 +4,7 @@ import pytest
 
 from benchmarks.training import bytes_per_token, run_ranks
 
+pytestmark = pytest.mark.long
 NUM_TOKENS = 4096
 TIMEOUT_SEC = 400
 
