@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 FORWARDS = (
@@ -21,12 +21,18 @@ BACKWARDS = (
 """The same of its backward pass."""
 
 
+NUM_PRODUCTS = 2, 5
+"""Of a score's vectors, forward and backward."""
+
+
 class AttentionCalls(TorchDispatchMode):
     """Counts the calls of attention kernels, forward and backward: as many of each where nothing is computed again."""
 
     def __init__(self) -> None:
         super().__init__()
         self.num_forward, self.num_backward = 0, 0
+        self.flops = 0.0
+        """Operations of the calls on a CPU, whose kernel torch does not count."""
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -34,7 +40,16 @@ class AttentionCalls(TorchDispatchMode):
         name = func.overloadpacket.__name__
         self.num_forward += name in FORWARDS
         self.num_backward += name in BACKWARDS
+        if name == FORWARDS[0]:
+            self.flops += NUM_PRODUCTS[0] * _flops_of_scores(args[0], args[1], is_causal=args[4])
+        elif name == BACKWARDS[0]:
+            self.flops += NUM_PRODUCTS[1] * _flops_of_scores(args[1], args[2], is_causal=args[7])
         return func(*args, **kwargs or {})
+
+
+def _flops_of_scores(query: Tensor, key: Tensor, is_causal: bool) -> float:
+    """Of one product of queries and keys, `[1, heads, tokens, head_dim]`; half of it where the other half is hidden."""
+    return (1.0 if is_causal else 2.0) * query.numel() * key.shape[2]
 
 
 @contextmanager

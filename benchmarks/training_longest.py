@@ -39,7 +39,7 @@ SHAPE = Shape(
     vocab_size=49152,
 )
 """Layers and vocabulary of SmolLM2-135M, two layers of its thirty."""
-SETTINGS = MemorySettings(mlp_tile_tokens=512, loss_chunk_tokens=256)
+SETTINGS = MemorySettings(mlp_tile_tokens=512, loss_chunk_tokens=256, keep_attention=False)
 SIDES = ("project", "plain")
 FIRST_TOKENS = {"project": 4096, "plain": 1024}
 ATTEMPT_SEC = 400.0

@@ -148,7 +148,9 @@ class ProjectStep:
         if mesh is not None:
             shard_model(self.model, mesh, dtype, offload=False)
         self.optimizer = (
-            torch.optim.AdamW(self.model.parameters(), lr=LEARNING_RATE) if with_optimizer else None
+            torch.optim.AdamW(self.model.parameters(), lr=LEARNING_RATE, fused=True)
+            if with_optimizer
+            else None
         )
 
     def forward_backward(self, sequences: RandomSequences) -> float:

@@ -5,8 +5,8 @@ trainer computes again is added, as it takes time:
 
 checkpointed layers   their forward pass once more: 2 a parameter and token, and 2 a pair of tokens unless attention
                       is kept; but for the MLP's last product, whose result nothing needs
-tiled MLPs            a tile is a checkpoint of its own inside the layer's: the whole layer, and the two first products
-                      of the MLP, each 2 h f a token, once more again
+tiled MLPs            nothing more: a tile is computed again by itself, and the layer that is computed again stops
+                      before them; without checkpointed layers the two first products of the MLP, each 2 h f a token
 the loss              nothing: its gradients are computed chunk by chunk in the forward pass
 
 Without kept attention that is 4/3 of what the model needs at a million tokens, as in the method. A step takes all of it
@@ -126,14 +126,13 @@ def computed_flops(
     shape: ModelShape, num_tokens: float, num_pairs: float, memory: TrainMemoryConfig
 ) -> float:
     """Operations of a forward and a backward pass, with those that our trainer does again."""
-    is_tiled = memory.mlp_tile_tokens is not None
     product = shape.hidden_size * shape.intermediate_size
     multiplied, pairs = 0.0, 0.0
     if memory.checkpoint_activations:
-        multiplied += shape.num_active_layer_parameters - (0 if is_tiled else product)
+        multiplied += shape.num_active_layer_parameters - product
         if not memory.keep_attention:
             pairs += pairs_of_layers(shape, num_tokens, num_pairs)
-    if is_tiled:
+    elif memory.mlp_tile_tokens is not None:
         multiplied += 2 * product
     again = shape.num_layers * multiplied * num_tokens + pairs * shape.num_heads * shape.head_dim
     return flops_of_pairs(shape, num_tokens, num_pairs) + 2.0 * again

@@ -203,6 +203,7 @@ def _fit(train_config: TrainConfig, assignment: _Assignment, run: Run, report: R
                 storage_path=ray_folder.path,
                 storage_filesystem=ray_folder.filesystem,
                 failure_config=FailureConfig(max_failures=train_config.max_failures),
+                worker_runtime_env={"env_vars": _worker_environment(train_config)},
             ),
         )
         with users_faults():
@@ -212,6 +213,14 @@ def _fit(train_config: TrainConfig, assignment: _Assignment, run: Run, report: R
     ray_folder.delete()
     if task.folder.exists(STOPPED_FILE):
         raise RuntimeError(task.folder.read_json(STOPPED_FILE)["reason"])
+
+
+def _worker_environment(train_config: TrainConfig) -> dict[str, str]:
+    """Variables of the workers' processes; they overrule those of the nodes."""
+    if not train_config.gpus_per_worker:
+        return {}
+    # Packed documents want blocks of ever other sizes from a GPU's memory; segments that grow leave no gaps between.
+    return {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}
 
 
 def _num_workers(train_config: TrainConfig) -> int | tuple[int, int]:

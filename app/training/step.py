@@ -133,4 +133,6 @@ def build_optimizer(model: LanguageModel, settings: OptimizerConfig) -> torch.op
         [group for group in groups if group["params"]],
         betas=(settings.beta1, settings.beta2),
         eps=settings.epsilon,
+        # One kernel for many parameters, on GPUs and on the host.
+        fused=True,
     )

@@ -307,3 +307,13 @@ def test_the_run_dir_is_tried(folder):
     (folder / "file").touch()
     refused = config(folder).model_copy(update={"run_dir": str(folder / "file" / "run")})
     assert fault(refused).startswith("run_dir: ")
+
+
+def test_cudnn_is_for_gpus_and_heads_that_it_takes(folder, monkeypatch):
+    told = fault(config(folder, attention_kernel="cudnn"), check_training_values)
+    assert told.startswith("train.attention_kernel: cudnn needs CUDA, and train.gpus_per_worker is 0; ")
+    machine(monkeypatch, gpu_gib=[80])
+    check_training(config(folder, attention_kernel="cudnn", gpus_per_worker=1))
+    write_model(folder, TINY | {"head_dim": 256})
+    told = fault(config(folder, attention_kernel="cudnn", gpus_per_worker=1))
+    assert told.startswith("train.attention_kernel: cudnn takes no heads of 256, which llama has; ")

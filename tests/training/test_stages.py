@@ -8,7 +8,7 @@ from app.config import RunConfig
 from app.faults import UserError
 from app.run import Run
 from app.training.data.inputs import tokens_of
-from app.training.stages import _identity_of, _Lines, check_stages
+from app.training.stages import _identity_of, _Lines, _worker_environment, check_stages
 from tests.record_makers import stage_record
 from tests.training.train_settings import begin_run, stage_config, train_config
 
@@ -112,3 +112,10 @@ def test_a_fault_of_the_user_is_raised_and_needs_no_line():
     lines.fail("a worker failed first with RuntimeError: Connection closed by peer", None)
     assert str(lines.fault()) == "train.model: a fault"
     assert lines.take() == []
+
+
+def test_gpus_get_segments_that_grow():
+    assert _worker_environment(train_config(A, gpus_per_worker=1)) == {
+        "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"
+    }
+    assert _worker_environment(train_config(A)) == {}

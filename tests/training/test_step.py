@@ -122,3 +122,7 @@ def test_only_matrices_decay():
         (0.0, 1),
     ]
     assert {(group["betas"][0], group["eps"]) for group in optimizer.param_groups} == {(0.5, 1e-5)}
+
+
+def test_the_optimizer_is_one_kernel_for_many_parameters():
+    assert build_optimizer(Bigrams(), OptimizerConfig()).defaults["fused"] is True

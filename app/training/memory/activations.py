@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from app.faults import UserError
 from app.models.shape import layers_of
-from app.training.parallel.kept_results import KeptResults
+from app.training.parallel.kept_results import KeptResults, is_computed_again
 
 
 def save_activation_memory(
@@ -70,7 +70,7 @@ def _checkpoint(layer: nn.Module, offloader: "Offloader | None", keep_attention:
     unpack = offloader.unpack if offloader is not None else _as_it_is
 
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        return KeptResults(pack, unpack).contexts() if keep_attention else (nullcontext(), nullcontext())
+        return KeptResults(pack, unpack, keep_attention).contexts()
 
     def checkpointed(*arguments: Any, **keywords: Any) -> Any:
         # The hooks see what checkpointing itself saves, the layer's input; inside, its own hooks rule.
@@ -98,13 +98,32 @@ def _tile(mlp: nn.Module, tile_tokens: int) -> None:
         tiles = hidden.split(tile_tokens, dim=1)
         if len(tiles) == 1:
             return forward(hidden)
-        parts = [checkpoint(forward, tile, use_reentrant=False, preserve_rng_state=False) for tile in tiles]
-        if isinstance(parts[0], Tensor):
-            return torch.cat(parts, dim=1)
-        # With what a router decided, `[tokens, experts]`.
-        return tuple(torch.cat(column, dim=column[0].ndim - 2) for column in zip(*parts, strict=True))
+        if not is_computed_again():
+            return _join([_checkpointed_tile(forward, tile) for tile in tiles])
+        # Each tile will compute itself again. Until then its input is wanted, and its output only where the layer goes
+        # on to save what depends on it, as with a norm behind the MLP: torch stops at the last thing that was saved.
+        for tile in tiles:
+            _checkpointed_tile(_as_it_is, tile)
+        with torch.no_grad():
+            joined = _join([forward(tile) for tile in tiles])
+        parts = joined if isinstance(joined, tuple) else (joined,)
+        # What follows saves what the first pass saved only if gradients flow.
+        for part in parts:
+            part.requires_grad_(part.is_floating_point())
+        return joined
 
     _replace_forward(mlp, tiled)
+
+
+def _checkpointed_tile(forward: Callable[[Tensor], Any], tile: Tensor) -> Any:
+    return checkpoint(forward, tile, use_reentrant=False, preserve_rng_state=False)
+
+
+def _join(parts: list[Any]) -> Any:
+    if isinstance(parts[0], Tensor):
+        return torch.cat(parts, dim=1)
+    # With what a router decided, `[tokens, experts]`.
+    return tuple(torch.cat(column, dim=column[0].ndim - 2) for column in zip(*parts, strict=True))
 
 
 def _mlp_of(layer: nn.Module) -> nn.Module:

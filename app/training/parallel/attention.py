@@ -68,6 +68,7 @@ class PackedSequence:
     _segments: dict[tuple[torch.device, int | None], Segments] = field(
         default_factory=dict, repr=False, compare=False
     )
+    _rings: dict[int | None, Ring] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def padded_tokens(self) -> int:
@@ -82,6 +83,13 @@ class PackedSequence:
         if (device, window) not in self._segments:
             self._segments[device, window] = Segments.causal(self.boundaries, device, window)
         return self._segments[device, window]
+
+    def ring(self, window: int | None = None) -> Ring:
+        """The ring that shares the sequence; made once for all layers with such a window."""
+        if window not in self._rings:
+            assert self.parallel.ring_group is not None
+            self._rings[window] = Ring(self.parallel.ring_group, self.padded_tokens, self.boundaries, window)
+        return self._rings[window]
 
 
 _SEQUENCE: ContextVar[tuple[PackedSequence, AttentionKernel | None]] = ContextVar("sequence")
@@ -138,9 +146,7 @@ def attend(
         )
         sink = None if sink is None else own_heads(sink, query.shape[1], group)
     if layout.ring_size > 1:
-        assert parallel.ring_group is not None
-        ring = Ring(parallel.ring_group, packed.padded_tokens, packed.boundaries, window)
-        output = ring_attention(query, key, value, sink, ring, scale, kernel)
+        output = ring_attention(query, key, value, sink, packed.ring(window), scale, kernel)
     else:
         segments = packed.segments(query.device, window)
         output = _LocalAttention.apply(query, key, value, sink, segments, scale, kernel)

@@ -160,7 +160,8 @@ def takes_heads(head_dim: int) -> bool:
 
 def _batch_of(states: Tensor) -> Tensor:
     """`[tokens, heads, head_dim]` → `[1, heads, tokens, head_dim]`, a view where tokens lie one after the other."""
-    return states.contiguous().transpose(0, 1).unsqueeze(0)
+    # The batch first, so that its stride is that of a whole batch.
+    return states.contiguous().unsqueeze(0).transpose(1, 2)
 
 
 def _joined(parts: list[Tensor], dim: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Attention on a GPU by the flash kernel of `torch.nn.attention.varlen` (torch 2.11 and newer), all documents at once."""
+"""Attention on a GPU by the kernel of `torch.nn.attention.varlen` (torch 2.11 and newer): all documents at once."""
 
 from dataclasses import dataclass
 from typing import Any

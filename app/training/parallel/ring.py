@@ -4,7 +4,7 @@ After Liu et al. (arXiv 2310.01889), in the zigzag order of `sequence_layout`. I
 keys and values follow them one step later, and end at their owner.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -17,6 +17,9 @@ from app.training.parallel.ring_tiles import Tile, tiles_of
 from app.training.parallel.segments import Segments
 from app.training.parallel.sinks import gradient_of_sink, with_sink
 
+Work = tuple[Tile, Segments]
+"""A tile, and the same for the kernel."""
+
 
 @dataclass(frozen=True)
 class Ring:
@@ -27,6 +30,9 @@ class Ring:
     boundaries: tuple[int, ...]
     window: int | None = None
     """Tokens that a query sees, itself included; None: all before it."""
+    _steps: dict[torch.device, tuple[tuple[Work, ...], ...]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @property
     def rank(self) -> int:
@@ -36,8 +42,20 @@ class Ring:
     def size(self) -> int:
         return self.group.size()
 
-    def tiles(self, step: int) -> list[Tile]:
-        """What to compute with the keys that this rank holds after `step` moves."""
+    def steps(self, device: torch.device) -> tuple[tuple[Work, ...], ...]:
+        """What to compute after each move of the keys. Made once for all layers: its starts go to the device.
+
+        Args:
+            device: Of the kernel.
+        """
+        if device not in self._steps:
+            self._steps[device] = tuple(
+                tuple((tile, _segments(tile, self.window, device)) for tile in self._tiles(step))
+                for step in range(self.size)
+            )
+        return self._steps[device]
+
+    def _tiles(self, step: int) -> list[Tile]:
         source = (self.rank - step) % self.size
         return tiles_of(self.rank, source, self.size, self.padded_tokens, self.boundaries, self.window)
 
@@ -92,10 +110,10 @@ class _RingAttention(torch.autograd.Function):
         grad_output = grad_outputs[0].contiguous()
         grad_query = torch.zeros_like(query, dtype=torch.float32)
         arriving: _Exchange | None = None
-        for step in range(ring.size):
+        for step, work in enumerate(ring.steps(query.device)):
             pending = _Exchange(states, ring) if step + 1 < ring.size else None
             grad_states = torch.zeros_like(states, dtype=torch.float32)
-            for tile in ring.tiles(step):
+            for tile, segments in work:
                 queries, keys = slice(*tile.queries), slice(*tile.keys)
                 parts = kernel.backward(
                     grad_output[queries],
@@ -104,7 +122,7 @@ class _RingAttention(torch.autograd.Function):
                     states[1, keys],
                     output[queries],
                     log_sum_exp[:, queries],
-                    _segments(tile, ring.window, query.device),
+                    segments,
                     ctx.scale,
                 )
                 grad_query[queries] += parts[0]
@@ -128,15 +146,15 @@ def _forward(
     # Tiles are added up in float32: each addition would round otherwise.
     output = torch.zeros_like(query, dtype=torch.float32)
     log_sum_exp = query.new_full((query.shape[1], query.shape[0]), -torch.inf, dtype=torch.float32)
-    for step in range(ring.size):
+    for step, work in enumerate(ring.steps(query.device)):
         pending = _Exchange(states, ring) if step + 1 < ring.size else None
-        for tile in ring.tiles(step):
+        for tile, segments in work:
             queries, keys = slice(*tile.queries), slice(*tile.keys)
             part, part_lse = kernel.forward(
                 query[queries],
                 states[0, keys],
                 states[1, keys],
-                _segments(tile, ring.window, query.device),
+                segments,
                 scale,
             )
             _add_tile(output[queries], log_sum_exp[:, queries], part, part_lse)
