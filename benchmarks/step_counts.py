@@ -41,7 +41,8 @@ class AttentionCalls(TorchDispatchMode):
         self.num_forward += name in FORWARDS
         self.num_backward += name in BACKWARDS
         if name == FORWARDS[0]:
-            self.flops += NUM_PRODUCTS[0] * _flops_of_scores(args[0], args[1], is_causal=args[4])
+            # Arguments that are the operator's defaults are left out.
+            self.flops += NUM_PRODUCTS[0] * _flops_of_scores(args[0], args[1], is_causal=any(args[4:5]))
         elif name == BACKWARDS[0]:
             self.flops += NUM_PRODUCTS[1] * _flops_of_scores(args[1], args[2], is_causal=args[7])
         return func(*args, **kwargs or {})

@@ -59,8 +59,10 @@ class CudnnKernel:
         gradients: list[tuple[Tensor, Tensor, Tensor]] = []
         for part in self._parts(segments, query):
             own = (
-                *(states[part.queries] for states in (grad_output, query)),
-                *(states[part.keys] for states in (key, value)),
+                grad_output[part.queries],
+                query[part.queries],
+                key[part.keys],
+                value[part.keys],
                 output[part.queries],
                 log_sum_exp[:, part.queries],
             )
