@@ -10,6 +10,7 @@ from app.config.checks import placeholders
 from app.config.corpus import CorpusConfig, DecontaminationConfig, DedupConfig, FieldNames, SourceConfig
 from app.config.environment import cache_dir, ray_address, read_secret
 from app.config.evaluation import (
+    BabilongConfig,
     EvaluateConfig,
     EvaluatedModelConfig,
     EvaluateSamplingConfig,
@@ -51,6 +52,7 @@ __all__ = [
     "OPERATIONAL",
     "PROMPT_TOKENS",
     "AgentConfig",
+    "BabilongConfig",
     "BootstrapConfig",
     "Config",
     "CorpusConfig",

@@ -7,7 +7,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_v
 from app.config.checks import check_placeholders, checked_list, checked_url, placeholders, refuse_secrets
 from app.config.section import OPERATIONAL, NonNegativeCount, Section, Share
 
-SuiteName = Literal["niah", "ruler", "short", "recall", "mrcr", "graphwalks", "mine"]
+SuiteName = Literal["niah", "ruler", "short", "recall", "mrcr", "graphwalks", "babilong", "mine"]
 OwnMetric = Literal["exact", "contains", "number", "f1", "multiple_choice", "regex", "judge"]
 
 
@@ -214,6 +214,27 @@ class GraphWalksConfig(Section):
         return checked_list(values)
 
 
+class BabilongConfig(Section):
+    """BABILong's form: a story about people and things, its sentences scattered over the text of a book."""
+
+    lengths_tokens: list[PositiveInt] = [4096, 8192, 16384, 32768, 65536, 131072]
+    hops: list[Annotated[int, Field(ge=1, le=3)]] = [1, 2, 3]
+    """Facts that an answer takes, a task for each: where somebody is, where a thing is, where a thing was before."""
+    num_samples: PositiveInt = 100
+    """Samples per length and task."""
+    num_facts: Annotated[int, Field(ge=12)] = 30
+    """Sentences of a story. All but those that the answer takes are distractors of the same form."""
+    haystack: str | None = None
+    """Text file, folder or glob for the haystack. If omitted, speeches and a novel from the bundled public-domain
+    sample."""
+    max_output_tokens: PositiveInt = 32
+
+    @field_validator("lengths_tokens", "hops")
+    @classmethod
+    def _not_empty(cls, values: list[Any]) -> list[Any]:
+        return checked_list(values)
+
+
 class JudgeConfig(Section):
     """A model that judges replies to your own questions."""
 
@@ -316,6 +337,7 @@ class EvaluateConfig(Section):
     recall: RecallConfig = RecallConfig()
     mrcr: MrcrConfig = MrcrConfig()
     graphwalks: GraphWalksConfig = GraphWalksConfig()
+    babilong: BabilongConfig = BabilongConfig()
     mine: MineConfig = MineConfig()
 
     @field_validator("suites")

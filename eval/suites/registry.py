@@ -7,6 +7,7 @@ from app.config import EvaluateConfig
 from eval.report.contents import ReportContents
 from eval.report.parts import Part
 from eval.suite import SampledSuite, Suite
+from eval.suites.babilong import BabilongSuite
 from eval.suites.graphwalks import GraphWalksSuite
 from eval.suites.mine import MineSuite
 from eval.suites.mrcr import MrcrSuite
@@ -20,6 +21,7 @@ _ALL: tuple[Suite[Any], ...] = (
     RulerSuite(),
     MrcrSuite(),
     GraphWalksSuite(),
+    BabilongSuite(),
     MineSuite(),
     ShortSuite(),
     RecallSuite(),
