@@ -7,7 +7,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_v
 from app.config.checks import check_placeholders, checked_list, checked_url, placeholders, refuse_secrets
 from app.config.section import OPERATIONAL, NonNegativeCount, Section, Share
 
-SuiteName = Literal["niah", "ruler", "short", "recall", "mrcr", "graphwalks", "babilong", "mine"]
+SuiteName = Literal["niah", "ruler", "short", "recall", "mrcr", "graphwalks", "babilong", "nolima", "mine"]
 OwnMetric = Literal["exact", "contains", "number", "f1", "multiple_choice", "regex", "judge"]
 
 
@@ -235,6 +235,27 @@ class BabilongConfig(Section):
         return checked_list(values)
 
 
+class NolimaConfig(Section):
+    """NoLiMa's form: a needle that shares no word of content with its question; only knowledge of the world leads to it."""
+
+    lengths_tokens: list[PositiveInt] = [1024, 2048, 4096, 8192, 16384, 32768]
+    tasks: list[Literal["city", "country"]] = ["city", "country"]
+    """The needle names a landmark; the question, its city or its country."""
+    num_samples: PositiveInt = 100
+    """Samples per length and task."""
+    num_distractors: Annotated[int, Field(ge=0, le=19)] = 3
+    """Sentences of the needle's form about other people elsewhere."""
+    haystack: str | None = None
+    """Text file, folder or glob for the haystack. If omitted, speeches and a novel from the bundled public-domain
+    sample."""
+    max_output_tokens: PositiveInt = 32
+
+    @field_validator("lengths_tokens", "tasks")
+    @classmethod
+    def _not_empty(cls, values: list[Any]) -> list[Any]:
+        return checked_list(values)
+
+
 class JudgeConfig(Section):
     """A model that judges replies to your own questions."""
 
@@ -338,6 +359,7 @@ class EvaluateConfig(Section):
     mrcr: MrcrConfig = MrcrConfig()
     graphwalks: GraphWalksConfig = GraphWalksConfig()
     babilong: BabilongConfig = BabilongConfig()
+    nolima: NolimaConfig = NolimaConfig()
     mine: MineConfig = MineConfig()
 
     @field_validator("suites")

@@ -48,7 +48,7 @@ class MineSuite(TasksSuite):
             return 0.0
         metric = record.facts["metric"]
         if metric == "judge":
-            return record.facts.get("judged") or 0.0
+            return float(record.facts.get("judged") or 0.0)
         return score_own(metric, record.reply.text, record.references, record.facts["choices"])
 
     def score_or_gap(self, record: Record, failures_count_as_wrong: bool) -> float | None:

@@ -12,6 +12,7 @@ from eval.suites.graphwalks import GraphWalksSuite
 from eval.suites.mine import MineSuite
 from eval.suites.mrcr import MrcrSuite
 from eval.suites.niah import NiahSuite
+from eval.suites.nolima import NolimaSuite
 from eval.suites.recall import RecallSuite
 from eval.suites.ruler import RulerSuite
 from eval.suites.short import ShortSuite
@@ -22,6 +23,7 @@ _ALL: tuple[Suite[Any], ...] = (
     MrcrSuite(),
     GraphWalksSuite(),
     BabilongSuite(),
+    NolimaSuite(),
     MineSuite(),
     ShortSuite(),
     RecallSuite(),
