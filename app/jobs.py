@@ -182,7 +182,8 @@ def _check_evaluation(config: "RunConfig") -> None:
 
 def _evaluate(config: "RunConfig", run: "Run", report: "Report") -> None:
     from app.endpoints.keys import read_api_key
-    from eval.evaluation import Endpoint, Evaluation
+    from eval.evaluation import Evaluation
+    from eval.suite import Endpoint
 
     assert config.evaluate is not None
     if config.evaluate.url is not None:
@@ -324,6 +325,7 @@ JOBS = {
             "--url": "evaluate.url={value}",
             "--suite": "evaluate.suites=[{value}]",
             "--show": "evaluate.show={value}",
+            "--limit": "evaluate.mine.limit={value}",
         },
         preview=_shown_sample,
         needs_ray=_serves_its_models,

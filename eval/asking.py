@@ -100,7 +100,10 @@ def least_read_tokens(sample: Sample) -> int:
 
 
 def _messages(sample: Sample, way: PrefixWay) -> list[dict[str, Any]]:
-    asked: list[dict[str, Any]] = [{"role": "user", "content": sample.content}]
+    asked: list[dict[str, Any]] = [
+        {"role": message["role"], "content": message["content"]} for message in sample.history
+    ]
+    asked.append({"role": "user", "content": sample.content})
     if way != "none" and sample.answer_prefix:
         begun: dict[str, Any] = {"role": "assistant", "content": sample.answer_prefix}
         asked.append(begun | {"prefix": True} if way == "flag" else begun)

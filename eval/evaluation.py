@@ -2,12 +2,13 @@
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 from rich.console import Console
 
-from app.config import EvaluateConfig, RunConfig, cache_dir
+from app.config import RunConfig, cache_dir
 from app.endpoints.models import EndpointModel
 from app.faults import UserError
 from app.progress.attempts import Report
@@ -18,38 +19,24 @@ from eval.asking import PrefixWay, describe_way, prefix_way
 from eval.client import EvaluationClient
 from eval.generation import SampleSet, prepare_samples
 from eval.identity import identity_of_answers, identity_of_evaluation
-from eval.makers import MAKERS
 from eval.models import EvaluatedModel, evaluated_models, record_folder, with_endpoint_limits
 from eval.niah_scores import score_niah
 from eval.outcomes import too_few_answered
 from eval.preflight import check_lengths
 from eval.reading import wrong_answers
-from eval.recall.scores import score_recall, write_scores
 from eval.records import Record, RecordStore
-from eval.report.contents import (
-    NiahResult,
-    RecallResult,
-    ReportContents,
-    RulerResult,
-    ShortResult,
-    mean_score,
-)
-from eval.report.growth import growth_sentence
+from eval.report.contents import ReportContents, mean_score
+from eval.report.growth import growth_sentence, render_growth
 from eval.report.terminal import print_report
 from eval.report.writing import write_report
-from eval.results import protocol_differences, recall_result, ruler_result, short_result
-from eval.ruler.published import PUBLISHED
-from eval.ruler.scores import EFFECTIVE_ABOVE
 from eval.runner import Runner, unanswered
-from eval.short.suite import run_short
+from eval.suite import Endpoint, LibrarySuite, SampledSuite, Scoring, Suite
+from eval.suites.niah import NiahSuite
+from eval.suites.registry import SUITES, asked_suites, make_parts, sampled_suite
+from eval.suites.short import ShortSuite
 
-
-@dataclass(frozen=True)
-class Endpoint:
-    """Where the models are."""
-
-    url: str
-    key: str | None = field(repr=False)
+NIAH, SHORT = NiahSuite.name, ShortSuite.name
+"""What a gate measures, and a headline says."""
 
 
 class Evaluation:
@@ -69,6 +56,7 @@ class Evaluation:
         self._run = run
         self._endpoint = endpoint
         self._report = report
+        self._num_left_out: dict[tuple[str, str], int] = {}
 
     def run(self) -> ReportContents:
         """Send the requests that have no answer yet, score everything, and write the report.
@@ -82,56 +70,43 @@ class Evaluation:
         if self._settings.url is not None:
             # Of one's own models this was checked before they were served, those that are not there among them.
             check_lengths(self._settings, models)
-        niah: list[NiahResult] = []
-        ruler: list[RulerResult] = []
-        short: list[ShortResult] = []
-        recall: list[RecallResult] = []
+        results: dict[str, list[Any]] = {}
         wrong: dict[str, list[str]] = {}
         for model in models:
-            for suite in self._settings.suites:
-                if suite == "short":
-                    short.append(self._short(model))
+            for suite in asked_suites(self._settings):
+                if isinstance(suite, LibrarySuite):
+                    results.setdefault(suite.name, []).append(self._library(model, suite))
                     continue
-                records, readable = self._records(model, suite), _readable(self._settings, model)
-                if not records:
-                    # All lengths are beyond the model, which was said.
-                    continue
-                wrong[suite] = wrong.get(suite, []) + wrong_answers(suite, model.name, records)
-                if suite == "niah":
-                    niah.append(score_niah(model.name, readable, records))
-                elif suite == "ruler":
-                    ruler.append(ruler_result(model.name, readable, records, self._config.seed))
-                else:
-                    failures_count = self._settings.failures_count_as_wrong
-                    scores = score_recall(records, failures_count, self._config.seed)
-                    write_scores(record_folder(self._run, model.name, suite), scores)
-                    recall.append(recall_result(model.name, readable, records, scores))
-        is_comparable = not protocol_differences(self._settings)
+                assert isinstance(suite, SampledSuite)
+                if records := self._records(model, suite):
+                    scoring = self._scoring(model, suite, records)
+                    scoring = replace(scoring, records=suite.judged(scoring))
+                    results.setdefault(suite.name, []).append(suite.result(scoring))
+                    lines = wrong_answers(suite, model.name, scoring.records)
+                    wrong.setdefault(suite.name, []).extend(lines)
         contents = ReportContents(
-            models=[model.name for model in models],
-            niah=niah,
-            ruler=ruler,
-            published=PUBLISHED if is_comparable else (),
-            ruler_threshold=EFFECTIVE_ABOVE if is_comparable else None,
-            short=short,
-            recall=recall,
-            remarks=self._remarks(),
-            wrong=wrong,
+            models=[model.name for model in models], results=results, remarks=self._remarks(), wrong=wrong
         )
+        return self._written(contents)
+
+    def _written(self, contents: ReportContents) -> ReportContents:
         folder = self._run.evaluation_report
         if folder.exists(ASKED_FILE):
             folder.filesystem.delete_file(folder.file(ASKED_FILE))
-        own_limits = {model.name: model.files.max_tokens for model in models}
-        names = write_report(folder, contents, own_limits)
+        parts = make_parts(contents)
+        own_limits = {model.name: model.files.max_tokens for model in self._models}
+        niah = contents.of(NIAH)
+        names = write_report(folder, parts, render_growth(niah, own_limits))
         counts = {
-            (suite, each.model): each.counts
-            for suite, results in (("niah", niah), ("ruler", ruler), ("recall", recall))
-            for each in results
+            (name, each.model): each.counts
+            for name in contents.results
+            for each in contents.of(name)
+            if each.counts is not None
         }
         shortages = too_few_answered(counts, self._settings.min_answered_share)
         if not shortages and not any(each.num_failed for each in counts.values()):
             _asked(self._config).write(folder, ASKED_FILE)
-        print_report(contents, Console())
+        print_report(parts, Console())
         self._report(f"report    {folder.uri}: {', '.join(names)}")
         if sentence := growth_sentence(niah, own_limits):
             self._report(sentence)
@@ -157,7 +132,7 @@ class Evaluation:
             UserError: As in `run`, or a request failed for good.
         """
         model = self._model(name)
-        records = self._records(model, "niah", {length_tokens})
+        records = self._records(model, sampled_suite(NIAH), {length_tokens})
         niah = self._settings.niah.model_copy(update={"lengths_tokens": [length_tokens]})
         result = score_niah(name, self._settings.model_copy(update={"niah": niah}), records)
         percent = result.mean(length_tokens)
@@ -174,7 +149,9 @@ class Evaluation:
         Raises:
             UserError: As in `run`.
         """
-        percent = mean_score([score.score for score in self._short(self._model(name)).scores])
+        percent = mean_score(
+            [score.score for score in self._library(self._model(name), SUITES[SHORT]).scores]
+        )
         assert percent is not None, "lm-eval ends with all scores, or with an error"
         return percent
 
@@ -211,20 +188,23 @@ class Evaluation:
         return {model.name: model for model in asyncio.run(listed())}
 
     def _records(
-        self, model: EvaluatedModel, suite: str, lengths_tokens: set[int] | None = None
+        self, model: EvaluatedModel, suite: SampledSuite[Any], lengths_tokens: set[int] | None = None
     ) -> list[Record]:
         """The records of all samples that the model can read (of these lengths, if given), after they were asked."""
-        maker = MAKERS[suite](self._settings, model.tokenizer, self._config.seed)
-        folder = record_folder(self._run, model.name, suite)
+        maker = suite.make(self._settings, model.tokenizer, self._config.seed)
+        folder = record_folder(self._run, model.name, suite.name)
         way = prefix_way(self._settings, self._listed.get(model.name))
         claim(folder, identity_of_answers(self._settings, model.name, maker, way))
+        all_slots = maker.slots()
         slots = [
             slot
-            for slot in maker.slots()
+            for slot in all_slots
             if model.reads(slot.length_tokens)
             and (lengths_tokens is None or slot.length_tokens in lengths_tokens)
         ]
-        name = f"{suite} {model.name}"
+        if not suite.has_length_grid:
+            self._num_left_out[model.name, suite.name] = len(all_slots) - len(slots)
+        name = f"{suite.name} {model.name}"
         if not slots:
             self._report(f"{name}: can read {model.max_tokens:,} tokens, fewer than any of the lengths")
             return []
@@ -268,17 +248,21 @@ class Evaluation:
         finally:
             await client.close()
 
-    def _short(self, model: EvaluatedModel) -> ShortResult:
-        scores = run_short(
-            self._settings,
-            model.name,
-            model.tokenizer,
-            self._endpoint.url,
-            self._endpoint.key,
-            record_folder(self._run, model.name, "short"),
-            self._report,
+    def _scoring(self, model: EvaluatedModel, suite: SampledSuite[Any], records: list[Record]) -> Scoring:
+        return Scoring(
+            model=model.name,
+            settings=suite.within(self._settings, model),
+            records=records,
+            seed=self._config.seed,
+            folder=record_folder(self._run, model.name, suite.name),
+            report=self._report,
+            num_left_out=self._num_left_out.get((model.name, suite.name), 0),
         )
-        return short_result(scores)
+
+    def _library(self, model: EvaluatedModel, suite: Suite[Any]) -> Any:
+        assert isinstance(suite, LibrarySuite)
+        folder = record_folder(self._run, model.name, suite.name)
+        return suite.run(self._settings, model, self._endpoint, folder, self._report)
 
     def _tell_failures(self, name: str, records: list[Record]) -> None:
         reasons = Counter(record.error for record in records if record.error is not None)
@@ -300,13 +284,3 @@ def is_evaluated(config: RunConfig, run: Run) -> bool:
 def _asked(config: RunConfig) -> EvaluationRecord:
     assert config.evaluate is not None
     return EvaluationRecord(**identity_of_evaluation(config), suites=list(config.evaluate.suites))
-
-
-def _readable(settings: EvaluateConfig, model: EvaluatedModel) -> EvaluateConfig:
-    """The settings without the lengths that are beyond a model."""
-    changed = {}
-    for suite in MAKERS:
-        section = getattr(settings, suite)
-        lengths = [length for length in section.lengths_tokens if model.reads(length)]
-        changed[suite] = section.model_copy(update={"lengths_tokens": lengths})
-    return settings.model_copy(update=changed)

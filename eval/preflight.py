@@ -8,6 +8,8 @@ from app.config import EvaluateConfig, RunConfig
 from app.faults import UserError
 from eval.models import EvaluatedModel, evaluated_models
 from eval.ruler.definitions import TASKS
+from eval.suite import SampledSuite
+from eval.suites.registry import asked_suites
 
 
 def check_evaluation(config: RunConfig, may_be_to_come: bool = False) -> None:
@@ -37,6 +39,8 @@ def check_evaluation(config: RunConfig, may_be_to_come: bool = False) -> None:
     for task in settings.ruler.tasks:
         if task not in TASKS:
             raise UserError(f"evaluate.ruler.tasks: no task is called {task}; known: {', '.join(TASKS)}")
+    for suite in asked_suites(settings):
+        suite.check(settings)
     models = evaluated_models(config, may_be_to_come)
     for model in models:
         _check_template(settings, model)
@@ -58,16 +62,14 @@ def check_lengths(settings: EvaluateConfig, models: list[EvaluatedModel]) -> Non
     Raises:
         UserError: None of the models reads one of the lengths.
     """
-    lengths = {"niah": settings.niah.lengths_tokens, "ruler": settings.ruler.lengths_tokens}
-    for suite, asked in lengths.items():
-        if suite not in settings.suites:
-            continue
-        for length in asked:
+    for suite in asked_suites(settings):
+        for length in suite.lengths_tokens(settings) if isinstance(suite, SampledSuite) else []:
             if not any(model.reads(length) for model in models):
                 longest = max(model.max_tokens or 0 for model in models)
                 thought = settings.sampling.thinking_tokens
                 budget = f" with {thought} thinking_tokens" if thought else ""
                 raise UserError(
-                    f"evaluate.{suite}.lengths_tokens: {length}{budget} is more than any of the models can read; at "
-                    f"most {longest - thought} (evaluate.models.NAME.max_tokens, or what the endpoint's /models says)"
+                    f"evaluate.{suite.name}.lengths_tokens: {length}{budget} is more than any of the models can read; "
+                    f"at most {longest - thought} (evaluate.models.NAME.max_tokens, or what the endpoint's /models "
+                    f"says)"
                 )

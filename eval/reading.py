@@ -1,46 +1,33 @@
 """Reads answers back: the score of one record, the wrong answers of a suite, and a whole sample to look at."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from app.config import EvaluateConfig, RunConfig
 from app.faults import UserError
 from app.quantities import length_label
 from app.run import Run
-from eval.makers import MAKERS
 from eval.models import EvaluatedModel, evaluated_models, record_folder
 from eval.outcomes import outcome_of
-from eval.recall.scores import followed
 from eval.records import Record, RecordStore
-from eval.ruler.scores import record_score
-from eval.samples import Sample, SampleMaker
-from eval.scoring import string_match_all
+from eval.samples import Sample
+from eval.suite import SampledSuite
+from eval.suites.registry import sampled_suites
 
 MAX_WRONG = 30
 """Wrong answers of a model and suite that a report lists; all are in the records."""
 MAX_SHOWN_CHARS = 160
 
 
-def score_of(suite: str, record: Record) -> float:
-    """Score of one record, in [0, 1], as its suite gives it; 0 without a reply."""
-    if record.reply is None:
-        return 0.0
-    if suite == "niah":
-        return string_match_all(record.reply.text, record.references)
-    if suite == "ruler":
-        return record_score(record)
-    right = "memory" if record.facts["variant"] == "closed" else "context"
-    return float(followed(record.facts, record.reply.text) == right)
-
-
-def wrong_answers(suite: str, model: str, records: Sequence[Record]) -> list[str]:
+def wrong_answers(suite: SampledSuite[Any], model: str, records: Sequence[Record]) -> list[str]:
     """A line for each answer that is not wholly right, the first ones of each model; the last line says how many more.
 
     Args:
-        suite: `niah`, `ruler` or `recall`.
+        suite: Theirs.
         model: Name of the model.
         records: Its records.
     """
-    wrong = [record for record in records if record.reply is not None and score_of(suite, record) < 1]
+    wrong = [record for record in records if record.reply is not None and suite.score(record) < 1]
     lines = [_line(suite, model, record) for record in wrong[:MAX_WRONG]]
     if len(wrong) > MAX_WRONG:
         lines.append(f"{model}: {len(wrong) - MAX_WRONG:,} more are in the records")
@@ -64,8 +51,8 @@ def show_sample(config: RunConfig, run: Run, sample_id: str) -> str:
     shown = [
         text
         for model in evaluated_models(config)
-        for suite, make in MAKERS.items()
-        if (text := _shown(config, run, model, suite, make, sample_id)) is not None
+        for suite in sampled_suites()
+        if (text := _shown(config, run, model, suite, sample_id)) is not None
     ]
     if not shown:
         raise UserError(
@@ -79,16 +66,16 @@ def _shown(
     config: RunConfig,
     run: Run,
     model: EvaluatedModel,
-    suite: str,
-    make: Callable[..., SampleMaker],
+    suite: SampledSuite[Any],
     sample_id: str,
 ) -> str | None:
     settings: EvaluateConfig | None = config.evaluate
     assert settings is not None
-    record = RecordStore(record_folder(run, model.name, suite)).find(sample_id)
+    record = RecordStore(record_folder(run, model.name, suite.name)).find(sample_id)
     if record is None:
         return None
-    maker = make(settings, model.tokenizer, config.seed)
+    record = suite.read_back(record, settings, record_folder(run, model.name, suite.name))
+    maker = suite.make(settings, model.tokenizer, config.seed)
     slot = next((slot for slot in maker.slots() if slot.sample_id == sample_id), None)
     if slot is None:
         raise UserError(
@@ -99,9 +86,9 @@ def _shown(
     reply = record.reply
     rows = [
         ("model", model.name),
-        ("sample", f"{suite}, {sample_id}, {length_label(record.length_tokens)} tokens"),
+        ("sample", f"{suite.name}, {sample_id}, {length_label(record.length_tokens)} tokens"),
         ("outcome", outcome_of(record) + (f": {record.error}" if record.error else "")),
-        ("score", f"{100 * score_of(suite, record):.1f}"),
+        ("score", f"{100 * suite.score(record):.1f}"),
         ("references", ", ".join(record.references)),
         ("facts", ", ".join(f"{name} {value}" for name, value in record.facts.items())),
         *([("thought", reply.thought)] if reply is not None and reply.thought else []),
@@ -119,13 +106,13 @@ def _prompt(settings: EvaluateConfig, model: EvaluatedModel, sample: Sample) -> 
     return model.tokenizer.decode(sample.token_ids.tolist())
 
 
-def _line(suite: str, model: str, record: Record) -> str:
+def _line(suite: SampledSuite[Any], model: str, record: Record) -> str:
     assert record.reply is not None
     depths = record.facts.get("needle_depths_percent") or record.facts.get("depths_percent") or []
     places = f", needles at {', '.join(f'{depth:.3g}%' for depth in depths)}" if depths else ""
     reply = " ".join(record.reply.text.split())
     said = repr(reply[:MAX_SHOWN_CHARS]) + ("…" if len(reply) > MAX_SHOWN_CHARS else "")
     wanted = ", ".join(record.references)[:MAX_SHOWN_CHARS]
-    score = score_of(suite, record)
+    score = suite.score(record)
     partly = f" ({100 * score:.0f} %)" if score else ""
     return f"{model}, {record.sample_id}{places}: wanted {wanted}; replied {said if reply else 'nothing'}{partly}"

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from app.schema import Message
 from app.storage import Folder
 
 SCHEMA = pa.schema(
@@ -24,9 +25,10 @@ SCHEMA = pa.schema(
         ("facts", pa.string()),
         ("content", pa.large_string()),
         ("answer_prefix", pa.string()),
+        ("history", pa.large_string()),
     ]
 )
-SAMPLES_FORMAT = 2
+SAMPLES_FORMAT = 3
 """Goes up when parts hold other columns."""
 ROWS_PER_GROUP = 4
 """A reader holds one row group: at a million tokens 16 MB."""
@@ -54,6 +56,9 @@ class Sample:
     answer_prefix: str = ""
     """Start of the reply, which the tokens end with."""
 
+    history: list[Message] = field(default_factory=list)
+    """Turns before it, of a chat with several: user and assistant in turn."""
+
     @property
     def num_tokens(self) -> int:
         """Prompt and generated tokens."""
@@ -67,10 +72,12 @@ class Slot:
     task: str
     length_tokens: int
     index: int
+    name: str = ""
+    """Id of the sample, where a suite gives ids of its own."""
 
     @property
     def sample_id(self) -> str:
-        return f"{self.task}-{self.length_tokens}-{self.index:05}"
+        return self.name or f"{self.task}-{self.length_tokens}-{self.index:05}"
 
 
 class SampleMaker(Protocol):
@@ -104,6 +111,7 @@ def write_part(folder: Folder, name: str, samples: list[Sample]) -> None:
         "facts": [json.dumps(sample.facts, ensure_ascii=False) for sample in samples],
         "content": [sample.content for sample in samples],
         "answer_prefix": [sample.answer_prefix for sample in samples],
+        "history": [json.dumps(sample.history, ensure_ascii=False) for sample in samples],
     }
     folder.write_table(name, pa.table(columns, schema=SCHEMA), row_group_rows=ROWS_PER_GROUP)
 
@@ -134,4 +142,5 @@ def _sample(batch: pa.RecordBatch, row: int) -> Sample:
         facts=json.loads(value("facts")),
         content=value("content"),
         answer_prefix=value("answer_prefix"),
+        history=json.loads(value("history")),
     )

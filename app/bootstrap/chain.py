@@ -22,9 +22,10 @@ from app.serving.preflight import check_serving
 from app.serving.server import serving
 from app.serving.sources import stage_of
 from app.training.stages import prepare_training, train_stage
-from eval.evaluation import Endpoint, Evaluation, is_evaluated
+from eval.evaluation import Evaluation, is_evaluated
 from eval.gate import Gate, describe_gate, gate_of, measure_gate, read_gate, refusal_of
 from eval.models import model_names
+from eval.suite import Endpoint
 
 Serve = Callable[[Report], Endpoint]
 """Serves the models of its block from the first call on."""

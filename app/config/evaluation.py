@@ -7,6 +7,9 @@ from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_v
 from app.config.checks import check_placeholders, checked_list, checked_url, placeholders, refuse_secrets
 from app.config.section import OPERATIONAL, NonNegativeCount, Section, Share
 
+SuiteName = Literal["niah", "ruler", "short", "recall", "mrcr", "graphwalks", "babilong", "nolima", "mine"]
+OwnMetric = Literal["exact", "contains", "number", "f1", "multiple_choice", "regex", "judge"]
+
 
 class EvaluatedModelConfig(Section):
     """A model to evaluate."""
@@ -176,6 +179,143 @@ class RecallConfig(Section):
         return checked_list(values)
 
 
+class MrcrConfig(Section):
+    """MRCR: a long chat asks several times for the same kind of text, and the model must repeat one of the answers."""
+
+    lengths_tokens: list[PositiveInt] = [8192, 16384, 32768, 65536, 131072]
+    """The chat is as long as these allow: upper ends of the published bins."""
+    num_needles: list[Annotated[int, Field(ge=2, le=16)]] = [2, 4, 8]
+    """Like requests in a chat, a task for each number."""
+    num_samples: PositiveInt = 100
+    """Samples per length and number of needles."""
+    reply_tokens: Annotated[int, Field(ge=32)] = 200
+    """Longest answer in the chat, which is what the model must repeat."""
+
+    @field_validator("lengths_tokens", "num_needles")
+    @classmethod
+    def _not_empty(cls, values: list[Any]) -> list[Any]:
+        return checked_list(values)
+
+
+class GraphWalksConfig(Section):
+    """GraphWalks: breadth-first search and parents in a graph that fills the prompt as a list of edges."""
+
+    lengths_tokens: list[PositiveInt] = [8192, 16384, 32768, 65536, 131072]
+    tasks: list[Literal["bfs", "parents"]] = ["bfs", "parents"]
+    num_samples: PositiveInt = 100
+    """Samples per task and length."""
+    depths: list[Annotated[int, Field(ge=1, le=8)]] = [1, 2, 3]
+    """Depths of the searches, in turn."""
+    max_output_tokens: PositiveInt = 1024
+
+    @field_validator("lengths_tokens", "tasks", "depths")
+    @classmethod
+    def _not_empty(cls, values: list[Any]) -> list[Any]:
+        return checked_list(values)
+
+
+class BabilongConfig(Section):
+    """BABILong's form: a story about people and things, its sentences scattered over the text of a book."""
+
+    lengths_tokens: list[PositiveInt] = [4096, 8192, 16384, 32768, 65536, 131072]
+    hops: list[Annotated[int, Field(ge=1, le=3)]] = [1, 2, 3]
+    """Facts that an answer takes, a task for each: where somebody is, where a thing is, where a thing was before."""
+    num_samples: PositiveInt = 100
+    """Samples per length and task."""
+    num_facts: Annotated[int, Field(ge=12)] = 30
+    """Sentences of a story. All but those that the answer takes are distractors of the same form."""
+    haystack: str | None = None
+    """Text file, folder or glob for the haystack. If omitted, speeches and a novel from the bundled public-domain
+    sample."""
+    max_output_tokens: PositiveInt = 32
+
+    @field_validator("lengths_tokens", "hops")
+    @classmethod
+    def _not_empty(cls, values: list[Any]) -> list[Any]:
+        return checked_list(values)
+
+
+class NolimaConfig(Section):
+    """NoLiMa's form: a needle that shares no word of content with its question; only knowledge of the world leads to it."""
+
+    lengths_tokens: list[PositiveInt] = [1024, 2048, 4096, 8192, 16384, 32768]
+    tasks: list[Literal["city", "country"]] = ["city", "country"]
+    """The needle names a landmark; the question, its city or its country."""
+    num_samples: PositiveInt = 100
+    """Samples per length and task."""
+    num_distractors: Annotated[int, Field(ge=0, le=19)] = 3
+    """Sentences of the needle's form about other people elsewhere."""
+    haystack: str | None = None
+    """Text file, folder or glob for the haystack. If omitted, speeches and a novel from the bundled public-domain
+    sample."""
+    max_output_tokens: PositiveInt = 32
+
+    @field_validator("lengths_tokens", "tasks")
+    @classmethod
+    def _not_empty(cls, values: list[Any]) -> list[Any]:
+        return checked_list(values)
+
+
+class JudgeConfig(Section):
+    """A model that judges replies to your own questions."""
+
+    url: Annotated[str | None, Field(json_schema_extra=OPERATIONAL)] = None
+    """URL of the judge's OpenAI-compatible endpoint, with /v1. Required by the metric `judge`."""
+    model: str = ""
+    """Name of the judge at the endpoint."""
+    api_key_env: Annotated[str, Field(json_schema_extra=OPERATIONAL)] = "LONGSTRAP_JUDGE_API_KEY"
+    """Name of the environment variable that holds the judge's key. If that variable is unset, no key is sent."""
+    prompt: str = (
+        "You judge an answer to a question.\n\nQuestion: {question}\nRight answer: {answer}\nAnswer to judge: {reply}"
+        "\n\nSay whether the answer to judge means the same as the right answer. End with one word on a line of its "
+        "own: right, partly or wrong."
+    )
+    """What the judge reads. It must end its reply with right, partly or wrong, which score 1, 0.5 and 0."""
+    max_output_tokens: PositiveInt = 1024
+    """Most tokens of a verdict, the judge's thought included."""
+
+    @field_validator("url")
+    @classmethod
+    def _is_url_without_secrets(cls, url: str | None) -> str | None:
+        return None if url is None else checked_url(url)
+
+    @field_validator("prompt")
+    @classmethod
+    def _prompt_shows_the_reply(cls, prompt: str) -> str:
+        check_placeholders("prompt", prompt, {"question", "answer", "reply"})
+        if "reply" not in placeholders(prompt):
+            raise ValueError("does not show the judge what to judge; add {reply}")
+        return prompt
+
+
+class MineConfig(Section):
+    """Your own questions, from a JSONL file. docs/own_questions.md describes its rows."""
+
+    path: str | None = None
+    """The file: a question a line."""
+    metric: OwnMetric = "contains"
+    """How replies are scored whose row names no metric."""
+    task: str = "questions"
+    """Name in the tables of rows that name no task."""
+    context: str | None = None
+    """Text file, folder or glob that all questions are about whose rows have no context of their own."""
+    prompt: str = "{context}\n\n{question}"
+    """What the user says: the context first, so that the questions on it share its prefix. A question without a context
+    is asked as it is."""
+    max_output_tokens: PositiveInt = 128
+    limit: PositiveInt | None = None
+    """Ask only the first so many questions. If omitted, all."""
+    judge: JudgeConfig = JudgeConfig()
+
+    @field_validator("prompt")
+    @classmethod
+    def _prompt_has_both(cls, prompt: str) -> str:
+        check_placeholders("prompt", prompt, {"context", "question"})
+        if placeholders(prompt) != {"context", "question"}:
+            raise ValueError("does not show both; give {context} and {question}")
+        return prompt
+
+
 class EvaluateConfig(Section):
     """Evaluation of models at an OpenAI-compatible URL."""
 
@@ -187,9 +327,7 @@ class EvaluateConfig(Section):
     models: dict[str, EvaluatedModelConfig] = {}
     """Models to evaluate, by their names at the endpoint. Empty: all of `serve.models`. The others are compared with
     the first one."""
-    suites: Annotated[
-        list[Literal["niah", "ruler", "short", "recall"]], Field(json_schema_extra=OPERATIONAL)
-    ] = ["niah", "ruler"]
+    suites: Annotated[list[SuiteName], Field(json_schema_extra=OPERATIONAL)] = ["niah", "ruler"]
     template: Literal["chat", "base"] = "chat"
     """`chat`: prompts use the model's chat template. `base`: prompts are plain text, for a model without a template."""
     api: Literal["completions", "chat"] = "completions"
@@ -218,6 +356,11 @@ class EvaluateConfig(Section):
     ruler: RulerConfig = RulerConfig()
     short: ShortConfig = ShortConfig()
     recall: RecallConfig = RecallConfig()
+    mrcr: MrcrConfig = MrcrConfig()
+    graphwalks: GraphWalksConfig = GraphWalksConfig()
+    babilong: BabilongConfig = BabilongConfig()
+    nolima: NolimaConfig = NolimaConfig()
+    mine: MineConfig = MineConfig()
 
     @field_validator("suites")
     @classmethod

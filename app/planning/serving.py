@@ -12,11 +12,6 @@ from app.planning.machines import Cluster, Machines
 from app.serving.memory import Memory, ModelMemory
 from app.serving.sources import STAGE_PREFIX
 
-RULER_TASKS = 13
-RULER_OUTPUT_TOKENS = 99.0
-"""Mean of the 13 tasks' limits: 128 for each of 8 NIAH tasks, 30, 120, 50 and twice 32 (NVIDIA/RULER)."""
-NUM_RECALL_PROMPTS = 6
-"""Of a sample: facts and chains, each with the true context, a changed one and none."""
 VLLM_CONCURRENT = 256
 """vLLM's own `max_num_seqs` for one GPU."""
 
@@ -122,34 +117,20 @@ def time_calls(config: RunConfig, served: ServedPlan, calls: list[StepCalls]) ->
 
 
 def evaluation_calls(evaluate: EvaluateConfig) -> list[StepCalls]:
-    """Prompts of one model, by suite. Short tasks are not counted: their number is lm-eval's, and they are short."""
-    calls = []
-    niah, ruler, recall = evaluate.niah, evaluate.ruler, evaluate.recall
+    """Prompts of one model, by suite. Those of suites that say nothing beforehand (short tasks) are not counted."""
+    from eval.suites.registry import asked_suites
+
     thought = evaluate.sampling.thinking_tokens
-    if "niah" in evaluate.suites:
-        per_length = len(niah.depths_percent) * niah.num_trials
-        calls += _calls("niah", niah.lengths_tokens, per_length, niah.max_output_tokens, thought)
-    if "ruler" in evaluate.suites:
-        per_length = (len(ruler.tasks) or RULER_TASKS) * ruler.num_samples
-        calls += _calls("ruler", ruler.lengths_tokens, per_length, RULER_OUTPUT_TOKENS, thought)
-    if "recall" in evaluate.suites:
-        per_length = NUM_RECALL_PROMPTS * recall.num_samples
-        calls += _calls("recall", recall.lengths_tokens, per_length, recall.max_output_tokens, thought)
-    return calls
-
-
-def _calls(
-    suite: str, lengths: list[int], per_length: int, output_tokens: float, thinking_tokens: int
-) -> list[StepCalls]:
     # One entry a length: attention's part grows with its square.
     return [
         StepCalls(
-            suite,
-            per_length,
-            per_length * (tokens - output_tokens),
-            per_length * (output_tokens + thinking_tokens),
+            suite.name,
+            asked.num_prompts,
+            asked.num_prompts * (asked.length_tokens - asked.output_tokens),
+            asked.num_prompts * (asked.output_tokens + thought),
         )
-        for tokens in lengths
+        for suite in asked_suites(evaluate)
+        for asked in suite.prompts(evaluate)
     ]
 
 

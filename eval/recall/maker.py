@@ -12,7 +12,7 @@ text says of it are known. That the text doesn't state the fact by itself is che
 
 import hashlib
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Literal
 
@@ -20,13 +20,14 @@ from app.config import EvaluateConfig
 from app.faults import UserError
 from app.tokens import Tokenizer
 from eval.fitting import fit
-from eval.haystack import Haystack, RepeatedText, read_text
+from eval.haystack import Haystack, read_text
 from eval.prompt_frame import Prompt, PromptFrame
 from eval.recall.chains import Chain, draw_chain
 from eval.recall.facts import Fact, accepted, draw_other_answer, facts_not_in
 from eval.recall.prose import bundled_prose
 from eval.samples import Sample, Slot
-from eval.token_text import TokenText, tokenize
+from eval.token_text import tokenize
+from eval.weaving import weave
 
 Kind = Literal["fact", "chain"]
 Variant = Literal["true", "changed", "closed"]
@@ -168,28 +169,10 @@ class RecallMaker:
         text = self._haystack.reaching(limit)
 
         def build(index: int) -> Prompt:
-            filled = self._filled(text, int(text.sentences[index]), placed)
+            filled = weave(self._tokenizer, text, int(text.sentences[index]), placed)
             return self._frame.prompt([opening, *filled, closing], ANSWER_PREFIX)
 
         return fit(build, text.sentences, limit)
-
-    def _filled(
-        self, text: RepeatedText, end: int, placed: Sequence[tuple[float, str]]
-    ) -> Iterator[TokenText]:
-        """The haystack's first tokens, up to the end of a sentence, with the statements between its sentences."""
-        done = 0
-        is_first = True
-        for depth, statement in [*placed, (1.0, "")]:
-            place = text.last_up_to(text.sentences, int(depth * end))
-            for piece in (text.tokens.cut(done, place), tokenize(self._tokenizer, statement)):
-                if not piece.text:
-                    continue
-                # A stretch of the haystack brings the blank in front of it along, unless it is the beginning.
-                if not (is_first or piece.text[0].isspace()):
-                    yield tokenize(self._tokenizer, " ")
-                yield piece
-                is_first = False
-            done = place
 
     def _depths(self, kind: str, length: int, index: int) -> list[float]:
         """Where the statements stand, 0 to 1, ascending; the same in both variants."""

@@ -4,8 +4,8 @@ A score that is None is a gap: it was not measured in full, and no table or pict
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 Score = float | None
 Interval = tuple[float, float]
@@ -65,10 +65,30 @@ class NiahResult:
     num_samples: dict[int, int] = field(default_factory=dict)
     """Length → samples that its mean is over."""
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether the model reads any of the lengths."""
+        return bool(self.lengths_tokens)
+
     def mean(self, length_tokens: int) -> Score:
         """Mean over all depths at a length."""
         column = self.lengths_tokens.index(length_tokens)
         return mean_score([row[column] for row in self.scores])
+
+
+class PublishedRow(Protocol):
+    """Published RULER means of a model."""
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def source(self) -> str:
+        """Where."""
+
+    @property
+    def means(self) -> dict[int, float]:
+        """Length → mean of the 13 tasks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,21 +117,15 @@ class RulerResult:
     """Copies of the haystack's text by length, for lengths where one copy was too short."""
     remarks: list[str] = field(default_factory=list)
     """Remarks of the suite, e.g. why scores are not comparable."""
-
-
-class PublishedRow(Protocol):
-    """Published RULER means of a model."""
-
-    @property
-    def model(self) -> str: ...
+    published: Sequence[PublishedRow] = ()
+    """Shown beside the means: empty where the protocol differs."""
+    threshold: float | None = None
+    """Mean that the effective length is measured against."""
 
     @property
-    def source(self) -> str:
-        """Where."""
-
-    @property
-    def means(self) -> dict[int, float]:
-        """Length → mean of the 13 tasks."""
+    def is_measured(self) -> bool:
+        """Whether the model reads any of the lengths."""
+        return bool(self.lengths_tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +147,16 @@ class ShortResult:
     model: str
     scores: list[ShortScore]
     remarks: list[str] = field(default_factory=list)
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether there are scores."""
+        return bool(self.scores)
+
+    @property
+    def counts(self) -> Counts | None:
+        """None: lm-eval ends with all replies, or with an error."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,32 +191,85 @@ class RecallResult:
     counts: Counts
     remarks: list[str] = field(default_factory=list)
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether the model reads any of the lengths."""
+        return bool(self.scores)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskScore:
+    """One task at one length."""
+
+    task: str
+    length_tokens: int
+    score: Score
+    interval: Interval | None
+    num_samples: int
+    chance: Score
+    """What guessing scores on average; None: next to nothing, or not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A question and what a model said."""
+
+    question: str
+    wanted: str
+    reply: str
+    score: Score
+    """None: the request failed, or the reply was not judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class TasksResult:
+    """A suite whose scores are means by task and length, one model."""
+
+    model: str
+    scores: list[TaskScore]
+    """Task by task, ascending by length."""
+    counts: Counts
+    remarks: list[str] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+    """What a page lists, of suites whose answers are worth reading."""
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the model reads any of the lengths."""
+        return bool(self.scores)
+
+
+class SuiteResult(Protocol):
+    """What a report takes of any suite: the result of one model."""
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def counts(self) -> Counts | None:
+        """What became of the requests; None: another library sent them."""
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether there is anything to show."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReportContents:
-    """One evaluation. A suite that was not asked has no results."""
+    """One evaluation."""
 
     models: list[str]
     """The first is what the others are compared with."""
-    niah: list[NiahResult] = field(default_factory=list)
-    ruler: list[RulerResult] = field(default_factory=list)
-    published: Sequence[PublishedRow] = ()
-    """Shown beside RULER's means."""
-    ruler_threshold: float | None = None
-    """RULER mean that the effective length is measured against."""
-    short: list[ShortResult] = field(default_factory=list)
-    recall: list[RecallResult] = field(default_factory=list)
+    results: dict[str, list[Any]]
+    """Suite → the results of the models that it was asked of, each a `SuiteResult`, in the suites' order."""
     remarks: list[str] = field(default_factory=list)
     """What must be known of all suites that send prompts of ours."""
     wrong: dict[str, list[str]] = field(default_factory=dict)
     """Suite → its wrong answers, a line each."""
 
-    def measured(self) -> "ReportContents":
-        """Without the results of models that read none of a suite's lengths."""
-        niah = [result for result in self.niah if result.lengths_tokens]
-        ruler = [result for result in self.ruler if result.lengths_tokens]
-        recall = [result for result in self.recall if result.scores]
-        return replace(self, niah=niah, ruler=ruler, recall=recall)
+    def of(self, suite: str) -> list[Any]:
+        """The results of one suite that have anything to show."""
+        return [result for result in self.results.get(suite, []) if result.is_measured]
 
 
 def mean_score(scores: list[Score]) -> Score:

@@ -1,7 +1,7 @@
 """The report's numbers as CSV."""
 
 from eval.csv_rows import Field, render_csv
-from eval.report.contents import NiahResult, RecallResult, RecallScore, RulerResult, ShortResult
+from eval.report.contents import NiahResult, RecallResult, RecallScore, RulerResult, ShortResult, TasksResult
 
 
 def niah_csv(results: list[NiahResult]) -> str:
@@ -63,6 +63,23 @@ def short_csv(results: list[ShortResult]) -> str:
             "score_percent": score.score,
             "standard_error": score.standard_error,
             "num_samples": score.num_samples,
+        }
+        for result in results
+        for score in result.scores
+    )
+
+
+def tasks_csv(results: list[TasksResult]) -> str:
+    return render_csv(
+        {
+            "model": result.model,
+            "task": score.task,
+            "length_tokens": score.length_tokens,
+            "score_percent": score.score,
+            "low_percent": score.interval[0] if score.interval is not None else None,
+            "high_percent": score.interval[1] if score.interval is not None else None,
+            "num_samples": score.num_samples,
+            "chance_percent": score.chance,
         }
         for result in results
         for score in result.scores

@@ -1,12 +1,14 @@
 """`report.md`: the tables as aligned Markdown, readable in a terminal and on a repository's page."""
 
+from collections.abc import Sequence
+
 from app import markdown
 from app.markdown import escaped
 from eval.report.parts import Part
 from eval.report.tables import Table
 
 
-def render_markdown(title: str, parts: list[Part]) -> str:
+def render_markdown(title: str, parts: Sequence[Part]) -> str:
     """All parts under a title; pictures are linked to as the files beside."""
     paragraphs = [f"# {escaped(title)}"]
     for part in parts:
@@ -25,5 +27,6 @@ def render_markdown(title: str, parts: list[Part]) -> str:
 
 def render_table(table: Table) -> str:
     """Numbers stand under one another, and the rows that matter most are bold."""
-    first, *others = map(escaped, table.columns)
-    return markdown.table([first], others, [[*map(escaped, row)] for row in table.rows], table.emphasized)
+    columns = list(map(escaped, table.columns))
+    texts, numbers = columns[: table.num_text_columns], columns[table.num_text_columns :]
+    return markdown.table(texts, numbers, [[*map(escaped, row)] for row in table.rows], table.emphasized)

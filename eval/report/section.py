@@ -1,20 +1,20 @@
 """`section.html`: the report as a section of the run's report, in its style, with all plots embedded."""
 
+from collections.abc import Sequence
+
 from app.html import Html, details, element, items, joined, picture, pictures, table
 from eval.report.parts import Part
 from eval.report.tables import Table
 
 
-def render_section(title: str, parts: list[Part]) -> Html:
+def render_section(title: str, parts: Sequence[Part]) -> Html:
     """All parts under a title, as one `<section>`; nothing in it is fetched or run."""
     heading = element("h2", title)
     return element("section", "\n", joined([heading, *map(_part, parts)], "\n"), "\n", class_="scores")
 
 
 def _part(part: Part) -> Html:
-    # The means are what most come for, and the grids are pictures already; the rest opens at a click.
-    num_open = 0 if part.suite == "niah" else 1
-    first, rest = part.tables[:num_open], part.tables[num_open:]
+    first, rest = part.tables[: part.num_open_tables], part.tables[part.num_open_tables :]
     pieces = [
         element("h3", part.title),
         items(part.remarks) if part.remarks else None,
@@ -29,5 +29,5 @@ def _part(part: Part) -> Html:
 def _table(shown: Table) -> Html:
     end = len(shown.rows) - shown.has_total
     totals = shown.rows[end] if shown.has_total else ()
-    first, *others = shown.columns
-    return table(shown.caption, [first], others, shown.rows[:end], totals, shown.emphasized, shown.explaining)
+    texts, numbers = shown.columns[: shown.num_text_columns], shown.columns[shown.num_text_columns :]
+    return table(shown.caption, texts, numbers, shown.rows[:end], totals, shown.emphasized, shown.explaining)

@@ -4,7 +4,15 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from app.quantities import length_label, length_labels
-from eval.report.contents import NiahResult, RecallResult, ShortResult, ShortScore, difference
+from eval.report.contents import (
+    NiahResult,
+    RecallResult,
+    ShortResult,
+    ShortScore,
+    TaskScore,
+    TasksResult,
+    difference,
+)
 from eval.report.labels import (
     GAP,
     depth_label,
@@ -16,12 +24,13 @@ from eval.report.labels import (
 )
 from eval.scoring import wilson_interval
 
-INTERVAL_ROW, SAMPLES_ROW = "95% interval", "samples"
+INTERVAL_ROW, SAMPLES_ROW, CHANCE_ROW = "95% interval", "samples", "chance"
+MEAN_OF_TASKS = "mean of the tasks"
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of text under a caption; the first column names the row, all others hold numbers."""
+    """Rows of text under a caption; the first column names the row, and others hold numbers."""
 
     caption: str
     columns: list[str]
@@ -32,6 +41,8 @@ class Table:
     """Numbers of the rows that tell more of the one above, and stay with it wherever the table is sorted."""
     has_total: bool = False
     """Whether the last row sums up all others, and stays the last."""
+    num_text_columns: int = 1
+    """Columns from the left that hold text; all others hold numbers."""
 
 
 class _Result(Protocol):
@@ -139,6 +150,55 @@ def recall_table(results: list[RecallResult]) -> Table:
         ["model", "true", "changed", "both", "memory", "none", "questions"],
         rows,
     )
+
+
+def tasks_table(title: str, results: list[TasksResult], has_intervals: bool = True) -> Table:
+    """Models and tasks × lengths, with the numbers of samples and what guessing scores."""
+    lengths = sorted({score.length_tokens for result in results for score in result.scores})
+    rows: list[list[str]] = []
+    emphasized, explaining = set(), set()
+    for result in results:
+        for task in dict.fromkeys(score.task for score in result.scores):
+            first = len(rows)
+            cells = {score.length_tokens: score for score in result.scores if score.task == task}
+            found = [cells.get(length) for length in lengths]
+            rows.append([f"{result.model}, {task}", *(_task_cell(cell, has_intervals) for cell in found)])
+            if task == MEAN_OF_TASKS:
+                emphasized.add(first)
+            rows.append([SAMPLES_ROW, *(f"{cell.num_samples:,}" if cell else "" for cell in found)])
+            if any(cell is not None and cell.chance is not None for cell in found):
+                chances = [
+                    score_label(cell.chance) if cell and cell.chance is not None else "" for cell in found
+                ]
+                rows.append([CHANCE_ROW, *chances])
+            explaining |= set(range(first + 1, len(rows)))
+    return Table(
+        f"{title}, by task and length, in percent{', with 95% intervals' if has_intervals else ''}",
+        ["model", *length_labels(lengths)],
+        rows,
+        emphasized,
+        explaining,
+    )
+
+
+def answers_table(result: TasksResult) -> Table:
+    """Questions, what is right, and what a model said."""
+    rows = [
+        [each.question, each.wanted, each.reply or "(nothing)", score_label(each.score)]
+        for each in result.answers
+    ]
+    return Table(
+        f"{result.model}: answers",
+        ["question", "right answer", "reply", "score"],
+        rows,
+        num_text_columns=3,
+    )
+
+
+def _task_cell(cell: TaskScore | None, has_intervals: bool) -> str:
+    if cell is None:
+        return ""
+    return score_and_interval(cell.score, cell.interval if has_intervals else None)
 
 
 def _short_cell(score: ShortScore | None, base: ShortScore | None) -> str:

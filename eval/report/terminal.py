@@ -1,6 +1,6 @@
 """The summary on the terminal: grids, means and differences, within 80 columns."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.padding import Padding
@@ -8,13 +8,11 @@ from rich.style import Style
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from app.quantities import length_labels
-from eval.report.contents import NiahResult, ReportContents, Score
-from eval.report.labels import depth_label, shortened, whole_label
-from eval.report.parts import Part, make_parts
-from eval.report.ruler_tables import ruler_means_table, ruler_task_table
+from eval.report.contents import Score
+from eval.report.labels import shortened, whole_label
+from eval.report.parts import Grid, Part
 from eval.report.score_colours import score_colours
-from eval.report.tables import Table, niah_means_table, result_of
+from eval.report.tables import Table
 
 WIDTH_CHARS = 80
 INDENT_CHARS = 2
@@ -25,17 +23,15 @@ CELL_CHARS = 4
 DEPTH_CHARS = 5
 
 
-def print_report(contents: ReportContents, console: Console) -> None:
+def print_report(parts: Sequence[Part], console: Console) -> None:
     """Print all suites that have results, and what must be known of them."""
-    contents = contents.measured()
     width = min(console.width, WIDTH_CHARS) - INDENT_CHARS
-    for part in make_parts(contents):
+    for part in parts:
         console.print()
         console.print(Text(part.title, style="bold"))
-        if part.suite == "niah":
-            for row in _rows_of_grids(contents.niah, width):
-                console.print(Padding(row, (1, 0, 0, INDENT_CHARS)))
-        for table in _tables(part, contents):
+        for row in _rows_of_grids(part.grids, width):
+            console.print(Padding(row, (1, 0, 0, INDENT_CHARS)))
+        for table in part.tables if part.terminal_tables is None else part.terminal_tables:
             console.print(Padding(Text(table.caption, style="italic"), (1, 0, 0, INDENT_CHARS)), width=width)
             for piece in split_columns(table, width):
                 console.print(Padding(_rich_table(piece), (0, 0, 0, INDENT_CHARS)))
@@ -68,18 +64,6 @@ def split_columns(table: Table, width_chars: int) -> Iterator[Table]:
         first = last
 
 
-def _tables(part: Part, contents: ReportContents) -> list[Table]:
-    if part.suite == "niah":
-        # The grids show the rest.
-        return [niah_means_table(contents.niah)]
-    if part.suite != "ruler":
-        return part.tables
-    results = contents.ruler
-    base = result_of(contents.models[0], results)
-    means = ruler_means_table(results, base, contents.published, has_intervals=False)
-    return [means, *(ruler_task_table(result, has_intervals=False) for result in results)]
-
-
 def _rich_table(table: Table) -> RichTable:
     rich = RichTable(box=None, padding=(0, GAP_CHARS, 0, 0), pad_edge=False, header_style="dim")
     rich.add_column(Text(table.columns[0]), no_wrap=True)
@@ -90,9 +74,9 @@ def _rich_table(table: Table) -> RichTable:
     return rich
 
 
-def _rows_of_grids(results: list[NiahResult], width_chars: int) -> Iterator[RichTable]:
+def _rows_of_grids(shown: Sequence[Grid], width_chars: int) -> Iterator[RichTable]:
     """Grids side by side, as many as the width takes."""
-    grids = [grid for result in results for grid in _grids(result, width_chars)]
+    grids = [grid for each in shown for grid in _grids(each, width_chars)]
     while grids:
         taken, num_grids = 0, 0
         for grid in grids:
@@ -106,23 +90,23 @@ def _rows_of_grids(results: list[NiahResult], width_chars: int) -> Iterator[Rich
         grids = grids[num_grids:]
 
 
-def _grids(result: NiahResult, width_chars: int) -> Iterator[Text]:
-    labels = length_labels(result.lengths_tokens)
+def _grids(grid: Grid, width_chars: int) -> Iterator[Text]:
+    labels = grid.columns
     cell_chars = max(CELL_CHARS, *(len(label) + 1 for label in labels))
     num_columns = max((width_chars - DEPTH_CHARS) // cell_chars, 1)
     for first in range(0, len(labels), num_columns):
         columns = range(first, min(first + num_columns, len(labels)))
         width = DEPTH_CHARS + len(columns) * cell_chars
-        grid = Text(shortened(result.model, width).ljust(width), style="bold", no_wrap=True)
-        grid.append(
+        text = Text(shortened(grid.title, width).ljust(width), style="bold", no_wrap=True)
+        text.append(
             "\n".ljust(DEPTH_CHARS + 1) + "".join(labels[x].rjust(cell_chars) for x in columns),
             "dim not bold",
         )
-        for depth, row in zip(result.depths_percent, result.scores, strict=True):
-            grid.append("\n" + depth_label(depth).rjust(DEPTH_CHARS - 1) + " ", "dim not bold")
+        for label, scores in grid.rows:
+            text.append("\n" + label.rjust(DEPTH_CHARS - 1) + " ", "dim not bold")
             for x in columns:
-                grid.append(whole_label(row[x]).rjust(cell_chars - 1) + " ", _style(row[x]))
-        yield grid
+                text.append(whole_label(scores[x]).rjust(cell_chars - 1) + " ", _style(scores[x]))
+        yield text
 
 
 def _style(score: Score) -> Style:

@@ -20,10 +20,11 @@ from app.endpoints import client as client_module
 from app.faults import UserError
 from app.run import Run
 from app.tokens import Tokenizer
-from eval.evaluation import Endpoint, Evaluation
+from eval.evaluation import Evaluation
 from eval.models import evaluated_models
 from eval.preflight import check_evaluation
 from eval.reading import show_sample
+from eval.suite import Endpoint
 from tests.eval.completions_double import Answer, CompletionsDouble
 from tests.training.train_settings import train_config
 
@@ -77,12 +78,12 @@ def test_scores_and_report_of_two_models(tmp_path, capsys):
     config, lines = config_of(tmp_path), []
     with both(knows) as endpoint:
         contents = evaluate(config, endpoint, lines)
-    base, long = contents.niah
+    base, long = contents.of("niah")
     assert (base.mean(512), base.mean(1024)) == (100.0, 0.0)
     assert (long.mean(512), long.mean(1024)) == (100.0, 100.0)
-    assert [result.means for result in contents.ruler] == [{1024: 0.0}, {1024: 0.0}]
+    assert [result.means for result in contents.of("ruler")] == [{1024: 0.0}, {1024: 0.0}]
     # One task's mean is not to be compared with means over all of them.
-    assert (contents.published, contents.ruler_threshold) == ((), None)
+    assert {(result.published, result.threshold) for result in contents.of("ruler")} == {((), None)}
     assert set(endpoint.keys) == {"Bearer secret"}
     report = tmp_path / "run" / "eval" / "report"
     names = {path.name for path in report.iterdir()}
@@ -158,15 +159,15 @@ def test_a_failed_request_leaves_a_gap_until_it_counts_as_wrong(tmp_path):
     lines = []
     with both(refuses) as endpoint:
         contents = evaluate(config_of(tmp_path, suites=["niah", "ruler"]), endpoint, lines)
-        assert contents.niah[1].mean(512) == 100.0
-        assert contents.niah[1].mean(1024) is None
-        assert contents.niah[1].counts.num_failed == 3
-        assert contents.ruler[1].means == {1024: None}
+        assert contents.of("niah")[1].mean(512) == 100.0
+        assert contents.of("niah")[1].mean(1024) is None
+        assert contents.of("niah")[1].counts.num_failed == 3
+        assert contents.of("ruler")[1].means == {1024: None}
         counted = evaluate(
             config_of(tmp_path, suites=["niah", "ruler"], failures_count_as_wrong=True), endpoint
         )
-    assert counted.niah[1].mean(1024) == 0.0
-    assert counted.ruler[1].means == {1024: 0.0}
+    assert counted.of("niah")[1].mean(1024) == 0.0
+    assert counted.of("ruler")[1].means == {1024: 0.0}
     assert any("niah long: 3 of 6 requests failed: refused with HTTP 400: too long" in line for line in lines)
     assert any("asks them again" in line for line in lines)
 
@@ -210,7 +211,7 @@ def test_endpoints_with_chats_only_get_the_question_without_our_template(tmp_pat
     with both(chat) as endpoint:
         contents = evaluate(config_of(tmp_path, suites=["niah"], api="chat"), endpoint)
     assert len(endpoint.asked) == 12
-    assert contents.niah[0].mean(512) == 0.0
+    assert contents.of("niah")[0].mean(512) == 0.0
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ import pytest
 from app.records.gate import NiahScore
 from app.run import Run
 from app.tokens import Tokenizer
-from eval.evaluation import Endpoint, Evaluation
+from eval.evaluation import Evaluation
 from eval.gate import describe_gate, gate_of, measure_gate, read_gate, refusal_of
+from eval.suite import Endpoint
 from tests.bootstrap.loop_settings import loop_config
 from tests.eval.completions_double import Answer, CompletionsDouble
 from tests.record_makers import gate_record

@@ -75,3 +75,16 @@ def test_a_template_gets_its_arguments(tmp_path):
     asked = [tokenize(tokenizer, "Where?")]
     assert PromptFrame(tokenizer, "chat", {"enable_thinking": True}).prompt(asked).text == "Where?<think>"
     assert PromptFrame(tokenizer, "chat").prompt(asked).text == "Where?"
+
+
+def test_a_chat_of_several_turns_is_the_templates_own(tokenizer):
+    frame = PromptFrame(tokenizer, "chat")
+    said = [(tokenize(tokenizer, f"Where is {n}?"), tokenize(tokenizer, f"At {n}.")) for n in range(3)]
+    prompt = frame.chat(said, [tokenize(tokenizer, "And the ship?")], " It is")
+    messages = []
+    for asked, answered in said:
+        messages += [{"role": "user", "content": asked.text}, {"role": "assistant", "content": answered.text}]
+    chat = [*messages, {"role": "user", "content": "And the ship?"}]
+    assert prompt.text == tokenizer.render(chat, generation_prompt=True) + " It is"
+    assert prompt.ids.tolist() == tokenize(tokenizer, prompt.text).ids.tolist()
+    assert prompt.content == "And the ship?"

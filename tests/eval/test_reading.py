@@ -1,20 +1,13 @@
-from eval.reading import MAX_WRONG, score_of, wrong_answers
+from eval.reading import MAX_WRONG, wrong_answers
 from eval.records import Record, Reply
+from eval.suites.registry import sampled_suite
+
+NIAH = sampled_suite("niah")
 
 
 def record(index=0, text="no", task="niah", references=("7",), error=None, **facts):
     reply = None if error else Reply(text, "stop", 10, 2, 0, 0.1)
     return Record(f"{task}-4096-{index:05}", task, 4096, "", facts, list(references), reply, error)
-
-
-def test_scores_are_those_of_the_suites():
-    assert score_of("niah", record(text="7 or 8", references=("7", "9"))) == 0.5
-    assert score_of("ruler", record(text="paris", task="qa_1", references=("Paris", "Lutetia"))) == 1.0
-    assert score_of("ruler", record(task="vt", error="away")) == 0.0
-    answers = {"context_answers": ["Rome"], "remembered_answers": ["Paris"]}
-    assert score_of("recall", record(text="Rome", variant="changed", **answers)) == 1.0
-    assert score_of("recall", record(text="Rome", variant="closed", **answers)) == 0.0
-    assert score_of("recall", record(text="Paris", variant="closed", **answers)) == 1.0
 
 
 def test_wrong_answers_are_lines_with_what_was_wanted_and_where():
@@ -25,7 +18,7 @@ def test_wrong_answers_are_lines_with_what_was_wanted_and_where():
         record(3, text="7 or 8", references=("7", "9")),
         record(4, error="away"),
     ]
-    assert wrong_answers("niah", "m", records) == [
+    assert wrong_answers(NIAH, "m", records) == [
         "m, niah-4096-00001, needles at 40%, 60%: wanted 7; replied 'no idea'",
         "m, niah-4096-00002: wanted 7; replied nothing",
         "m, niah-4096-00003: wanted 7, 9; replied '7 or 8' (50 %)",
@@ -33,6 +26,6 @@ def test_wrong_answers_are_lines_with_what_was_wanted_and_where():
 
 
 def test_a_report_lists_some_and_says_how_many_more():
-    lines = wrong_answers("niah", "m", [record(index) for index in range(MAX_WRONG + 3)])
+    lines = wrong_answers(NIAH, "m", [record(index) for index in range(MAX_WRONG + 3)])
     assert len(lines) == MAX_WRONG + 1
     assert lines[-1] == "m: 3 more are in the records"

@@ -7,7 +7,9 @@ import pytest
 
 from app.report.page import CONTENTS, write_report
 from app.storage import Folder
+from eval.report.growth import render_growth
 from eval.report.writing import write_report as write_evaluation
+from eval.suites.registry import make_parts
 from tests.eval.report.report_contents import LENGTHS, make_contents
 from tests.integration.chromium import NAMES, find_chromium, open_browser
 from tests.report.report_runs import make_run
@@ -52,8 +54,9 @@ pytestmark = [
 def uri(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     config, run = make_run(folder)
+    contents = make_contents(6, LENGTHS, gaps=True, copies=True)
     write_evaluation(
-        Folder(str(run.evaluation_report.path)), make_contents(6, LENGTHS, gaps=True, copies=True)
+        Folder(str(run.evaluation_report.path)), make_parts(contents), render_growth(contents.of("niah"), {})
     )
     write_report(config, run)
     return (folder / "report.html").as_uri()

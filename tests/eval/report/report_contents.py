@@ -46,24 +46,25 @@ def make_contents(num_models, lengths=tuple(LENGTHS), gaps=False, copies=False):
     names = NAMES[:num_models]
     return ReportContents(
         models=names,
-        niah=[make_niah(index, name, lengths, gaps, copies) for index, name in enumerate(names)],
-        ruler=[make_ruler(index, name, lengths, gaps) for index, name in enumerate(names)],
-        published=[
-            Published("Made-up-8B", "A paper", dict(zip(LENGTHS[3:6], (89.8, 85.4, 78.5), strict=True))),
-            Published(
-                "Made-up-8B",
-                "A README",
-                dict(zip(LENGTHS[:6], (95.5, 93.8, 91.6, 87.4, 84.7, 77), strict=True)),
-            ),
-            Published(
-                "Made-up-1M", "A paper", dict(zip(LENGTHS[3:], (89.5, 84, 82, 79.7, 78.2, 69.6), strict=True))
-            ),
-            Published("Made-up-4M", "A report", {4 << 20: 50.0}),
-        ],
-        ruler_threshold=85.6,
-        short=[make_short(index, name) for index, name in enumerate(names)],
-        recall=[make_recall(index, name) for index, name in enumerate(names)],
+        results={
+            "niah": [make_niah(index, name, lengths, gaps, copies) for index, name in enumerate(names)],
+            "ruler": [make_ruler(index, name, lengths, gaps) for index, name in enumerate(names)],
+            "short": [make_short(index, name) for index, name in enumerate(names)],
+            "recall": [make_recall(index, name) for index, name in enumerate(names)],
+        },
     )
+
+
+PUBLISHED = [
+    Published("Made-up-8B", "A paper", dict(zip(LENGTHS[3:6], (89.8, 85.4, 78.5), strict=True))),
+    Published(
+        "Made-up-8B",
+        "A README",
+        dict(zip(LENGTHS[:6], (95.5, 93.8, 91.6, 87.4, 84.7, 77), strict=True)),
+    ),
+    Published("Made-up-1M", "A paper", dict(zip(LENGTHS[3:], (89.5, 84, 82, 79.7, 78.2, 69.6), strict=True))),
+    Published("Made-up-4M", "A report", {4 << 20: 50.0}),
+]
 
 
 def make_niah(index, name, lengths, gaps=False, copies=False):
@@ -114,6 +115,8 @@ def make_ruler(index, name, lengths, gaps=False):
         counts=Counts(13 * 100 * len(lengths), num_failed=3 if gaps else 0),
         intervals={length: (mean - 2.1, mean + 1.8) for length, mean in means.items() if mean is not None},
         weighted_means={"w. inc": 61.2 + index, "w. dec": 70.25},
+        published=PUBLISHED,
+        threshold=85.6,
         effective_length_tokens=lengths[min(index, len(lengths) - 1)] if index else None,
     )
 

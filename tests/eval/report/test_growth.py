@@ -1,7 +1,7 @@
 """The sentence and the picture that say how far a context has grown."""
 
 from app.storage import Folder
-from eval.report.contents import Counts, NiahResult, ReportContents
+from eval.report.contents import Counts, NiahResult
 from eval.report.growth import compared, growth_sentence, render_growth
 from eval.report.writing import HEADLINE_FILE, write_report
 
@@ -41,10 +41,10 @@ def test_one_model_alone_is_compared_with_nothing(tmp_path):
     assert growth_sentence([STAGE], {}) is None
     assert render_growth([STAGE], {}) is None
     folder = Folder(str(tmp_path))
-    write_report(folder, ReportContents(["base", "10k"], niah=[BASE, STAGE]))
+    write_report(folder, [], render_growth([BASE, STAGE], {}))
     assert folder.exists(HEADLINE_FILE)
     # The headline of an earlier report does not stay.
-    write_report(folder, ReportContents(["10k"], niah=[STAGE]))
+    write_report(folder, [], render_growth([STAGE], {}))
     assert not folder.exists(HEADLINE_FILE)
 
 

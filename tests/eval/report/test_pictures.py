@@ -13,7 +13,7 @@ from eval.report.niah_heatmap import draw_niah
 from eval.report.ruler_curves import _apart, _chosen, draw_ruler
 from eval.report.ruler_tables import marked_rows
 from eval.report.score_colours import score_colours
-from tests.eval.report.report_contents import LENGTHS, make_contents, make_niah, make_ruler
+from tests.eval.report.report_contents import LENGTHS, PUBLISHED, make_contents, make_niah, make_ruler
 
 
 def opened(png):
@@ -33,7 +33,7 @@ def is_shown(colour, image):
 
 @pytest.mark.parametrize("num_models", [1, 2, 6])
 def test_models_stand_under_one_another_as_wide_as_a_phone_takes(num_models):
-    image = opened(draw_niah(make_contents(num_models, LENGTHS[:1]).niah))
+    image = opened(draw_niah(make_contents(num_models, LENGTHS[:1]).of("niah")))
     assert image.width == 960
     assert 600 * num_models < image.height < 900 * num_models + 200
 
@@ -62,7 +62,7 @@ def test_large_grids_are_drawn():
 @pytest.mark.parametrize(("num_models", "lengths"), [(1, LENGTHS), (6, LENGTHS), (2, LENGTHS[:1])])
 def test_curves_are_drawn(num_models, lengths):
     contents = make_contents(num_models, lengths, gaps=True)
-    image = opened(draw_ruler(contents.ruler, contents.ruler[0], contents.published, 85.6))
+    image = opened(draw_ruler(contents.of("ruler"), contents.of("ruler")[0], PUBLISHED, 85.6))
     assert image.width == 960
 
 
@@ -74,13 +74,12 @@ def test_curves_are_drawn_where_nothing_is_known():
 
 
 def test_published_lines_are_each_models_first_and_those_that_reach_furthest():
-    published = make_contents(1).published
     short, long = LENGTHS[:4], LENGTHS
-    assert [name for name, _ in _chosen(marked_rows(published, long), long)] == [
+    assert [name for name, _ in _chosen(marked_rows(PUBLISHED, long), long)] == [
         "Made-up-1M ¹",
         "Made-up-8B ¹",
     ]
-    assert [name for name, _ in _chosen(marked_rows(published, short), short)] == [
+    assert [name for name, _ in _chosen(marked_rows(PUBLISHED, short), short)] == [
         "Made-up-8B ¹",
         "Made-up-1M ¹",
     ]

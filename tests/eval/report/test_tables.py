@@ -2,10 +2,11 @@ from dataclasses import replace
 
 from eval.report.contents import ShortResult, ShortScore
 from eval.report.markdown import render_markdown, render_table
-from eval.report.parts import make_parts
 from eval.report.ruler_tables import ruler_difference_table, ruler_means_table, ruler_task_table
 from eval.report.tables import Table, niah_means_table, niah_table, recall_table, short_table
+from eval.suites.registry import make_parts
 from tests.eval.report.report_contents import (
+    PUBLISHED,
     TASKS,
     make_contents,
     make_niah,
@@ -40,8 +41,8 @@ def test_a_gap_is_no_number_and_its_mean_neither():
 
 def test_means_stand_beside_the_base_and_published_rows():
     contents = make_contents(2, LENGTHS)
-    base, stage = contents.ruler
-    table = ruler_means_table(contents.ruler, base, contents.published)
+    base, stage = contents.of("ruler")
+    table = ruler_means_table(contents.of("ruler"), base, PUBLISHED)
     assert table.columns == ["model", "32k", "128k", "w. inc", "w. dec", "effective"]
     assert row_of(table, base.model)[-1] == "–"
     assert row_of(table, stage.model)[-1] == "128k"
@@ -121,7 +122,7 @@ def test_remarks_name_the_models_they_are_true_of():
     assert any("samples failed; what they belong to has no score." in remark for remark in niah.remarks)
     assert "The server computed 55% of the prompts' tokens, and had the rest cached." in niah.remarks
     contents = make_contents(2, LENGTHS)
-    contents.ruler[1].remarks.append("Own haystack: not comparable.")
+    contents.of("ruler")[1].remarks.append("Own haystack: not comparable.")
     assert make_parts(contents)[1].remarks == ["256k: Own haystack: not comparable."]
     assert ruler.suite == "ruler"
 

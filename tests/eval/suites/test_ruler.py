@@ -2,9 +2,8 @@ import pytest
 
 from app.config import EvaluateConfig, EvaluateSamplingConfig, RulerConfig
 from eval.records import Record, Reply
-from eval.results import protocol_differences, ruler_remarks, ruler_result, short_result
 from eval.ruler.definitions import TASKS
-from eval.short.scores import ShortScores, TaskScore
+from eval.suites.ruler import protocol_differences, ruler_remarks, ruler_result
 
 
 def record(task, length, index, text="yes", error=None, **facts):
@@ -62,15 +61,6 @@ def test_a_failure_leaves_its_length_without_a_mean():
     result = ruler_result("m", settings(["vt"]), records, seed=1)
     assert result.means == {4096: None, 8192: 50.0}
     assert (result.counts.num_failed, result.counts.num_missing) == (1, 0)
-
-
-def test_short_scores_are_percent_and_one_a_task():
-    scores = [
-        TaskScore("ifeval", "prompt_level_strict_acc", "none", 0.5, 0.02, 541),
-        TaskScore("ifeval", "inst_level_strict_acc", "none", 0.6, None, 541),
-    ]
-    (score,) = short_result(ShortScores("m", scores)).scores
-    assert (score.task, score.score, score.standard_error) == ("ifeval", 50.0, 2.0)
 
 
 @pytest.mark.parametrize(

@@ -1,27 +1,97 @@
-"""Converts each suite's own scores into the report's results."""
+"""RULER, as a suite."""
 
 from collections.abc import Sequence
 
 from app.config import EvaluateConfig
+from app.tokens import Tokenizer
 from eval.outcomes import count_outcomes
-from eval.recall.scores import RecallScore as RecallSuiteScore
 from eval.records import Record
-from eval.report.contents import (
-    Interval,
-    RecallResult,
-    RecallScore,
-    RulerResult,
-    ShortResult,
-    ShortScore,
-)
+from eval.report.contents import Interval, RulerResult
+from eval.report.csv_files import ruler_means_csv, ruler_tasks_csv
+from eval.report.labels import copies_remark, count_remarks
+from eval.report.parts import Part, Picture, joined_remarks
+from eval.report.ruler_curves import draw_ruler
+from eval.report.ruler_tables import ruler_difference_table, ruler_means_table, ruler_task_table
+from eval.report.tables import result_of
 from eval.ruler.definitions import TASKS
-from eval.ruler.published import PUBLISHED_DIFFER
-from eval.ruler.scores import RulerScores, score_ruler
+from eval.ruler.maker import RulerMaker
+from eval.ruler.published import PUBLISHED, PUBLISHED_DIFFER
+from eval.ruler.scores import EFFECTIVE_ABOVE, RulerScores, record_score, score_ruler
+from eval.samples import SampleMaker
 from eval.scoring import Mean
-from eval.short.scores import ShortScores
+from eval.suite import Prompts, SampledSuite, Scoring
 
+PICTURE = "ruler.png"
 PUBLISHED_SAMPLES = 500
 """Samples per task and length in RULER's README and papers."""
+
+
+class RulerSuite(SampledSuite[RulerResult]):
+    """The 13 tasks of RULER."""
+
+    name = "ruler"
+    title = "RULER"
+
+    def make(self, settings: EvaluateConfig, tokenizer: Tokenizer, seed: int) -> SampleMaker:
+        """See `SampledSuite`."""
+        return RulerMaker(settings, tokenizer, seed)
+
+    def score(self, record: Record) -> float:
+        """See `SampledSuite`."""
+        return record_score(record)
+
+    def result(self, scoring: Scoring) -> RulerResult:
+        """See `SampledSuite`."""
+        return ruler_result(scoring.model, scoring.settings, scoring.records, scoring.seed)
+
+    def prompts(self, settings: EvaluateConfig) -> list[Prompts]:
+        """See `Suite`."""
+        ruler = settings.ruler
+        tasks = [TASKS[name] for name in ruler.tasks or TASKS]
+        output_tokens = round(sum(task.max_output_tokens for task in tasks) / len(tasks))
+        return [
+            Prompts(length, len(tasks) * ruler.num_samples, output_tokens) for length in ruler.lengths_tokens
+        ]
+
+    def part(self, models: Sequence[str], results: list[RulerResult]) -> Part:
+        """See `Suite`."""
+        base = result_of(models[0], results)
+        published, threshold = results[0].published, results[0].threshold
+        tables = [ruler_means_table(results, base, published)]
+        for result in results:
+            tables.append(ruler_task_table(result))
+            if base is not None and result is not base:
+                tables.append(ruler_difference_table(result, base))
+        remarks = [
+            (
+                result.model,
+                [*result.remarks, *count_remarks(result.counts), *copies_remark(result.num_copies)],
+            )
+            for result in results
+        ]
+
+        def draw() -> bytes:
+            return draw_ruler(results, base, published, threshold)
+
+        return Part(
+            suite=self.name,
+            title=self.title,
+            remarks=joined_remarks(remarks),
+            tables=tables,
+            terminal_tables=[
+                ruler_means_table(results, base, published, has_intervals=False),
+                *(ruler_task_table(result, has_intervals=False) for result in results),
+            ],
+            csv_files={
+                "ruler_tasks.csv": ruler_tasks_csv(results),
+                "ruler_means.csv": ruler_means_csv(results),
+            },
+            file=PICTURE,
+            draw_file=draw,
+            pictures=[
+                Picture("RULER means by length, with their confidence bands, beside published ones", draw)
+            ],
+        )
 
 
 def ruler_result(model: str, settings: EvaluateConfig, records: Sequence[Record], seed: int) -> RulerResult:
@@ -38,6 +108,7 @@ def ruler_result(model: str, settings: EvaluateConfig, records: Sequence[Record]
     expected = {(task, length): ruler.num_samples for length in ruler.lengths_tokens for task in tasks}
     scores = score_ruler(records, expected, settings.failures_count_as_wrong, seed)
     means = {length: mean for length, mean in scores.means.items() if mean is not None}
+    is_comparable = not protocol_differences(settings)
     return RulerResult(
         model=model,
         lengths_tokens=scores.lengths_tokens,
@@ -58,62 +129,14 @@ def ruler_result(model: str, settings: EvaluateConfig, records: Sequence[Record]
         num_samples=ruler.num_samples,
         num_copies=_num_copies(records),
         remarks=ruler_remarks(settings),
+        published=PUBLISHED if is_comparable else (),
+        threshold=EFFECTIVE_ABOVE if is_comparable else None,
     )
 
 
 def _task_intervals(scores: RulerScores, task: str) -> dict[int, Interval]:
     found = {length: scores.cells[task, length].score for length in scores.lengths_tokens}
     return {length: (mean.low, mean.high) for length, mean in found.items() if mean is not None}
-
-
-def recall_result(
-    model: str, settings: EvaluateConfig, records: Sequence[Record], scores: Sequence[RecallSuiteScore]
-) -> RecallResult:
-    """What one model's answers follow."""
-    shown = [
-        RecallScore(
-            kind=score.kind,
-            length_tokens=score.length_tokens,
-            num_questions=score.num_questions,
-            true_context=_value(score.true_followed),
-            follows_context=_value(score.changed_followed),
-            follows_memory=_value(score.changed_remembered),
-            follows_both=_value(score.both_followed),
-            closed_book=_value(score.closed_book),
-            intervals={
-                name: (mean.low, mean.high)
-                for name, mean in (
-                    ("true_context", score.true_followed),
-                    ("follows_context", score.changed_followed),
-                    ("follows_memory", score.changed_remembered),
-                    ("follows_both", score.both_followed),
-                    ("closed_book", score.closed_book),
-                )
-                if mean is not None
-            },
-        )
-        for score in scores
-    ]
-    counts = count_outcomes(records, len(records), settings.failures_count_as_wrong)
-    return RecallResult(model, shown, counts)
-
-
-def short_result(scores: ShortScores) -> ShortResult:
-    """One model's short tasks, in percent."""
-    return ShortResult(
-        scores.model,
-        [
-            ShortScore(
-                task=score.task,
-                metric=score.metric,
-                score=100 * score.score,
-                standard_error=None if score.stderr is None else 100 * score.stderr,
-                num_samples=score.num_samples,
-            )
-            for score in scores.headlines
-        ],
-        scores.remarks,
-    )
 
 
 def protocol_differences(settings: EvaluateConfig) -> list[str]:

@@ -1,0 +1,193 @@
+"""GraphWalks: a walk through a graph whose edges fill the prompt.
+
+Tasks, the wording before the graph, the form of edges and operations, and the score are those of the data card of
+openai/graphwalks. What differs: the graphs are drawn here, as the card does not tell how its own were; the prompt has
+the card's one example, with the three operations that it allows, instead of three examples; and the wording after the
+operation, which asks for the answer's last line, is ours. So scores are not to be compared with published ones.
+"""
+
+import random
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from app.config import EvaluateConfig
+from app.tokens import Tokenizer
+from eval.fitting import fit
+from eval.graphwalks.graphs import Edge, draw_edges, nodes_at_depth, parents_of
+from eval.haystack import Haystack
+from eval.prompt_frame import Prompt, PromptFrame
+from eval.samples import Sample, Slot
+from eval.token_text import TokenText, tokenize
+
+VERSION = 1
+"""Goes up when the same settings give other samples."""
+OPENING = """You will be given a graph as a list of directed edges. All nodes are at least degree 1.
+You will also get a description of an operation to perform on the graph.
+Your job is to execute the operation on the graph and return the set of nodes that the operation results in.
+If asked for a breadth-first search (BFS), only return the nodes that are reachable at that depth, do not return the \
+starting node.
+If asked for the parents of a node, only return the nodes that have an edge leading to the given node, do not return \
+the given node itself.
+
+Here is an example graph with three operations.
+The graph has the following edges:
+uvwx -> alke
+abcd -> uvwx
+abcd -> efgh
+efgh -> uvwx
+
+Example 1:
+Operation:
+Perform a BFS from node abcd with depth 1.
+Final Answer: [uvwx, efgh]
+
+Example 2:
+Operation:
+Perform a BFS from node alke with depth 1.
+Final Answer: []
+
+Example 3:
+Operation:
+Find the parents of node uvwx.
+Final Answer: [abcd, efgh]
+
+Here is the graph to operate on.
+The graph has the following edges:
+"""
+BFS = "Perform a BFS from node {node} with depth {depth}."
+PARENTS = "Find the parents of node {node}."
+CLOSING = """
+Operation:
+{operation}
+
+Write the nodes as a list on the very last line of your response, in the form of the examples: \
+Final Answer: [node, node]"""
+NUM_MEASURED_EDGES = 500
+MAX_TRIES = 20
+"""Starts that are tried for a depth before it is made less."""
+SPARE_SHARE = 0.02
+"""Edges that are drawn beyond what the length should take, as some have fewer tokens than others."""
+
+
+class GraphWalksMaker:
+    """The samples: tasks `bfs` and `parents`.
+
+    Args:
+        config: `graphwalks`, and the template that stands around.
+        tokenizer: Tokenizer of the model.
+        seed: Decides all that is drawn.
+    """
+
+    def __init__(self, config: EvaluateConfig, tokenizer: Tokenizer, seed: int) -> None:
+        self._config = config
+        self._walks = config.graphwalks
+        self._tokenizer = tokenizer
+        self._seed = seed
+
+    def __reduce__(self) -> tuple[type["GraphWalksMaker"], tuple[EvaluateConfig, Tokenizer, int]]:
+        return GraphWalksMaker, (self._config, self._tokenizer, self._seed)
+
+    def identity(self) -> dict[str, Any]:
+        """See `SampleMaker`."""
+        return {
+            "suite": "graphwalks",
+            "version": VERSION,
+            "depths": self._walks.depths,
+            "max_output_tokens": self._walks.max_output_tokens,
+            "tokenizer": self._tokenizer.fingerprint,
+            "template": self._config.template,
+            "template_arguments": self._config.sampling.template_arguments,
+            "seed": self._seed,
+        }
+
+    def slots(self) -> list[Slot]:
+        """All samples: length by length, task by task."""
+        return [
+            Slot(task, length, index)
+            for length in self._walks.lengths_tokens
+            for task in self._walks.tasks
+            for index in range(self._walks.num_samples)
+        ]
+
+    def make(self, slot: Slot) -> Sample:
+        """See `SampleMaker`.
+
+        Raises:
+            UserError: The length is too short for a graph.
+        """
+        rng = random.Random(f"graphwalks {self._seed} {slot.sample_id}")
+        limit = slot.length_tokens - self._walks.max_output_tokens
+        edges = draw_edges(rng, max(round(limit / self._edge_tokens * (1 + SPARE_SHARE)), 8))
+        listed = Haystack(self._tokenizer, _lines(edges), "").reaching(1)
+        depth = self._walks.depths[slot.index % len(self._walks.depths)]
+        drawn = rng.random()
+
+        def build(index: int) -> _Built:
+            # One edge at least, or there is nothing to ask.
+            shown = listed.tokens.cut(0, int(listed.lines[max(index, 1)]))
+            # Not the index: where a token spans two lines there is no place to cut.
+            graph = edges[: shown.text.count("\n")]
+            operation, nodes = _ask(slot.task, graph, depth, drawn)
+            closing = tokenize(self._tokenizer, CLOSING.format(operation=operation))
+            prompt = self._frame.prompt([self._opening, shown, closing])
+            return _Built(prompt, operation, nodes, len(graph))
+
+        built = fit(build, listed.lines, limit)
+        return Sample(
+            sample_id=slot.sample_id,
+            task=slot.task,
+            length_tokens=slot.length_tokens,
+            token_ids=built.prompt.ids,
+            max_output_tokens=self._walks.max_output_tokens,
+            references=built.nodes,
+            facts={"operation": built.operation, "num_edges": built.num_edges},
+            content=built.prompt.content,
+        )
+
+    @cached_property
+    def _edge_tokens(self) -> float:
+        """Mean tokens of an edge's line."""
+        sample = draw_edges(random.Random("edges"), NUM_MEASURED_EDGES)
+        return len(tokenize(self._tokenizer, _lines(sample))) / len(sample)
+
+    @cached_property
+    def _opening(self) -> TokenText:
+        return tokenize(self._tokenizer, OPENING)
+
+    @cached_property
+    def _frame(self) -> PromptFrame:
+        return PromptFrame(self._tokenizer, self._config.template, self._config.sampling.template_arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class _Built:
+    prompt: Prompt
+    operation: str
+    nodes: list[str]
+    num_edges: int
+
+    def __len__(self) -> int:
+        """Tokens of the prompt."""
+        return len(self.prompt)
+
+
+def _ask(task: str, edges: list[Edge], depth: int, drawn: float) -> tuple[str, list[str]]:
+    """An operation with an answer that is not empty, and that answer.
+
+    The search starts at a node from which the depth is reached; if there is none, the deepest that is.
+    """
+    if task == "parents":
+        target = edges[int(drawn * len(edges))][1]
+        return PARENTS.format(node=target), parents_of(edges, target)
+    first = int(drawn * len(edges))
+    for wanted in range(depth, 0, -1):
+        for place in range(min(len(edges), MAX_TRIES)):
+            start = edges[(first + place) % len(edges)][0]
+            if nodes := nodes_at_depth(edges, start, wanted):
+                return BFS.format(node=start, depth=wanted), nodes
+    raise AssertionError("each edge reaches a node at depth 1")
+
+
+def _lines(edges: list[Edge]) -> str:
+    return "".join(f"{source} -> {target}\n" for source, target in edges)

@@ -1,0 +1,151 @@
+"""Makes the samples of a user's own questions."""
+
+import hashlib
+from functools import cached_property
+from itertools import groupby
+from typing import Any
+
+from app.config import EvaluateConfig
+from app.schema import Message
+from app.tokens import Tokenizer
+from eval.mine.questions import Question, read_questions
+from eval.prompt_frame import Prompt, PromptFrame
+from eval.samples import Sample, Slot
+from eval.token_text import TokenText, join, tokenize
+
+VERSION = 1
+"""Goes up when the same questions give other prompts."""
+
+
+class MineMaker:
+    """The samples, those of a context one after another: the first is asked alone, and the others find it cached.
+
+    A context with its first question opens the chat. Later turns have the earlier questions before them, with the right
+    answers as the assistant's: so each turn is asked of the same chat, whatever the model replied to the ones before.
+
+    Args:
+        config: `mine`, and the template that stands around.
+        tokenizer: Tokenizer of the model.
+        seed: Nothing is drawn.
+
+    Raises:
+        UserError: The questions cannot be read.
+    """
+
+    def __init__(self, config: EvaluateConfig, tokenizer: Tokenizer, seed: int) -> None:
+        self._config = config
+        self._mine = config.mine
+        self._tokenizer = tokenizer
+        self._seed = seed
+        self._tokenized: tuple[str, TokenText] | None = None
+
+    def __reduce__(self) -> tuple[type["MineMaker"], tuple[EvaluateConfig, Tokenizer, int]]:
+        return MineMaker, (self._config, self._tokenizer, self._seed)
+
+    def identity(self) -> dict[str, Any]:
+        """See `SampleMaker`. Questions are known by their ids: others may come or go, and what is answered stays."""
+        return {
+            "suite": "mine",
+            "version": VERSION,
+            "prompt": self._mine.prompt,
+            "tokenizer": self._tokenizer.fingerprint,
+            "template": self._config.template,
+            "template_arguments": self._config.sampling.template_arguments,
+            "max_output_tokens": self._mine.max_output_tokens,
+        }
+
+    def slots(self) -> list[Slot]:
+        """A sample counts as long as the longest of those on its context, so that they stay together."""
+        slots: list[Slot] = []
+        for _, alike in groupby(self._questions, key=lambda question: question.context):
+            questions = list(alike)
+            longest = (
+                max(len(self._prompt(question)) for question in questions) + self._mine.max_output_tokens
+            )
+            slots += [
+                Slot(question.task, longest, len(slots) + index, question.sample_id)
+                for index, question in enumerate(questions)
+            ]
+        return slots
+
+    def make(self, slot: Slot) -> Sample:
+        """See `SampleMaker`."""
+        question = self._by_id[slot.sample_id]
+        prompt = self._prompt(question)
+        facts: dict[str, Any] = {
+            "metric": question.metric,
+            "question": question.question,
+            "choices": list(question.choices),
+            "num_prompt_tokens": len(prompt),
+        }
+        if question.metric == "multiple_choice":
+            facts["chance"] = 1 / len(question.choices)
+        return Sample(
+            sample_id=slot.sample_id,
+            task=slot.task,
+            length_tokens=slot.length_tokens,
+            token_ids=prompt.ids,
+            max_output_tokens=self._mine.max_output_tokens,
+            references=list(question.answers),
+            group=_group(question.context),
+            facts=facts,
+            content=prompt.content,
+            history=self._history(question),
+        )
+
+    def _history(self, question: Question) -> list[Message]:
+        messages: list[Message] = []
+        for index, turn in enumerate(question.before):
+            said = (
+                self._opening(question.context, turn.question)
+                if index == 0
+                else [self._tokens(turn.question)]
+            )
+            messages.append({"role": "user", "content": "".join(piece.text for piece in said)})
+            messages.append({"role": "assistant", "content": turn.answer})
+        return messages
+
+    def _prompt(self, question: Question) -> Prompt:
+        asked = [*(turn.question for turn in question.before), question.asked]
+        # The context stands where the chat begins.
+        opening = self._opening(question.context, asked[0])
+        if not question.before:
+            return self._frame.chat([], opening)
+        said = [join(self._tokenizer, opening), *map(self._tokens, asked[1:])]
+        answered = [self._tokens(turn.answer) for turn in question.before]
+        return self._frame.chat(list(zip(said[:-1], answered, strict=True)), [said[-1]])
+
+    def _opening(self, context: str, asked: str) -> list[TokenText]:
+        if not context:
+            return [self._tokens(asked)]
+        before, _, after = self._mine.prompt.partition("{context}")
+        pieces = (before.replace("{question}", asked), after.replace("{question}", asked))
+        return [self._tokens(pieces[0]), self._context(context), self._tokens(pieces[1])]
+
+    def _context(self, context: str) -> TokenText:
+        if self._tokenized is None or self._tokenized[0] != context:
+            self._tokenized = (context, self._tokens(context))
+        return self._tokenized[1]
+
+    def _tokens(self, text: str) -> TokenText:
+        # A text must not end the turn that it stands in.
+        for token in self._tokenizer.control_tokens:
+            text = text.replace(token, " ")
+        return tokenize(self._tokenizer, text)
+
+    @cached_property
+    def _questions(self) -> list[Question]:
+        return read_questions(self._mine)
+
+    @cached_property
+    def _by_id(self) -> dict[str, Question]:
+        return {question.sample_id: question for question in self._questions}
+
+    @cached_property
+    def _frame(self) -> PromptFrame:
+        return PromptFrame(self._tokenizer, self._config.template, self._config.sampling.template_arguments)
+
+
+def _group(context: str) -> str:
+    """Samples of one context share what their prompts begin with; without a context they share nothing."""
+    return hashlib.sha256(context.encode("utf-8", "replace")).hexdigest()[:16] if context else ""

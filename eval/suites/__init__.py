@@ -1,0 +1,1 @@
+"""The suites, one object each, and their registry."""
