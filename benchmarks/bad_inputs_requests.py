@@ -20,7 +20,7 @@ from app.serving.proxy import HeaderCheck
 from app.serving.replies import JSON, Message, Reply
 from app.serving.replies import RequestError as Refusal
 from app.serving.request_limits import Limits
-from benchmarks.bad_inputs_judging import Case, Line
+from benchmarks.bad_inputs_judging import Case, Either, Line
 
 KEY, MODEL = "sk-bad-inputs", "base"
 LIMITS = Limits(2_000_000, 8_000_000, body_timeout_sec=2.0, timeout_sec=20.0, max_sequences=64)
@@ -212,19 +212,9 @@ def _kept(server: FrontServer, shared: Path) -> Iterator[Case]:
             status, answer, _ = ask()
             found = _outcome(answer) if status is not None else None
             if isinstance(found, Line):
-                return "refused"
+                return found
             top, _, body = sent[-1].partition(b"\r\n\r\n")
             is_right = found == body or not top.startswith(b"POST")
             return "passed on" if is_right else found
 
-        yield Case(f"kept: {name}", attempt, Kept())
-
-
-class Kept:
-    """What may become of a kept request, whatever it is."""
-
-    def __eq__(self, found: object) -> bool:
-        return found in ("refused", "passed on")
-
-    def __hash__(self) -> int:
-        return 0
+        yield Case(f"kept: {name}", attempt, Either(Line(""), "passed on"))
