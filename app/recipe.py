@@ -242,7 +242,9 @@ def _describe(
     elif not field:
         text = message
     elif kind == "value_error":
-        text = f"{field}: {value} {message}"
+        # Of a whole section, the message names what is wrong in it.
+        is_section = isinstance(fault["input"], dict) and bool(fault["input"])
+        text = f"{field}: {'' if is_section else value} {message}"
     else:
         text = f"{field}: {value} is wrong; {message}"
     return " ".join(text.split()) + (f" (and {len(faults) - 1} more)" if len(faults) > 1 else "")
