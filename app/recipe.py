@@ -218,6 +218,10 @@ def _describe(
     """First fault in one line; how many more there are. `written`: dotted names → values as the user wrote them."""
     faults = error.errors()
     fault = faults[0]
+    if fault["type"] == "missing":
+        # A slip in a name makes two faults, and the other one tells which name is meant.
+        slips = (each for each in faults if each["type"] == "extra_forbidden")
+        fault = next((each for each in slips if each["loc"][:-1] == fault["loc"][:-1]), fault)
     names = [str(part) for part in fault["loc"]]
     # pydantic puts a union's branch (`vllm`, `openai`) into the location; users never wrote it.
     is_branch = names[:1] == ["generator"] and len(names) > 2
