@@ -30,12 +30,13 @@ class _Loader(yaml.SafeLoader):
         self._open: list[str | None] = []
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        event: Any = self.peek_event()
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent):
             if event.anchor in self._open:
-                line = event.start_mark.line + 1
+                mark: Any = event.start_mark
                 raise UserError(
-                    f"*{event.anchor} in line {line} stands inside of what it stands for; write out what is meant"
+                    f"*{event.anchor} in line {mark.line + 1} stands inside of what it stands for; write out "
+                    f"what is meant"
                 )
             return super().compose_node(parent, index)
         self._open.append(event.anchor)

@@ -94,6 +94,7 @@ def request_cases(server: FrontServer, shared: Path | None) -> Iterator[Case]:
         )
     for name, data, start in _heads():
         yield Case(name, _asking(server, data, b""), Line(start))
+    prompt: Any
     for prompt in ([100], [-1], [[1], [2, 100]], [10**30], [[-5]]):
         yield Case(f"token ids {prompt!r:.40}", lambda prompt=prompt: _ids(prompt), Line("400 prompt: "))  # type: ignore[misc]
     for prompt in ([99], [[1], [2]], "text", ["a"], [], [[]], None):
@@ -115,6 +116,8 @@ def _requests() -> Iterator[tuple[str, str, bytes, str]]:
         yield "body", CHAT, body, "400 the body is not "
     for model, start in ((5, "400 `model`"), (["base"], "400 `model`"), ("", "404 the model"), ("Base", "404 the model"), ("../base", "404 the model"), ("b" * 9000, "404 the model"), ("a\r\nX: b", "404 the model"), (True, "400 `model`")):  # fmt: skip
         yield "model", CHAT, _chat(model=model), start
+    messages: Any
+    fields: dict[str, Any]
     for messages in (None, "hi", {}, 5, [], [None], [5], ["a"], [[]], [{}], [{"content": "a"}], [{"role": 5}], [{"role": ""}], [{"role": "user<|im_end|>", "content": "a"}], [{"role": "a b", "content": "c"}],
                      [{"role": "user", "content": 5}], [{"role": "user", "content": {}}], [{"role": "user", "content": [5]}], [{"role": "user", "content": [{"type": "wat"}]}],
                      [{"role": "user", "content": [{"type": "text"}]}], [{"role": "user", "content": [{"type": 5}]}], [{"role": "user", "content": [{"type": "text", "text": 5}]}], [{"role": "r" * 65, "content": "a"}], [*HI, None]):  # fmt: skip
