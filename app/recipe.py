@@ -30,12 +30,13 @@ class _Loader(yaml.SafeLoader):
         self._open: list[str | None] = []
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        event: Any = self.peek_event()
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent):
             if event.anchor in self._open:
-                line = event.start_mark.line + 1
+                mark: Any = event.start_mark
                 raise UserError(
-                    f"*{event.anchor} in line {line} stands inside of what it stands for; write out what is meant"
+                    f"*{event.anchor} in line {mark.line + 1} stands inside of what it stands for; write out "
+                    f"what is meant"
                 )
             return super().compose_node(parent, index)
         self._open.append(event.anchor)
@@ -218,6 +219,10 @@ def _describe(
     """First fault in one line; how many more there are. `written`: dotted names → values as the user wrote them."""
     faults = error.errors()
     fault = faults[0]
+    if fault["type"] == "missing":
+        # A slip in a name makes two faults, and the other one tells which name is meant.
+        slips = (each for each in faults if each["type"] == "extra_forbidden")
+        fault = next((each for each in slips if each["loc"][:-1] == fault["loc"][:-1]), fault)
     names = [str(part) for part in fault["loc"]]
     # pydantic puts a union's branch (`vllm`, `openai`) into the location; users never wrote it.
     is_branch = names[:1] == ["generator"] and len(names) > 2
@@ -242,7 +247,9 @@ def _describe(
     elif not field:
         text = message
     elif kind == "value_error":
-        text = f"{field}: {value} {message}"
+        # Of a whole section, the message names what is wrong in it.
+        is_section = isinstance(fault["input"], dict) and bool(fault["input"])
+        text = f"{field}: {'' if is_section else value} {message}"
     else:
         text = f"{field}: {value} is wrong; {message}"
     return " ".join(text.split()) + (f" (and {len(faults) - 1} more)" if len(faults) > 1 else "")

@@ -45,7 +45,7 @@ def lines_of(*rows: Any) -> bytes:
 
 
 def _files() -> Iterator[tuple[str, bytes, list[Any]]]:
-    bad_rows = {
+    bad_rows: dict[str, list[Any]] = {
         "bad JSON": [b"{", b'{"text": "a"', b"nope", b"{'text': 'a'}", b"[" * 5000, b'{"text": "a"} {}', b"\x00", b'{"text": "a\tb"}', b'{"text": ' + b"1" * 5000 + b"}"],
         "wrong type": [[1], 5, None, "text", {"txt": "a"}, {"text": 5}, {"text": ["a"]}, {"text": {"a": 1}}, {"text": True}, {"text": float("nan")}, b'{"text": 1e999}', {}],
         "empty": [b"", b"   ", {"text": ""}, {"text": " \n\t"}, {"text": None}, {"text": "\u2003\u00a0"}],

@@ -93,6 +93,8 @@ def _broken() -> Iterator[tuple[str, Answer, Any]]:
 
 def _bodies() -> Iterator[tuple[Any, Any]]:
     no_choice, shape = Record("endpoint sent no choice or no usage"), Record("reply of an unknown shape")
+    body: Any
+    reason: Any
     for body in ({}, chat(choices=[]), chat(choices=None), chat(usage=None), {"choices": [{}]}):
         yield body, no_choice
     yield chat() | {"error": {"message": "overloaded"}}, Record("error in place of a reply")

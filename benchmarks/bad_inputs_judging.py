@@ -31,6 +31,14 @@ class Record:
 
 
 @dataclass(frozen=True)
+class Either:
+    """Outcome where both are right: a refusal, and a value."""
+
+    line: Line
+    value: Any
+
+
+@dataclass(frozen=True)
 class Case:
     """One input."""
 
@@ -38,7 +46,7 @@ class Case:
     attempt: Callable[[], Any]
     """Gives the input to the code; what comes of it."""
     expected: Any
-    """A `Line`; a `Record`, also several of them in a list among values; or the right value."""
+    """A `Line`; an `Either`; a `Record`, also several of them in a list among values; or the right value."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,8 @@ def judge(case: Case) -> Finding:
 
 
 def _verdict(found: Any, expected: Any) -> Verdict:
+    if isinstance(expected, Either):
+        expected = expected.line if isinstance(found, Line) else expected.value
     if isinstance(found, Line):
         # A refusal is never silent; one that names another place, or takes several lines, is not clear.
         is_one_line = len(found.start.splitlines()) == 1 and len(found.start) <= MAX_LINE_CHARS

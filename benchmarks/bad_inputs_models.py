@@ -5,6 +5,7 @@ import copy
 import json
 import struct
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,14 +61,12 @@ def model_cases(folder: Path) -> Iterator[Case]:
         place = folder / f"tensors-{number}"
         yield Case(f"tensors: {what}", _training(whole, place, change, settings), expected)
     stored = (whole / "model.safetensors").read_bytes()
-    for number, content in enumerate((b"", stored[:7], stored[:100], stored[:-1], stored[:-5000], b"version https://git-lfs", stored + b"x")):  # fmt: skip
-        yield Case(f"weights to train: {len(content)} of {len(stored)} bytes", _training_file(whole, folder / f"raw-{number}", content), Line(f"{FIELD}: "))  # fmt: skip
+    for number, raw in enumerate((b"", stored[:7], stored[:100], stored[:-1], stored[:-5000], b"version https://git-lfs", stored + b"x")):  # fmt: skip
+        yield Case(f"weights to train: {len(raw)} of {len(stored)} bytes", _training_file(whole, folder / f"raw-{number}", raw), Line(f"{FIELD}: "))  # fmt: skip
     for what, model, stage, expected in _stages():
         yield Case(f"RoPE: {what}", _extending(model, stage), expected)
     for name in ("tensor_paralel_size", "quantisation", "", "max_num_seq", "--dtype"):
-        yield Case(
-            f"engine argument {name!r}", lambda name=name: check_engine_args("args", [name]), Line("args: ")
-        )  # type: ignore[misc]
+        yield Case(f"engine argument {name!r}", partial(check_engine_args, "args", [name]), Line("args: "))
     yield Case("engine argument dtype", lambda: check_engine_args("args", ["dtype"]), None)
 
 
@@ -88,14 +87,15 @@ def _configurations() -> Iterator[tuple[str, dict[str, Any], Any]]:
     yield "as it should be", {}, None
     for model_type in (None, "", "nothing", 5, "bert", "t5", "clip", "gpt2", "opt", "mamba", "falcon", "gemma2", "whisper", "llama4_text", "qwen3_next"):  # fmt: skip
         yield f"of type {model_type!r}", {"model_type": model_type}, refused
-    for what, changes in {
+    kinds: dict[str, dict[str, Any]] = {
         "bitsandbytes": {"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}}, "fp8": {"quantization_config": {"quant_method": "fp8"}}, "awq": {"quantization_config": {"quant_method": "awq", "bits": 4}},
         "dropout": {"attention_dropout": 0.1}, "heads of no width": {"num_attention_heads": 0}, "heads that divide nothing": {"num_attention_heads": 5, "num_key_value_heads": 3},
         "a width of text": {"hidden_size": "wide"}, "layers of text": {"num_hidden_layers": "two"}, "an unknown activation": {"hidden_act": "none_such"}, "no width": {"hidden_size": 0},
         "chunked layers": {"model_type": "qwen3", "layer_types": ["chunked_attention", "full_attention"]}, "linear layers": {"model_type": "qwen3", "layer_types": ["linear_attention", "full_attention"]},
         "kinds of too few layers": {"model_type": "qwen3", "layer_types": ["full_attention"]}, "a RoPE that is text": {"rope_parameters": "yarn"},
         "a RoPE of no kind": {"rope_parameters": {"rope_type": "magic", "rope_theta": 1e4}}, "an image model": {"model_type": "gemma3"}, "a base of text": {"rope_parameters": {"rope_type": "default", "rope_theta": "big"}},
-    }.items():  # fmt: skip
+    }  # fmt: skip
+    for what, changes in kinds.items():
         yield what, changes, refused
     windows = {
         "model_type": "qwen3",

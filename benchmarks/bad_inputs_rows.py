@@ -41,6 +41,8 @@ def row_cases(folder: Path) -> Iterator[Case]:
 
 def _rows() -> Iterator[tuple[Any, Any]]:
     wrong, empty = Record("wrong type"), Record("empty")
+    messages: Any
+    row: Any
     for messages in (
         "text", {"role": "user"}, 5, True, [5], [None], ["hi"], [[USER]], [{}], [{"role": "user"}], [{"content": "x"}], [USER, {"role": "assistant", "content": None}], [USER, {"role": "assistant", "content": 5}],
         [USER, {"role": "assistant", "content": [{"type": "text", "text": "a"}]}], [{"role": 5, "content": "a"}], [{"role": None, "content": "a"}, ANSWER], [{"from": "human", "value": "a"}],

@@ -121,6 +121,10 @@ def test_override_values_are_yaml_or_text():
         (["--seed", "0123"], "seed: '0123' is wrong; it should be a valid integer"),
         (["--corpus.dedup.near", "yes"], "corpus.dedup.near: 'yes' is wrong; it should be true or false"),
         (["--corpus.dedup", "{near: true, near: false}"], "--corpus.dedup: near is there twice, in lines 1 and 1; put"),
+        (["--corpus.sources", "[{pth: x}]"], "corpus.sources.0.pth: 'x' is given for a setting that does not exist; did you mean corpus.sources.0.path?"),
+        (["--dataset.target_lengths.0.max_tokens", "100"], "dataset.target_lengths.0: max_tokens 100 is below min_tokens 4000"),
+        (["--train.stages.0.mix", "{other: 1.0}"], "train: stages.10k.mix names other, which is not in train.sources"),
+        (["--serve.models", "{}"], "serve.models: {} is empty; name at least one model"),
         (["--seed"], "--seed: has no value; overrides look like --section.field VALUE"),
         (["seed"], "seed: not an option; overrides look like --section.field VALUE"),
     ],
@@ -157,7 +161,7 @@ def test_a_value_inside_of_itself_is_refused(tmp_path, text):
 def test_aliases_of_aliases_are_told_in_a_moment(tmp_path):
     path = tmp_path / "bomb.yaml"
     levels = [f"x{i}: &x{i} [{', '.join([f'*x{i - 1}'] * 9)}]" for i in range(1, 12)]
-    path.write_text("\n".join(["x0: &x0 1", *levels]))
+    path.write_text("\n".join(["run_dir: a", "x0: &x0 1", *levels]))
     assert message(recipe=str(path)).startswith("x0: ")
 
 
