@@ -14,7 +14,7 @@ import ray
 from ray.data import DataContext
 from ray.exceptions import RayError
 
-from app.cluster.stderr import without_harmless_errors
+from app.cluster.ray_messages import without_harmless_errors
 from app.cluster.waiting import waiting
 from app.config import RayConfig, ray_address
 from app.faults import UserError, one_line

@@ -2,13 +2,13 @@ import os
 import subprocess
 import sys
 
-from app.cluster.stderr import HARMLESS, without_harmless_errors
+from app.cluster.ray_messages import HARMLESS_OF_CORE, without_harmless_errors
 
 PROGRAM = """
 import os, sys
-from app.cluster.stderr import HARMLESS, without_harmless_errors
+from app.cluster.ray_messages import HARMLESS_OF_CORE, without_harmless_errors
 with without_harmless_errors():
-    os.write(2, f"[core_worker.cc] Actor X {HARMLESS[0]}. See https\\n".encode())
+    os.write(2, f"[core_worker.cc] Actor X {HARMLESS_OF_CORE[0]}. See https\\n".encode())
     os.write(2, b"[core_worker.cc] a true error\\n")
     print("from Python", file=sys.stderr, flush=True)
     os.write(2, b"no line end")
@@ -37,7 +37,7 @@ def test_the_last_words_of_a_crash_arrive():
     assert code < 0
     assert "a true error" in text
     assert "no line end" in text
-    assert HARMLESS[0] not in text
+    assert HARMLESS_OF_CORE[0] not in text
 
 
 def test_stderr_is_as_before_behind_the_block(capfd):
@@ -47,3 +47,19 @@ def test_stderr_is_as_before_behind_the_block(capfd):
         os.write(2, b"seen\n")
     assert os.fstat(2).st_ino == before
     assert capfd.readouterr().err == "seen\n"
+
+
+def test_a_daemons_harmless_error_is_left_out(capsys):
+    from ray._private.worker import print_to_stdstream
+
+    def report(line):
+        print_to_stdstream({"lines": [line], "pid": "raylet", "is_err": False}, ignore_prefix=False)
+
+    ended = "Task ServeController.graceful_shutdown failed. There are infinite retries remaining, so the task will be"
+    with without_harmless_errors():
+        report(f"{ended} retried.")
+        report("Task train failed. There are infinite retries remaining, so the task will be retried.")
+    assert "Task train failed" in (seen := capsys.readouterr().out)
+    assert "graceful_shutdown" not in seen
+    report(f"{ended} retried again.")
+    assert "graceful_shutdown" in capsys.readouterr().out
