@@ -236,7 +236,7 @@ class BabilongConfig(Section):
 
 
 class NolimaConfig(Section):
-    """NoLiMa's form: a needle that shares no word of content with its question; only knowledge of the world leads to it."""
+    """NoLiMa's form: a needle without a word of content in common with its question; only knowledge leads to it."""
 
     lengths_tokens: list[PositiveInt] = [1024, 2048, 4096, 8192, 16384, 32768]
     tasks: list[Literal["city", "country"]] = ["city", "country"]

@@ -27,7 +27,10 @@ from eval.weaving import weave
 VERSION = 1
 """Goes up when the same settings give other samples."""
 OPENING = "You will answer a question about the following text. Keep it in mind.\n\n"
-CLOSING = "\n\nAnswer from the text, and with what you know of the world. Question: {question} Answer with the name alone."
+CLOSING = (
+    "\n\nAnswer from the text, and with what you know of the world. "
+    "Question: {question} Answer with the name alone."
+)
 
 
 class NolimaMaker:
