@@ -12,7 +12,7 @@ summaries    one call a chunk: a stretch has ceil(D / (C - p / 2)) chunks, which
 selection    one call over all notes, where there are several
 answer       one call over the chosen notes
 verification with `agent.verification.signals`: scores of the answer, which generate nothing: without passages, with the
-             evidence (a passage for each chosen note), with each of its documents left out, and with distractors;
+             evidence (a passage for each chosen chunk), with each of its documents left out, and with distractors;
              and one of the judge, if there is one
 
 A long output takes one call, over as much of its document as the generator reads; a structure task takes none. A reply
@@ -182,7 +182,8 @@ def _long_input(config: Config, corpus: CorpusPlan, target: float) -> list[tuple
     prompt = _fixed(answer_messages("", [])) + instruction + chosen
     answer = _reply_tokens(config, "answer", agent.answer_tokens)
     steps.append(("answer", 1.0, prompt, answer))
-    num_evidence = num_notes * (CHOSEN_SHARE if num_notes > 1 else 1.0)
+    # A note of notes rests on the passages of all of them.
+    num_evidence = found.num_chunks * (CHOSEN_SHARE if found.num_chunks > 1 else 1.0)
     return steps + _verification(
         config, num_evidence * corpus.passage_tokens, instruction, answer, num_evidence
     )
@@ -191,7 +192,7 @@ def _long_input(config: Config, corpus: CorpusPlan, target: float) -> list[tuple
 def _verification(
     config: Config, evidence_tokens: float, instruction: float, answer: float, num_documents: float
 ) -> list[tuple[str, float, float, float]]:
-    """Scores and the judge's call for one row; each chosen note is taken to rest on a document of its own."""
+    """Scores and the judge's call for one row; each chosen chunk is taken for a document of its own."""
     settings = config.agent.verification
     steps: list[tuple[str, float, float, float]] = []
     besides = _fixed(passages_messages("", [])) + instruction + answer
