@@ -77,13 +77,13 @@ def test_overrides_reach_nested_settings_and_list_items():
         [
             "--generator.sampling.temperature",
             "1",
-            "--dataset.target_lengths.0.max_tokens=9000",
+            "--dataset.target_lengths.0.max_tokens=10000",
             "--seed",
             "9",
         ],
     )
     assert config.generator.sampling.temperature == 1.0
-    assert config.dataset.target_lengths[0].max_tokens == 9000
+    assert config.dataset.target_lengths[0].max_tokens == 10_000
     assert config.seed == 9
 
 

@@ -170,6 +170,7 @@ def test_structure_tasks_take_no_call_and_count_as_contexts():
     seeds = [
         *("--dataset.num_long_input_seeds", "0", "--dataset.num_long_output_seeds", "0"),
         *("--dataset.num_structure_seeds", "10"),
+        *("--dataset.target_lengths", "[{min_tokens: 4000, max_tokens: 8000}]"),
     ]
     config = load_config("laptop", seeds)
     corpus = CorpusPlan(10, 100_000, 250, of_counts([10_000] * 10), "the test")
