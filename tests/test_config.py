@@ -112,7 +112,7 @@ def test_every_setting_has_a_type_that_json_can_hold():
         ),
         (["--pipeline.min_actors", "3"], r"^pipeline: .* min_actors 3 is above max_actors 1; at most that"),
         (
-            ["--retrieval.min_embed_actors", "3"],
+            ["--retrieval.min_embed_actors", "3", "--retrieval.max_embed_actors", "1"],
             r"^retrieval: .* min_embed_actors 3 is above max_embed_actors 1",
         ),
     ],

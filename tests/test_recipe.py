@@ -122,7 +122,7 @@ def test_override_values_are_yaml_or_text():
         (["--corpus.dedup.near", "yes"], "corpus.dedup.near: 'yes' is wrong; it should be true or false"),
         (["--corpus.dedup", "{near: true, near: false}"], "--corpus.dedup: near is there twice, in lines 1 and 1; put"),
         (["--corpus.sources", "[{pth: x}]"], "corpus.sources.0.pth: 'x' is given for a setting that does not exist; did you mean corpus.sources.0.path?"),
-        (["--dataset.target_lengths.0.max_tokens", "100"], "dataset.target_lengths.0: max_tokens 100 is below min_tokens 4000"),
+        (["--dataset.target_lengths.0.max_tokens", "100"], "dataset.target_lengths.0: max_tokens 100 is below min_tokens 9800"),
         (["--train.stages.0.mix", "{other: 1.0}"], "train: stages.10k.mix names other, which is not in train.sources"),
         (["--serve.models", "{}"], "serve.models: {} is empty; name at least one model"),
         (["--seed"], "--seed: has no value; overrides look like --section.field VALUE"),
