@@ -115,7 +115,8 @@ class MrcrMaker:
         request = self._request(kind, topic)
 
         def build(num_others: int) -> _Built:
-            chat, at = list(others[:num_others]), []
+            chat = list(others[:num_others])
+            at: list[int] = []
             for place, piece in zip(places, pieces, strict=True):
                 # Those before it have moved the rest up.
                 at.append(round(place * num_others) + len(at))
