@@ -99,21 +99,21 @@ def test_every_setting_has_a_type_that_json_can_hold():
     [
         (
             ["--agent.task_weights", "{sing: 1}"],
-            r"^agent\.task_weights: .* names sing, which is not a task; known: compare",
+            r"^agent\.task_weights: names sing, which is not a task; known: compare",
         ),
         (["--agent.task_weights", "{trace: 0}"], r"^agent\.task_weights: no task has a weight above 0"),
         (
             ["--dataset.structure_task_weights", "{sing: 1}"],
-            r"^dataset\.structure_task_weights: .* names sing, which is not a task; known: recall",
+            r"^dataset\.structure_task_weights: names sing, which is not a task; known: recall",
         ),
         (
             ["--dataset.num_structure_seeds", "3", "--dataset.structure_task_weights", "{recall: 0}"],
             r"structure_task_weights: no task has a weight above 0",
         ),
-        (["--pipeline.min_actors", "3"], r"^pipeline: .* min_actors 3 is above max_actors 1; at most that"),
+        (["--pipeline.min_actors", "3"], r"^pipeline: min_actors 3 is above max_actors 1; at most that"),
         (
             ["--retrieval.min_embed_actors", "3", "--retrieval.max_embed_actors", "1"],
-            r"^retrieval: .* min_embed_actors 3 is above max_embed_actors 1",
+            r"^retrieval: min_embed_actors 3 is above max_embed_actors 1",
         ),
     ],
 )

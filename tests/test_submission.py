@@ -144,7 +144,7 @@ def test_paths_that_every_node_sees_pass():
 def test_bad_settings_are_never_submitted():
     client = FakeClient([])
     with pytest.raises(
-        UserError, match=r"^agent\.task_weights: .* names sing, which is not a task; known: compare"
+        UserError, match=r"^agent\.task_weights: names sing, which is not a task; known: compare"
     ):
         run(client, overrides=("--run_dir", "/x", "--agent.task_weights", "{sing: 1}"))
     assert client.submitted == {}

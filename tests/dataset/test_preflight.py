@@ -52,6 +52,8 @@ def config(models):
 
     def load(*overrides: str):
         own = ["--run_dir", str(models / "run")]
+        # Large enough that nobody counts it with the generator's tokenizer, which is none.
+        own += ["--corpus.sources", '[{"path": "bundled:public_domain_sample"}]']
         own += ["--generator.model", str(models / "generator"), "--retrieval.model", str(models / "embedder")]
         return load_config("laptop", [*own, *overrides])
 
@@ -233,7 +235,8 @@ def test_targets_of_another_tokenizer_have_a_tolerance_and_none_are_needed_witho
     check_targets_fit(other, longest // 2)
     with pytest.raises(UserError, match=r"^dataset\.target_lengths\.0\.max_tokens"):
         check_targets_fit(other, longest // 2 - 1)
-    check_targets_fit(load_config("laptop", ["--dataset.num_long_input_seeds", "0"]), 1)
+    none = ["--dataset.num_long_input_seeds", "0", "--dataset.num_structure_seeds", "0"]
+    check_targets_fit(load_config("laptop", none), 1)
 
 
 @pytest.fixture
@@ -251,6 +254,7 @@ def word_tokenizer(models):
 def test_a_job_whose_targets_the_corpus_cannot_fill_does_not_start(config, tmp_path, word_tokenizer):
     (tmp_path / "c.txt").write_text("word " * 8000)
     path = ["--corpus.sources.0.path", str(tmp_path / "c.txt"), "--agent.document_tokens", "8000"]
+    path += ["--dataset.target_lengths.0.min_tokens", "7000"]
     check_synthesis(config(*path, "--dataset.target_lengths.0.max_tokens", "8000"))
     settings = config(*path, "--dataset.target_lengths.0.max_tokens", "8001")
     assert re.search(
@@ -258,9 +262,8 @@ def test_a_job_whose_targets_the_corpus_cannot_fill_does_not_start(config, tmp_p
         fault(check_synthesis, settings),
     )
     check_index(settings)
-    check_synthesis(
-        config(*path, "--dataset.target_lengths.0.max_tokens", "8001", "--dataset.num_long_input_seeds", "0")
-    )
+    none = ["--dataset.num_long_input_seeds", "0", "--dataset.num_structure_seeds", "0"]
+    check_synthesis(config(*path, "--dataset.target_lengths.0.max_tokens", "8001", *none))
 
 
 def test_a_document_fills_a_context_with_what_may_be_taken_of_it_alone(config, tmp_path, word_tokenizer):

@@ -23,8 +23,10 @@ NOT_IN_VLLM = {"dots1", "nanochat"}
 """Families that vLLM 0.29 has no model of."""
 NOT_IN_OLDER = {"hyperclovax", "minimax_m2", "nanochat"}
 """Families that transformers 4.57 does not know."""
-TOLERANCE = 2e-3
-"""Of logits between two versions of transformers: Apertus' activation alone moves them by 3e-4."""
+ONE_BASE_IN_OLDER = {"olmo3"}
+"""Families whose layers with sliding windows keep their RoPE base; transformers 4.57 reads one base for all layers."""
+TOLERANCE = 1e-3
+"""Of logits between two versions of transformers. Seen: 3e-4 with Apertus, for an unknown reason."""
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +88,7 @@ print("FOUND" + json.dumps(found))
     not OLDER_PYTHON, reason="LONGSTRAP_OLDER_PYTHON names no environment with an older transformers"
 )
 def test_an_older_transformers_computes_the_same_logits(exported):
-    folders = {name: str(exported(name)) for name in FAMILIES if name not in NOT_IN_OLDER}
+    folders = {name: str(exported(name)) for name in FAMILIES if name not in NOT_IN_OLDER | ONE_BASE_IN_OLDER}
     done = subprocess.run(
         [str(OLDER_PYTHON), "-c", READER.replace("TOKENS", repr(list(TOKENS)))],
         input=json.dumps(folders),

@@ -203,8 +203,8 @@ def test_too_little_memory_is_told_with_its_parts_and_what_helps(llama, monkeypa
     gpus = {"num_workers": 8, "gpus_per_worker": 1.0}
     settings = config(llama, [MILLION], worker_memory_gib=40.0, **gpus)
     expected = (
-        r"train\.stages\.0\.max_seq_tokens: 1048576 \(stage 256k\) needs about 89\.\d GiB a worker \(state 15\.0, "
-        r"working set 4\.6, checkpoints 32\.0, MLP 3\d\.\d\), which has 40\.0 \(train\.worker_memory_gib\); "
+        r"train\.stages\.0\.max_seq_tokens: 1048576 \(stage 256k\) needs about 121\.\d GiB a worker \(state 15\.0, "
+        r"working set 4\.6, checkpoints 63\.5, MLP 3\d\.\d\), which has 40\.0 \(train\.worker_memory_gib\); "
         r"set train\.memory\.mlp_tile_tokens 4096 and train\.memory\.offload_checkpoints true$"
     )
     assert re.match(expected, fault(settings))
@@ -218,8 +218,8 @@ def test_of_a_ray_of_our_own_the_gpus_are_known(llama, monkeypatch):
     machine(monkeypatch, gpu_gib=[80] * 7 + [70])
     gpus = {"num_workers": 8, "gpus_per_worker": 1.0}
     told = fault(config(llama, [MILLION], **gpus))
-    assert "which has 70.0 (this machine's smallest GPU); set train.memory.mlp_tile_tokens 4096" in told
-    tiled = {"mlp_tile_tokens": 4096}
+    assert "which has 70.0 (this machine's smallest GPU); set train.memory.offload_checkpoints true" in told
+    tiled = {"mlp_tile_tokens": 4096, "keep_attention": False}
     check_training(config(llama, [MILLION], memory=tiled, **gpus))
     # More GPUs than there are can't be advised.
     machine(monkeypatch, gpu_gib=[10] * 8)
@@ -240,9 +240,11 @@ def test_what_is_offloaded_must_fit_the_host(llama, monkeypatch):
     frugal = {"mlp_tile_tokens": 4096, "offload_checkpoints": True}
     settings = config(llama, [MILLION], num_workers=8, gpus_per_worker=1.0, memory=frugal)
     assert fault(settings).startswith(
-        "train.memory.offload_checkpoints: true needs about 256.0 GiB of this machine's 16.0 for 8 workers in stage 256k; set"
+        "train.memory.offload_checkpoints: true needs about 516.0 GiB of this machine's 16.0 for 8 workers in stage 256k; set"
     )
     machine(monkeypatch, host_gib=256)
+    assert "256.0 for 8 workers in stage 256k; set train.memory.keep_attention false" in fault(settings)
+    machine(monkeypatch, host_gib=516)
     check_training(settings)
 
 
@@ -261,7 +263,7 @@ def test_the_fewest_workers_must_be_able_to_hold_the_state(llama, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "auto")
     elastic = {"num_workers": 8, "gpus_per_worker": 1.0, "worker_memory_gib": 40.0}
     check_training(config(llama, **elastic))
-    assert "needs about 65.9 GiB a worker (state 59.8" in fault(config(llama, min_workers=2, **elastic))
+    assert "needs about 66.1 GiB a worker (state 59.8" in fault(config(llama, min_workers=2, **elastic))
 
 
 def test_advice_about_groups_holds_for_any_number_of_elastic_workers(llama, monkeypatch):

@@ -99,6 +99,11 @@ def write_config(config: Any, architecture: str, dtype: torch.dtype, place: Path
     # Where tools from before transformers 5 look; without it they would silently take their defaults.
     settings["torch_dtype"] = settings["dtype"]
     settings |= _older_rope(settings["rope_parameters"], config.model_type)
+    # Since version 5 some families have one name for what their published files and older readers have another for:
+    # Qwen3-MoE's `num_experts` is written as `num_local_experts`.
+    for alias, name in config.attribute_map.items():
+        if name in settings:
+            settings.setdefault(alias, settings[name])
     for field in UNTRAINED_FIELDS:
         settings.pop(field, None)
     _write_json(path, settings)

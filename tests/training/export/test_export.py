@@ -22,6 +22,7 @@ from app.training.export.files import (
 )
 from app.training.model import build_decoder
 from tests.models.known_models import TINY, configuration
+from tests.models.families import family
 from tests.training.export.export_worker import DEFAULT_ROPE, EXPORTS, MAX_TOKENS, SEED
 from tests.training.far_folder import FarFolder
 from tests.training.parallel.parity_cases import Case
@@ -226,6 +227,13 @@ def test_older_tools_find_the_type_of_the_weights(tmp_path):
     write_config(with_rope(config_of(Case(1, 1)), DEFAULT_ROPE, MAX_TOKENS), "Any", torch.bfloat16, tmp_path)
     settings = json.loads((tmp_path / "config.json").read_text())
     assert settings["torch_dtype"] == settings["dtype"] == "bfloat16"
+
+
+def test_older_tools_find_the_number_of_experts_under_its_published_name(tmp_path):
+    config = family("qwen3_moe")
+    write_config(config, "Qwen3MoeForCausalLM", torch.bfloat16, tmp_path)
+    settings = json.loads((tmp_path / "config.json").read_text())
+    assert settings["num_experts"] == settings["num_local_experts"] == config.num_experts
 
 
 def test_what_vllm_alone_reads_and_nobody_trained_is_dropped(tmp_path):
