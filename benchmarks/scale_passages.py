@@ -138,7 +138,8 @@ def read_sec(corpus: Folder, row_files: Folder) -> float:
 
 
 def _config_of_seeds(num_seeds: int) -> Config:
-    numbers = ["--dataset.num_long_input_seeds", str(num_seeds), "--dataset.num_long_output_seeds", "0"]
+    numbers = ["--dataset.num_long_input_seeds", str(num_seeds)]
+    numbers += ["--dataset.num_long_output_seeds", "0", "--dataset.num_structure_seeds", "0"]
     config = load_config("laptop", numbers)
     assert isinstance(config, Config)
     return config

@@ -21,7 +21,14 @@ from app.recipe import load_config
 from app.schema import DOCUMENT_SCHEMA, PASSAGE_SCHEMA
 from app.storage import Folder
 
-OVERRIDES = ("--dataset.num_long_input_seeds", "30", "--dataset.num_long_output_seeds", "4")
+OVERRIDES = (
+    *("--dataset.num_long_input_seeds", "30", "--dataset.num_long_output_seeds", "4"),
+    *("--dataset.num_structure_seeds", "0"),
+    *(
+        "--dataset.structure_task_weights",
+        "{recall: 2, order: 1, missing: 1, repeats: 1, count: 1, mentions: 1}",
+    ),
+)
 STRUCTURE = ("--dataset.num_structure_seeds", "80")
 
 

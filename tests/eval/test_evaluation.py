@@ -319,12 +319,12 @@ def test_a_budget_for_thought_asks_cut_replies_again_and_no_others(tmp_path):
 
     with one(thinks) as endpoint:
         first = evaluate(one_config(tmp_path, niah=niah), endpoint)
-        assert first.niah[0].counts.num_only_thought == 1
+        assert first.of("niah")[0].counts.num_only_thought == 1
         budget = EvaluateSamplingConfig(thinking_tokens=500)
         again = evaluate(one_config(tmp_path, niah=niah, sampling=budget), endpoint)
     assert [body["max_tokens"] for body in endpoint.asked] == [64, 64, 564]
-    assert again.niah[0].counts.num_only_thought == 0
-    assert again.niah[0].mean(512) == 100.0
+    assert again.of("niah")[0].counts.num_only_thought == 0
+    assert again.of("niah")[0].mean(512) == 100.0
 
 
 def test_an_endpoint_of_vllm_gets_the_start_of_the_reply(tmp_path):

@@ -46,7 +46,7 @@ def test_the_table_fits_the_screen_and_names_everything(plan):
         "train 1m",
         "backtranslation",
         "KV cache",
-        "SP 8: mlp_tile_tokens 4096",
+        "SP 8: offload_checkpoints",
         "money",
     ):
         assert word in text
