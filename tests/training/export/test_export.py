@@ -21,8 +21,8 @@ from app.training.export.files import (
     write_tokenizer,
 )
 from app.training.model import build_decoder
-from tests.models.known_models import TINY, configuration
 from tests.models.families import family
+from tests.models.known_models import TINY, configuration
 from tests.training.export.export_worker import DEFAULT_ROPE, EXPORTS, MAX_TOKENS, SEED
 from tests.training.far_folder import FarFolder
 from tests.training.parallel.parity_cases import Case
