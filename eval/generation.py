@@ -60,7 +60,8 @@ def prepare_samples(
     Raises:
         UserError: A length is too short for its task.
     """
-    folder = cache / fingerprint({"format": SAMPLES_FORMAT, **maker.identity()})
+    # Beside the maker's values, not among them: one of a like name would take its place.
+    folder = cache / fingerprint({"format": SAMPLES_FORMAT, "maker": maker.identity()})
     parts = list(_split(slots))
     there = set(folder.list_names(".parquet"))
     missing = [part for part in parts if part_name(part) not in there]

@@ -104,3 +104,15 @@ def test_a_sample_above_its_length_is_never_written(tmp_path):
     with pytest.raises(AssertionError, match="t-40-00000 has 41 tokens"):
         prepare(Counting(excess=1), Folder(str(tmp_path)), 1, lambda line: None)
     assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_samples_of_an_older_format_are_made_anew_whatever_the_maker_calls_its_values(tmp_path, monkeypatch):
+    class WithFormat(Counting):
+        def identity(self):
+            return {"format": 1}
+
+    maker, cache = WithFormat(), Folder(str(tmp_path))
+    older = prepare_samples(maker, maker.slots(), cache, 1, lambda line: None)
+    monkeypatch.setattr(generation, "SAMPLES_FORMAT", generation.SAMPLES_FORMAT + 1)
+    newer = prepare_samples(maker, maker.slots(), cache, 1, lambda line: None)
+    assert older.folder != newer.folder
