@@ -115,4 +115,4 @@ def test_samples_of_an_older_format_are_made_anew_whatever_the_maker_calls_its_v
     older = prepare_samples(maker, maker.slots(), cache, 1, lambda line: None)
     monkeypatch.setattr(generation, "SAMPLES_FORMAT", generation.SAMPLES_FORMAT + 1)
     newer = prepare_samples(maker, maker.slots(), cache, 1, lambda line: None)
-    assert older.folder != newer.folder
+    assert older.folder.uri != newer.folder.uri
