@@ -36,6 +36,8 @@ from app.training.identities import identity_of_tokens
 MOST_REJECTED_SHARE = 0.5
 RENAME = "give the source another name to learn from what is there now"
 _PLAN_FILE = "plan.json"
+_INPUTS_DIR = "inputs"
+"""Beside the tokens, whose every Parquet file is a part's index."""
 
 
 def prepare_tokens(config: RunConfig, run: Run, report: Report) -> None:
@@ -67,11 +69,12 @@ def prepare_tokens(config: RunConfig, run: Run, report: Report) -> None:
             parts = plan_parts(files, f"train.sources.{name}")
             _begin_or_go_on(artefact, settings, fingerprint_of_plan(parts, None), report, f"tokens of {name}")
             record = _tokenize(config, artefact.folder, name, parts, tokenizer, report)
-            record_inputs(artefact.folder, files)
+            # A dataset of the run's own is told apart by its content.
+            if source.path:
+                record_inputs(artefact.folder / _INPUTS_DIR, files)
             artefact.complete(record)
-        # A dataset of the run's own is told apart by its content.
         elif source.path and (
-            changes := describe_changes(artefact.folder, files, f"tokens of {name}", RENAME)
+            changes := describe_changes(artefact.folder / _INPUTS_DIR, files, f"tokens of {name}", RENAME)
         ):
             report(changes)
         report(_summary_of_tokens(name, artefact.record()))
