@@ -9,11 +9,16 @@ from app.config.bootstrap import BootstrapConfig, GateConfig
 from app.config.checks import placeholders
 from app.config.corpus import CorpusConfig, DecontaminationConfig, DedupConfig, FieldNames, SourceConfig
 from app.config.environment import cache_dir, ray_address, read_secret
-from app.config.evaluation import (
+from app.config.evaluation import EvaluateConfig, EvaluatedModelConfig, EvaluateSamplingConfig
+from app.config.generation import GeneratorConfig, GeneratorSection, OpenAiConfig, SamplingConfig, VllmConfig
+from app.config.planning import NodeConfig, NodesConfig, PlanConfig
+from app.config.probing import ProbeConfig
+from app.config.retrieval import RetrievalConfig
+from app.config.run import Config, ProgressConfig, RayConfig, RunConfig
+from app.config.section import OPERATIONAL, NodeLabels, identity
+from app.config.serving import ServeConfig, ServedModelConfig
+from app.config.suites import (
     BabilongConfig,
-    EvaluateConfig,
-    EvaluatedModelConfig,
-    EvaluateSamplingConfig,
     GraphWalksConfig,
     JudgeConfig,
     MineConfig,
@@ -25,13 +30,6 @@ from app.config.evaluation import (
     RulerConfig,
     ShortConfig,
 )
-from app.config.generation import GeneratorConfig, GeneratorSection, OpenAiConfig, SamplingConfig, VllmConfig
-from app.config.planning import NodeConfig, NodesConfig, PlanConfig
-from app.config.probing import ProbeConfig
-from app.config.retrieval import RetrievalConfig
-from app.config.run import Config, ProgressConfig, RayConfig, RunConfig
-from app.config.section import OPERATIONAL, NodeLabels, identity
-from app.config.serving import ServeConfig, ServedModelConfig
 from app.config.synthesis import (
     PROMPT_TOKENS,
     AgentConfig,

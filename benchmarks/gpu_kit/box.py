@@ -27,8 +27,8 @@ class Box:
     """Folder for files that are not kept."""
     data: Path | None = None
     """Folder that `benchmarks.gpu_kit.extension_data` made."""
-    done: frozenset[str] = field(default_factory=frozenset)
-    """Keys that an earlier call has measured."""
+    done: Mapping[str, str] = field(default_factory=dict)
+    """Key of what an earlier call has found → the record's status."""
     is_rehearsal: bool = False
     """Tiny shapes on a CPU: to see that everything runs."""
 
@@ -49,7 +49,7 @@ class Box:
             needs_sec: How long it will take; with less left it is skipped.
         """
         if key in self.done:
-            return "measured"
+            return self.done[key]
         if self.left_sec < needs_sec:
             reason = f"would take about {needs_sec:.0f} s, {max(self.left_sec, 0):.0f} s are left"
             self.write(key, {"reason": reason}, "skipped")

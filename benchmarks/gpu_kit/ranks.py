@@ -4,14 +4,12 @@ The ranks are processes that share the GPU, and what they exchange goes through 
 """
 
 import multiprocessing
-import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import accumulate
 from multiprocessing.queues import Queue
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -75,7 +73,7 @@ def measure(box: Box) -> None:
         return
     context = multiprocessing.get_context("spawn")
     found: Queue[tuple[str, str, Mapping[str, Any]]] = context.Queue()
-    store = tempfile.mktemp(dir=box.scratch)
+    store = str(box.scratch / "ranks.store")
     processes = [
         context.Process(target=_run_rank, args=(rank, store, str(box.device), cases, found), daemon=True)
         for rank in range(NUM_RANKS)
@@ -100,7 +98,7 @@ def _next(found: "Queue[tuple[str, str, Mapping[str, Any]]]", processes: list[An
 
 
 def _run_rank(rank: int, store: str, device: str, cases: list[Case], found: Any) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{Path(store)}", rank=rank, world_size=NUM_RANKS)
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=NUM_RANKS)
     for case in cases:
         started = time.perf_counter()
         try:

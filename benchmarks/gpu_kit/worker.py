@@ -27,7 +27,11 @@ def main() -> None:
     parser.add_argument("--rehearse", action="store_true")
     arguments = parser.parse_args()
     step = arguments.step
-    done = {record.key for record in read_records(arguments.file) if record.step == step and record.is_final}
+    done = {
+        record.key: record.status
+        for record in read_records(arguments.file)
+        if record.step == step and record.is_final
+    }
     box = Box(
         step=step,
         file=arguments.file,
@@ -36,7 +40,7 @@ def main() -> None:
         host_bytes=arguments.host_gib * 2**30,
         scratch=arguments.scratch,
         data=arguments.data,
-        done=frozenset(done),
+        done=done,
         is_rehearsal=arguments.rehearse,
     )
     try:

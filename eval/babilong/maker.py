@@ -10,16 +10,12 @@ import random
 from functools import cached_property
 from typing import Any
 
-from app.config import EvaluateConfig
-from app.tokens import Tokenizer
+from app.config import BabilongConfig
 from eval.babilong.stories import PLACES, draw_story
-from eval.fitting import fit
-from eval.haystack import Haystack, read_text
-from eval.prompt_frame import Prompt, PromptFrame
+from eval.haystack import read_text
+from eval.prompt_maker import WovenMaker, grid_slots
 from eval.recall.prose import bundled_prose
 from eval.samples import Sample, Slot
-from eval.token_text import tokenize
-from eval.weaving import weave
 
 VERSION = 1
 """Goes up when the same settings give other samples."""
@@ -40,7 +36,7 @@ OPENINGS = {
 CONTEXT_OPENS, CONTEXT_CLOSES = "\n\n<context>\n", "\n</context>\nQuestion: "
 
 
-class BabilongMaker:
+class BabilongMaker(WovenMaker):
     """The samples: tasks `1hop`, `2hop` and `3hop`.
 
     Args:
@@ -49,37 +45,19 @@ class BabilongMaker:
         seed: Decides all that is drawn.
     """
 
-    def __init__(self, config: EvaluateConfig, tokenizer: Tokenizer, seed: int) -> None:
-        self._config = config
-        self._babilong = config.babilong
-        self._tokenizer = tokenizer
-        self._seed = seed
-
-    def __reduce__(self) -> tuple[type["BabilongMaker"], tuple[EvaluateConfig, Tokenizer, int]]:
-        return BabilongMaker, (self._config, self._tokenizer, self._seed)
+    suite, version = "babilong", VERSION
 
     def identity(self) -> dict[str, Any]:
         """See `SampleMaker`."""
-        return {
-            "suite": "babilong",
-            "version": VERSION,
-            "num_facts": self._babilong.num_facts,
-            "max_output_tokens": self._babilong.max_output_tokens,
-            "text": hashlib.sha256(self._text.encode("utf-8", "replace")).hexdigest()[:16],
-            "tokenizer": self._tokenizer.fingerprint,
-            "template": self._config.template,
-            "template_arguments": self._config.sampling.template_arguments,
-            "seed": self._seed,
-        }
+        return self._identity(
+            num_facts=self._settings.num_facts,
+            max_output_tokens=self._settings.max_output_tokens,
+            text=hashlib.sha256(self._text.encode("utf-8", "replace")).hexdigest()[:16],
+        )
 
     def slots(self) -> list[Slot]:
-        """All samples: length by length, by number of hops."""
-        return [
-            Slot(f"{hops}hop", length, index)
-            for length in self._babilong.lengths_tokens
-            for hops in self._babilong.hops
-            for index in range(self._babilong.num_samples)
-        ]
+        """See `SampleMaker`."""
+        return grid_slots(self._settings, (f"{hops}hop" for hops in self._settings.hops))
 
     def make(self, slot: Slot) -> Sample:
         """See `SampleMaker`. A story is the same at all lengths.
@@ -89,25 +67,21 @@ class BabilongMaker:
         """
         hops = int(slot.task.removesuffix("hop"))
         rng = random.Random(f"babilong {self._seed} {slot.task} {slot.index}")
-        story = draw_story(rng, hops, self._babilong.num_facts)
+        story = draw_story(rng, hops, self._settings.num_facts)
         depths = sorted(rng.random() for _ in story.sentences)
         placed = list(zip(depths, story.sentences, strict=True))
-        opening = tokenize(self._tokenizer, OPENINGS[hops] + CONTEXT_OPENS)
-        closing = tokenize(self._tokenizer, f"{CONTEXT_CLOSES}{story.question}")
-        limit = slot.length_tokens - self._babilong.max_output_tokens
-        text = self._haystack.reaching(limit)
-
-        def build(index: int) -> Prompt:
-            woven = weave(self._tokenizer, text, int(text.sentences[index]), placed)
-            return self._frame.prompt([opening, *woven, closing], self._answer_prefix)
-
-        prompt = fit(build, text.sentences, limit)
+        prompt = self._woven_prompt(
+            OPENINGS[hops] + CONTEXT_OPENS,
+            placed,
+            f"{CONTEXT_CLOSES}{story.question}",
+            slot.length_tokens - self._settings.max_output_tokens,
+        )
         return Sample(
             sample_id=slot.sample_id,
             task=slot.task,
             length_tokens=slot.length_tokens,
             token_ids=prompt.ids,
-            max_output_tokens=self._babilong.max_output_tokens,
+            max_output_tokens=self._settings.max_output_tokens,
             references=[story.answer],
             facts={
                 "question": story.question,
@@ -118,20 +92,11 @@ class BabilongMaker:
             answer_prefix=prompt.answer_prefix,
         )
 
-    @property
-    def _answer_prefix(self) -> str:
-        """A bare text shows that the answer begins; a template has its own sign."""
-        return "\nAnswer:" if self._config.template == "base" else ""
-
     @cached_property
     def _text(self) -> str:
-        path = self._babilong.haystack
+        path = self._settings.haystack
         return bundled_prose() if path is None else read_text("evaluate.babilong.haystack", path)
 
-    @cached_property
-    def _haystack(self) -> Haystack:
-        return Haystack.of_prose(self._tokenizer, self._text)
-
-    @cached_property
-    def _frame(self) -> PromptFrame:
-        return PromptFrame(self._tokenizer, self._config.template, self._config.sampling.template_arguments)
+    @property
+    def _settings(self) -> BabilongConfig:
+        return self._config.babilong

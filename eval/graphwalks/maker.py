@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from app.config import EvaluateConfig
-from app.tokens import Tokenizer
+from app.config import GraphWalksConfig
 from eval.fitting import fit
 from eval.graphwalks.graphs import Edge, draw_edges, nodes_at_depth, parents_of
 from eval.haystack import Haystack
-from eval.prompt_frame import Prompt, PromptFrame
+from eval.prompt_frame import Prompt
+from eval.prompt_maker import PromptMaker, grid_slots
 from eval.samples import Sample, Slot
 from eval.token_text import TokenText, tokenize
 
@@ -70,7 +70,7 @@ SPARE_SHARE = 0.02
 """Edges that are drawn beyond what the length should take, as some have fewer tokens than others."""
 
 
-class GraphWalksMaker:
+class GraphWalksMaker(PromptMaker):
     """The samples: tasks `bfs` and `parents`.
 
     Args:
@@ -79,36 +79,18 @@ class GraphWalksMaker:
         seed: Decides all that is drawn.
     """
 
-    def __init__(self, config: EvaluateConfig, tokenizer: Tokenizer, seed: int) -> None:
-        self._config = config
-        self._walks = config.graphwalks
-        self._tokenizer = tokenizer
-        self._seed = seed
-
-    def __reduce__(self) -> tuple[type["GraphWalksMaker"], tuple[EvaluateConfig, Tokenizer, int]]:
-        return GraphWalksMaker, (self._config, self._tokenizer, self._seed)
+    suite, version = "graphwalks", VERSION
 
     def identity(self) -> dict[str, Any]:
         """See `SampleMaker`."""
-        return {
-            "suite": "graphwalks",
-            "version": VERSION,
-            "depths": self._walks.depths,
-            "max_output_tokens": self._walks.max_output_tokens,
-            "tokenizer": self._tokenizer.fingerprint,
-            "template": self._config.template,
-            "template_arguments": self._config.sampling.template_arguments,
-            "seed": self._seed,
-        }
+        return self._identity(
+            depths=self._settings.depths,
+            max_output_tokens=self._settings.max_output_tokens,
+        )
 
     def slots(self) -> list[Slot]:
-        """All samples: length by length, task by task."""
-        return [
-            Slot(task, length, index)
-            for length in self._walks.lengths_tokens
-            for task in self._walks.tasks
-            for index in range(self._walks.num_samples)
-        ]
+        """See `SampleMaker`."""
+        return grid_slots(self._settings, self._settings.tasks)
 
     def make(self, slot: Slot) -> Sample:
         """See `SampleMaker`.
@@ -117,10 +99,10 @@ class GraphWalksMaker:
             UserError: The length is too short for a graph.
         """
         rng = random.Random(f"graphwalks {self._seed} {slot.sample_id}")
-        limit = slot.length_tokens - self._walks.max_output_tokens
+        limit = slot.length_tokens - self._settings.max_output_tokens
         edges = draw_edges(rng, max(round(limit / self._edge_tokens * (1 + SPARE_SHARE)), 8))
         listed = Haystack(self._tokenizer, _lines(edges), "").reaching(1)
-        depth = self._walks.depths[slot.index % len(self._walks.depths)]
+        depth = self._settings.depths[slot.index % len(self._settings.depths)]
         drawn = rng.random()
 
         def build(index: int) -> _Built:
@@ -139,7 +121,7 @@ class GraphWalksMaker:
             task=slot.task,
             length_tokens=slot.length_tokens,
             token_ids=built.prompt.ids,
-            max_output_tokens=self._walks.max_output_tokens,
+            max_output_tokens=self._settings.max_output_tokens,
             references=built.nodes,
             facts={"operation": built.operation, "num_edges": built.num_edges},
             content=built.prompt.content,
@@ -155,9 +137,9 @@ class GraphWalksMaker:
     def _opening(self) -> TokenText:
         return tokenize(self._tokenizer, OPENING)
 
-    @cached_property
-    def _frame(self) -> PromptFrame:
-        return PromptFrame(self._tokenizer, self._config.template, self._config.sampling.template_arguments)
+    @property
+    def _settings(self) -> GraphWalksConfig:
+        return self._config.graphwalks
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,14 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from app.config import EvaluateConfig
+from app.config import EvaluateConfig, MrcrConfig
 from app.schema import Message
 from app.tokens import Tokenizer
 from eval.fitting import Sizes, fit
 from eval.haystack import Haystack
 from eval.mrcr.scores import match_ratio
 from eval.niah import bundled_text
-from eval.prompt_frame import Prompt, PromptFrame
+from eval.prompt_frame import Prompt
+from eval.prompt_maker import PromptMaker, grid_slots
 from eval.samples import Sample, Slot
 from eval.token_text import TokenText, tokenize
 
@@ -52,7 +53,7 @@ TOPICS = (
 _ENDINGS = {1: "st", 2: "nd", 3: "rd"}
 
 
-class MrcrMaker:
+class MrcrMaker(PromptMaker):
     """The samples: tasks `2 needles`, `4 needles` and so on.
 
     Args:
@@ -61,38 +62,23 @@ class MrcrMaker:
         seed: Decides all that is drawn.
     """
 
+    suite, version = "mrcr", VERSION
+
     def __init__(self, config: EvaluateConfig, tokenizer: Tokenizer, seed: int) -> None:
-        self._config = config
-        self._mrcr = config.mrcr
-        self._tokenizer = tokenizer
-        self._seed = seed
+        super().__init__(config, tokenizer, seed)
         self._passages: dict[int, TokenText] = {}
         self._requests: dict[str, TokenText] = {}
 
-    def __reduce__(self) -> tuple[type["MrcrMaker"], tuple[EvaluateConfig, Tokenizer, int]]:
-        return MrcrMaker, (self._config, self._tokenizer, self._seed)
-
     def identity(self) -> dict[str, Any]:
         """See `SampleMaker`."""
-        return {
-            "suite": "mrcr",
-            "version": VERSION,
-            "reply_tokens": self._mrcr.reply_tokens,
-            "text": hashlib.sha256(bundled_text().encode()).hexdigest()[:16],
-            "tokenizer": self._tokenizer.fingerprint,
-            "template": self._config.template,
-            "template_arguments": self._config.sampling.template_arguments,
-            "seed": self._seed,
-        }
+        return self._identity(
+            reply_tokens=self._settings.reply_tokens,
+            text=hashlib.sha256(bundled_text().encode()).hexdigest()[:16],
+        )
 
     def slots(self) -> list[Slot]:
-        """All samples: length by length, by number of needles."""
-        return [
-            Slot(f"{num}needle", length, index)
-            for length in self._mrcr.lengths_tokens
-            for num in self._mrcr.num_needles
-            for index in range(self._mrcr.num_samples)
-        ]
+        """See `SampleMaker`."""
+        return grid_slots(self._settings, (f"{num}needle" for num in self._settings.num_needles))
 
     def make(self, slot: Slot) -> Sample:
         """See `SampleMaker`.
@@ -123,7 +109,7 @@ class MrcrMaker:
                 chat.insert(at[-1], (request, piece))
             return _Built(self._frame.chat(chat, content), chat, at)
 
-        max_output_tokens = self._mrcr.reply_tokens + PREFIX_TOKENS
+        max_output_tokens = self._settings.reply_tokens + PREFIX_TOKENS
         built = fit(build, sizes, slot.length_tokens - max_output_tokens)
         answers = [prefix + piece.text for piece in pieces]
         # Who copies any of the needles, and does not know which.
@@ -197,7 +183,7 @@ class MrcrMaker:
         text = self._haystack.reaching(1)
         cuts = [0]
         # A passage by itself may have a token more at its beginning.
-        step = self._mrcr.reply_tokens - 2
+        step = self._settings.reply_tokens - 2
         while cuts[-1] + step < len(text.tokens):
             place = text.last_up_to(text.sentences, cuts[-1] + step)
             cuts.append(place if place > cuts[-1] else cuts[-1] + step)
@@ -207,9 +193,9 @@ class MrcrMaker:
     def _haystack(self) -> Haystack:
         return Haystack.of_prose(self._tokenizer, bundled_text())
 
-    @cached_property
-    def _frame(self) -> PromptFrame:
-        return PromptFrame(self._tokenizer, self._config.template, self._config.sampling.template_arguments)
+    @property
+    def _settings(self) -> MrcrConfig:
+        return self._config.mrcr
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ def box(tmp_path):
         stop_at=time.monotonic() + 100,
         host_bytes=0,
         scratch=tmp_path,
-        done=frozenset({"known"}),
+        done={"known": "measured", "too long": "out of memory"},
     )
 
 
@@ -26,6 +26,7 @@ def written(box):
 
 def test_what_is_known_is_not_measured_again(box):
     assert box.measure("known", lambda: pytest.fail("measured again")) == "measured"
+    assert box.measure("too long", lambda: pytest.fail("measured again")) == "out of memory"
     assert written(box) == []
 
 
