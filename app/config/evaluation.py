@@ -9,6 +9,7 @@ from app.config.section import OPERATIONAL, NonNegativeCount, Section, Share
 from app.config.suites import (
     BabilongConfig,
     GraphWalksConfig,
+    LongbenchConfig,
     MineConfig,
     MrcrConfig,
     NiahConfig,
@@ -18,7 +19,9 @@ from app.config.suites import (
     ShortConfig,
 )
 
-SuiteName = Literal["niah", "ruler", "short", "recall", "mrcr", "graphwalks", "babilong", "nolima", "mine"]
+SuiteName = Literal[
+    "niah", "ruler", "short", "recall", "mrcr", "graphwalks", "babilong", "nolima", "longbench", "mine"
+]
 
 
 class EvaluatedModelConfig(Section):
@@ -103,6 +106,7 @@ class EvaluateConfig(Section):
     graphwalks: GraphWalksConfig = GraphWalksConfig()
     babilong: BabilongConfig = BabilongConfig()
     nolima: NolimaConfig = NolimaConfig()
+    longbench: LongbenchConfig = LongbenchConfig()
     mine: MineConfig = MineConfig()
 
     @field_validator("suites")

@@ -7,6 +7,7 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 from app.config.checks import check_placeholders, checked_list, checked_url, placeholders
 from app.config.section import OPERATIONAL, Section
 
+LongbenchLength = Literal["short", "medium", "long"]
 OwnMetric = Literal["exact", "contains", "number", "f1", "multiple_choice", "regex", "judge"]
 
 
@@ -212,6 +213,26 @@ class NolimaConfig(Section):
     max_output_tokens: PositiveInt = 32
 
     @field_validator("lengths_tokens", "tasks")
+    @classmethod
+    def _not_empty(cls, values: list[Any]) -> list[Any]:
+        return checked_list(values)
+
+
+class LongbenchConfig(Section):
+    """LongBench v2 (arXiv 2412.15204): four choices about one long text, from its own file."""
+
+    path: str | None = None
+    """The published data.json."""
+    lengths: list[LongbenchLength] = ["short", "medium", "long"]
+    """Texts to ask about, by their published length: below 32,000 words, below 128,000, and longer ones."""
+    max_prompt_tokens: Annotated[int, Field(ge=1024)] = 120_000
+    """Longer prompts lose their middle, as published for models that read 128k. Set it a little below what the model
+    reads; prompts that are still too long are not asked, and counted."""
+    max_output_tokens: PositiveInt = 128
+    limit: PositiveInt | None = None
+    """Ask only the first so many questions. If omitted, all."""
+
+    @field_validator("lengths")
     @classmethod
     def _not_empty(cls, values: list[Any]) -> list[Any]:
         return checked_list(values)

@@ -14,9 +14,8 @@ from eval.records import Record
 from eval.report.contents import Answer, TasksResult
 from eval.samples import SampleMaker
 from eval.suite import Prompts, Scoring
-from eval.suites.tasks import TasksSuite
+from eval.suites.tasks import TasksSuite, next_power_of_two
 
-SHORTEST_CELL_TOKENS = 1024
 MAX_ANSWERS = 100
 """Answers of a model that a page lists; all are in the records."""
 MAX_SHOWN_CHARS = 240
@@ -59,11 +58,8 @@ class MineSuite(TasksSuite):
         return super().score_or_gap(record, failures_count_as_wrong)
 
     def cell_tokens(self, record: Record) -> int:
-        """The next power of two from the length of the prompt."""
-        length = SHORTEST_CELL_TOKENS
-        while length < record.facts["num_prompt_tokens"]:
-            length *= 2
-        return length
+        """See `TasksSuite`."""
+        return next_power_of_two(record.facts["num_prompt_tokens"])
 
     def judged(self, scoring: Scoring) -> list[Record]:
         """See `SampledSuite`."""

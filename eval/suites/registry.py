@@ -9,6 +9,7 @@ from eval.report.parts import Part
 from eval.suite import SampledSuite, Suite
 from eval.suites.babilong import BabilongSuite
 from eval.suites.graphwalks import GraphWalksSuite
+from eval.suites.longbench import LongbenchSuite
 from eval.suites.mine import MineSuite
 from eval.suites.mrcr import MrcrSuite
 from eval.suites.niah import NiahSuite
@@ -24,6 +25,7 @@ _ALL: tuple[Suite[Any], ...] = (
     GraphWalksSuite(),
     BabilongSuite(),
     NolimaSuite(),
+    LongbenchSuite(),
     MineSuite(),
     ShortSuite(),
     RecallSuite(),

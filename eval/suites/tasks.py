@@ -13,6 +13,8 @@ from eval.report.tables import MEAN_OF_TASKS, answers_table, tasks_table
 from eval.scoring import mean_with_interval
 from eval.suite import SampledSuite, Scoring
 
+SHORTEST_CELL_TOKENS = 1024
+"""Of suites whose samples are of any length."""
 _Cell = dict[str, list[float | None]]
 """Task → scores in percent; None: not measured."""
 
@@ -82,6 +84,11 @@ class TasksSuite(SampledSuite[TasksResult]):
             terminal_tables=[tasks_table(self.title, results, has_intervals=False)],
             csv_files={f"{self.name}.csv": tasks_csv(results)},
         )
+
+
+def next_power_of_two(num_tokens: int) -> int:
+    """The cell of a sample of so many tokens, where lengths are not set."""
+    return max(1 << (num_tokens - 1).bit_length(), SHORTEST_CELL_TOKENS)
 
 
 def _left_out(scoring: Scoring) -> list[str]:

@@ -1,0 +1,80 @@
+"""LongBench v2, as a suite."""
+
+from dataclasses import replace
+
+from app.config import EvaluateConfig
+from app.tokens import Tokenizer
+from eval.longbench.maker import LongbenchMaker
+from eval.longbench.questions import DIFFICULTIES, read_questions
+from eval.longbench.scores import chosen_letter
+from eval.records import Record
+from eval.report.contents import TasksResult
+from eval.samples import SampleMaker
+from eval.suite import Prompts, Scoring
+from eval.suites.tasks import TasksSuite, next_power_of_two
+
+
+class LongbenchSuite(TasksSuite):
+    """Four choices about one long text: 503 questions that people wrote."""
+
+    name = "longbench"
+    title = "LongBench v2"
+    has_length_grid = False
+
+    def check(self, settings: EvaluateConfig) -> None:
+        """See `Suite`."""
+        read_questions(settings.longbench)
+
+    def make(self, settings: EvaluateConfig, tokenizer: Tokenizer, seed: int) -> SampleMaker:
+        """See `SampledSuite`."""
+        return LongbenchMaker(settings, tokenizer, seed)
+
+    def prompts(self, settings: EvaluateConfig) -> list[Prompts]:
+        """None are known before the file is read with a model's tokenizer."""
+        return []
+
+    def score(self, record: Record) -> float:
+        """See `SampledSuite`."""
+        return float(record.reply is not None and chosen_letter(record.reply.text) == record.references[0])
+
+    def cell_tokens(self, record: Record) -> int:
+        """See `TasksSuite`."""
+        return next_power_of_two(record.facts["num_prompt_tokens"])
+
+    def result(self, scoring: Scoring) -> TasksResult:
+        """See `SampledSuite`. Adds the published rows: all questions, by difficulty, and by words of the text."""
+        found = super().result(scoring)
+        remarks = list(found.remarks)
+        failures_count = scoring.settings.failures_count_as_wrong
+        scores = [self.score_or_gap(record, failures_count) for record in scoring.records]
+        known = [
+            (record, score)
+            for record, score in zip(scoring.records, scores, strict=True)
+            if score is not None
+        ]
+        if known and len(known) == len(scores):
+            rows = [
+                ("overall", known),
+                *((name, [each for each in known if each[0].task == name]) for name in DIFFICULTIES),
+                *(
+                    (name, [each for each in known if each[0].facts["words"] == name])
+                    for name in ("short", "medium", "long")
+                ),
+            ]
+            parts = [
+                f"{name} {100 * sum(score for _, score in group) / len(group):.1f} % of {len(group):,}"
+                for name, group in rows
+                if group
+            ]
+            remarks.append(f"As published: {'; '.join(parts)}.")
+        if num_cut := sum(record.facts["num_cut_tokens"] > 0 for record in scoring.records):
+            limit = scoring.settings.longbench.max_prompt_tokens
+            remarks.append(f"Prompts of more than {limit:,} tokens, which lost their middle: {num_cut:,}.")
+        if num_open := sum(
+            record.reply is not None and chosen_letter(record.reply.text) is None
+            for record in scoring.records
+        ):
+            remarks.append(
+                f"Replies that name no choice in the form that was asked for, and score 0: {num_open:,}."
+            )
+        return replace(found, remarks=remarks)
