@@ -1,6 +1,7 @@
 """`longstrap VERB --config RECIPE [--section.field VALUE ...]`: runs a job here, or submits it."""
 
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -43,7 +44,8 @@ class Command:
     """A parsed command line."""
 
     verb: str
-    recipe: str
+    recipe: str | None
+    """None: the overrides are all settings."""
     overrides: tuple[str, ...] = ()
     address: str | None = None
 
@@ -115,6 +117,8 @@ def parse_command(arguments: Sequence[str]) -> Command:
     options = JOBS[verb].options if verb in JOBS else {}
     own: dict[str, str] = {}
     overrides: list[str] = []
+    takes_run_dir = verb in JOBS and JOBS[verb].takes_run_dir
+    run_dir = rest.pop(0) if takes_run_dir and rest and not rest[0].startswith("-") else None
     while rest:
         option = rest.pop(0)
         name, equals, value = option.partition("=")
@@ -132,7 +136,16 @@ def parse_command(arguments: Sequence[str]) -> Command:
             overrides += [f"--{setting}", value]
         else:
             overrides += [name, value]
+    if run_dir is not None:
+        if given := next(iter(own), None):
+            raise UserError(f"{given}: is given beside the folder {run_dir}; give one of them")
+        # As YAML, in which a bare name may be a number.
+        return Command(verb, None, ("--run_dir", json.dumps(run_dir), *overrides))
     if "--config" not in own:
+        if takes_run_dir:
+            raise UserError(
+                f"{verb}: takes the folder of a run or --config RECIPE; for example longstrap {verb} runs/laptop"
+            )
         raise UserError(f"--config: is missing; for example longstrap {verb} --config laptop.yaml")
     if verb == "config" and "--address" in own:
         raise UserError("--address: is given for config, which runs nothing; leave it out")
@@ -140,15 +153,16 @@ def parse_command(arguments: Sequence[str]) -> Command:
 
 
 def _run(command: Command) -> int:
-    from app.recipe import load_config
+    from app.recipe import config_of, load_config
 
-    config = load_config(command.recipe, command.overrides)
+    given = command.overrides
+    config = config_of(given) if command.recipe is None else load_config(command.recipe, given)
     if command.verb == "config":
         import yaml
 
         _show(yaml.safe_dump(config.model_dump(), sort_keys=False, allow_unicode=True).rstrip("\n"))
         return 0
-    if command.address:
+    if command.address and command.recipe is not None:
         from app.submission import submit
 
         return submit(command.verb, command.recipe, command.overrides, command.address)
@@ -199,12 +213,10 @@ def _help() -> str:
     verbs = "\n".join(f"  {verb:<12} {job.summary}" for verb, job in JOBS.items())
     return f"""\
 Turn a short-context instruct model into a long-context one.
-
   longstrap VERB --config RECIPE [--section.field VALUE ...] [--address URL]
-  longstrap status RUN_DIR
 Verbs:
 {verbs}
-  status       show where a run stands
+  status       show where a run stands: longstrap status RUN_DIR
   config       print the resolved settings
 Options:
   --config RECIPE         a YAML file, or a bundled recipe such as laptop.yaml
@@ -227,7 +239,7 @@ def _verb_help(verb: str) -> str:
 {verb}: {job.summary}.
 
   longstrap {verb} --config RECIPE [--section.field VALUE ...]
-            [--address URL]{shorts}
+            [--address URL]{_with_run_dir(verb)}{shorts}
 
 Examples:
   longstrap {verb} --config laptop.yaml
@@ -240,6 +252,11 @@ Values are YAML: numbers, words, null, [1, 2], {{key: value}}. List items are
 counted from 0. `longstrap config --config RECIPE` prints all settings.
 Results go to the recipe's run_dir. After a stop, the same command resumes. With
 other settings, it stops and names the setting that differs."""
+
+
+def _with_run_dir(verb: str) -> str:
+    """The form of a verb that names a run's folder, on a line of its own."""
+    return f"\n  longstrap {verb} RUN_DIR [--section.field VALUE ...]" if JOBS[verb].takes_run_dir else ""
 
 
 if __name__ == "__main__":

@@ -110,13 +110,28 @@ def load_config(recipe: str, overrides: Sequence[str] = ()) -> RunConfig:
         raise UserError(f"--config {recipe}: not YAML ({one_line(error)})") from error
     if not isinstance(settings, dict):
         raise UserError(f"--config {recipe}: holds {type(settings).__name__}, not a mapping of settings")
+    return _resolved(settings, overrides, _written_in(text))
+
+
+def config_of(overrides: Sequence[str]) -> RunConfig:
+    """Settings without a recipe: `--section.field VALUE` pairs alone.
+
+    Raises:
+        UserError: One line with the field, the value and what would be right.
+    """
+    return _resolved({}, overrides, {})
+
+
+def _resolved(settings: dict[str, Any], overrides: Sequence[str], written: Mapping[str, str]) -> RunConfig:
+    """A recipe's settings with their overrides; `written`: dotted names → values as the recipe has them."""
     for name, value in parse_overrides(overrides):
         _assign(settings, name, value)
     try:
         return _model_of(settings).model_validate(settings)
     except ValidationError as error:
-        written = dict(_pairs(overrides))
-        raise UserError(_describe(error, _model_of(settings), _written_in(text) | written)) from error
+        raise UserError(
+            _describe(error, _model_of(settings), {**written, **dict(_pairs(overrides))})
+        ) from error
 
 
 def _model_of(settings: dict[str, Any]) -> type[RunConfig]:

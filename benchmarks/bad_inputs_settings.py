@@ -144,7 +144,7 @@ def _command_lines() -> Iterator[tuple[tuple[str, ...], str]]:
         yield (verb, "laptop.yaml"), "laptop.yaml: not an option"
         yield (verb, "--config", RECIPE, "--no_such.setting", "1"), "no_such: "
     yield from (
-        (("trian",), "trian: no such verb"), (("--config", RECIPE), "--config: no such verb"), (("status",), "status: takes"), (("status", "a", "b"), "status: takes"), (("status", "/no/such/run"), ""),
+        (("trian",), "trian: no such verb"), (("--config", RECIPE), "--config: no such verb"), (("status",), "status: takes"), (("status", "a", "b"), "status: takes"), (("status", "/no/such/run"), ""), (("view",), "view: takes"), (("view", "/no/such/run"), "run_dir: "), (("view", "a", "b"), "b: not an option"),
         (("config", "--config", RECIPE, "--address", "http://x"), "--address: is given for config"), (("plan", "--config", "x" * 5000), "--config xxx"), (("plan", "--config", "a\0b"), "--config "), (("", "x"), ": no such verb"),
         (("serve", "--config", RECIPE, "--port", "http"), "serve.port: "), (("evaluate", "--config", RECIPE, "--suite", "none"), "evaluate.suites.0: "), (("evaluate", "--config", RECIPE, "--url", "nowhere"), "evaluate.url: "),
         (("probe", "--config", RECIPE, "--lengths", "long"), "probe.lengths_tokens.0: "), (("plan", "--config", RECIPE, "--json"), "--json: has no value"), (("index", "--config", RECIPE, "--address", "nowhere"), "--address"),

@@ -2,7 +2,7 @@
 
 from html.parser import HTMLParser
 
-VOID = ("img", "meta", "link")
+VOID = ("img", "meta", "link", "input")
 
 
 class Reader(HTMLParser):

@@ -30,6 +30,7 @@ TERMINAL_LINES, TERMINAL_COLUMNS = 24, 80
         ["plan", "-h"],
         ["bootstrap", "-h"],
         ["report", "-h"],
+        ["view", "-h"],
         ["status", "-h"],
         ["config", "--help"],
     ],
@@ -93,7 +94,7 @@ def test_config_prints_yaml_that_is_a_recipe_itself(tmp_path, capsys):
         (
             ["teach", "--config", "laptop"],
             "teach: no such verb; give one of bootstrap, index, synthesize, train, probe, serve, evaluate, report, "
-            "plan, status, config",
+            "view, plan, status, config",
         ),
         (["index"], "--config: is missing; for example longstrap index --config laptop.yaml"),
         (["index", "--config"], "--config: has no value; give --config VALUE"),
@@ -110,6 +111,13 @@ def test_config_prints_yaml_that_is_a_recipe_itself(tmp_path, capsys):
             "sede: 1 is given for a setting that does not exist; did",
         ),
         (["config", "--config", "laptop", "--address", "http://h:8265"], "--address: is given for config"),
+        (
+            ["view"],
+            "view: takes the folder of a run or --config RECIPE; for example longstrap view runs/laptop",
+        ),
+        (["view", "a", "--config", "laptop"], "--config: is given beside the folder a; give one of them"),
+        (["view", "a", "--address", "http://h:8265"], "--address: is given beside the folder a; give one"),
+        (["view", "a", "b"], "b: not an option; settings are given as --section.field VALUE"),
     ],
 )
 def test_a_users_error_is_one_line_and_exit_code_2(arguments, expected, capsys):
@@ -126,6 +134,14 @@ def test_options_and_overrides_stand_in_any_order_and_form():
     )
     assert (command.verb, command.recipe, command.address) == ("index", "r.yaml", "http://h:8265")
     assert command.overrides == ("--seed", "3", "--a.b", "-1")
+
+
+@pytest.mark.parametrize("run_dir", ["runs/mine", "2024", "s3://bucket/run: 2", 'a "b"'])
+def test_the_folder_of_a_run_stands_for_a_recipe(monkeypatch, run_dir):
+    run_job = FakeJobs()
+    monkeypatch.setattr(jobs, "run_job", run_job)
+    assert main(["view", run_dir, "--num", "5"]) == 0
+    assert run_job.started == [f"view {run_dir}"]
 
 
 class FakeJobs:

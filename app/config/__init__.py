@@ -49,6 +49,7 @@ from app.config.training import (
     TrainSourceConfig,
 )
 from app.config.verification import ThresholdConfig, VerificationConfig
+from app.config.viewing import ViewConfig
 
 __all__ = [
     "OPERATIONAL",
@@ -105,6 +106,7 @@ __all__ = [
     "TrainMemoryConfig",
     "TrainSourceConfig",
     "VerificationConfig",
+    "ViewConfig",
     "VllmConfig",
     "cache_dir",
     "identity",

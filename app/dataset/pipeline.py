@@ -22,8 +22,10 @@ from app.dataset.finishing import finish_dataset
 from app.dataset.identity import identity_of_dataset
 from app.dataset.publish import publish_dataset
 from app.dataset.reject_share import TooManyRejectsError, take_back
+from app.dataset.result_rows import RESULTS_DIR
 from app.dataset.seeds import (
     NO_BOUND,
+    SEEDS_DIR,
     Candidates,
     LowestCandidates,
     draw_seeds,
@@ -47,7 +49,7 @@ from app.run import PASSAGES_DIR, Artefact, Run
 from app.schema import Seed
 from app.storage import Folder
 
-SEEDS, RESULTS, CHECKPOINT, CALLS = "seeds", "_results", "_checkpoint", "_calls"
+CHECKPOINT, CALLS = "_checkpoint", "_calls"
 ID_COLUMN = "seed_id"
 
 
@@ -69,11 +71,11 @@ def synthesize(config: Config, run: Run, report: Report) -> DatasetRecord:
             run.dataset.complete(_finish(config, run, num_seeds))
         except TooManyRejectsError as error:
             folder = run.dataset.folder
-            take_back(folder / RESULTS, folder / CHECKPOINT, folder / CALLS, error.step, error.reason)
+            take_back(folder / RESULTS_DIR, folder / CHECKPOINT, folder / CALLS, error.step, error.reason)
             forget_shuffled(folder)
             raise
     # Other thresholds make other examples of the same results.
-    finished = () if config.agent.verification.is_on else (RESULTS, CHECKPOINT)
+    finished = () if config.agent.verification.is_on else (RESULTS_DIR, CHECKPOINT)
     for name in finished if config.dataset.keep_calls else (*finished, CALLS):
         (run.dataset.folder / name).delete()
     record = run.dataset.record()
@@ -93,7 +95,7 @@ def write_seeds(config: Config, run: Run, report: Report) -> int:
 
     Meanwhile the corpus's words are counted.
     """
-    seeds = Artefact(run.dataset.folder / SEEDS, SeedsRecord)
+    seeds = Artefact(run.dataset.folder / SEEDS_DIR, SeedsRecord)
     if not seeds.is_complete():
         corpus = run.corpus.folder
         num_passages, interval_sec = run.corpus.record().num_passages, config.progress.log_interval_sec
@@ -143,7 +145,7 @@ def make_results(config: Config, run: Run, num_seeds: int, report: Report) -> No
     try:
         with DataContext.current(_context(folder / CHECKPOINT, pipeline)):
             seeds = ray.data.read_parquet(
-                (folder / SEEDS).path, filesystem=folder.filesystem, file_extensions=["parquet"]
+                (folder / SEEDS_DIR).path, filesystem=folder.filesystem, file_extensions=["parquet"]
             )
             # A block is what an actor takes, what is committed, and what a crash can lose; those that are read are as
             # large as memory allows, whatever `override_num_blocks` says.
@@ -167,7 +169,7 @@ def make_results(config: Config, run: Run, num_seeds: int, report: Report) -> No
             )
             view = ProgressView(run.dataset.folder, config.progress.log_interval_sec)
             with watch(progress, view), users_faults():
-                results.write_parquet((folder / RESULTS).path, filesystem=folder.filesystem)
+                results.write_parquet((folder / RESULTS_DIR).path, filesystem=folder.filesystem)
     finally:
         for actor in (*retrievers, progress):
             ray.kill(actor)
@@ -230,13 +232,13 @@ def _score_shuffled(config: Config, folder: Folder) -> None:
         num_gpus=pipeline.gpus_per_actor,
         label_selector=pipeline.node_labels,
     )
-    fetch(task.remote(config, folder, folder / RESULTS, folder / CALLS))
+    fetch(task.remote(config, folder, folder / RESULTS_DIR, folder / CALLS))
 
 
 def _finish(config: Config, run: Run, num_seeds: int) -> DatasetRecord:
     """Finish the dataset in a task: the driver's memory holds none of it."""
     folder = run.dataset.folder
-    task = ray.remote(finish_dataset).remote(config, folder, folder / RESULTS, num_seeds)
+    task = ray.remote(finish_dataset).remote(config, folder, folder / RESULTS_DIR, num_seeds)
     record: DatasetRecord = fetch(task)
     if not record.num_examples:
         reasons = ", ".join(f"{row.reason} {row.num_rejects}" for row in record.rejects[:3])

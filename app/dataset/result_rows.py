@@ -5,6 +5,8 @@ from typing import Any
 
 from app.storage import Folder
 
+RESULTS_DIR = "_results"
+"""Folder of the dataset: a row for each seed that is done, until the dataset is finished."""
 ROWS_PER_WINDOW = 64
 
 

@@ -23,6 +23,8 @@ from app.run import DOCUMENTS_DIR, PASSAGES_DIR
 from app.schema import SEED_SCHEMA, Kind, Seed, document_id_of, hash_text
 from app.storage import Folder
 
+SEEDS_DIR = "seeds"
+"""Folder of the dataset: the seeds with their texts."""
 NO_BOUND = 2**64
 """Above every priority."""
 

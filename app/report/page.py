@@ -1,7 +1,5 @@
 """The report: one HTML file with everything inside, which loads nothing from the network."""
 
-import re
-
 from app.config import RunConfig
 from app.faults import UserError
 from app.html import Html, element, joined, missing, section
@@ -18,8 +16,8 @@ from app.report.made import render_made
 from app.report.reading import RunFacts, read_facts
 from app.report.repeat import TITLE as REPEAT
 from app.report.repeat import render_repeat
-from app.report.script import SCRIPT, script_source
-from app.report.style import STYLE
+from app.report.script import SCRIPT
+from app.report.shell import render_shell, write_page
 from app.report.summary import render_summary
 from app.report.trained import TITLE as TRAINED
 from app.report.trained import render_trained
@@ -36,11 +34,6 @@ CONTENTS = {
     "repeat": REPEAT,
 }
 """Anchor of each section → its title, in their order."""
-POLICY = (
-    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {script}; base-uri 'none'; "
-    "form-action 'none'"
-)
-_LOGIN = re.compile(r"://[^/\s@\"'<>]+@")
 
 
 def write_report(config: RunConfig, run: Run) -> str:
@@ -55,9 +48,7 @@ def write_report(config: RunConfig, run: Run) -> str:
     """
     facts = read_facts(config, run)
     page = render_page(config, facts, _plan(config))
-    # Documents may hold halves of surrogate pairs, which no file can.
-    run.folder.write_bytes(REPORT_FILE, page.encode("utf-8", "replace"))
-    return (run.folder / REPORT_FILE).uri
+    return write_page(run.folder, REPORT_FILE, page)
 
 
 def render_page(config: RunConfig, facts: RunFacts, plan: Plan | str) -> str:
@@ -82,12 +73,8 @@ def render_page(config: RunConfig, facts: RunFacts, plan: Plan | str) -> str:
         _navigation(),
         element("main", "\n", joined(sections, "\n"), "\n"),
         element("footer", "One file with everything inside: it can be sent, kept and printed as it is."),
-        Html(f"<script>{SCRIPT}</script>"),
     ]
-    body = element("body", "\n", joined(parts, "\n"), "\n")
-    page = f'<!DOCTYPE html>\n<html lang="en">\n{_head(facts.name)}\n{body}\n</html>\n'
-    # Whatever a setting or a document has: a page that is passed on carries no login.
-    return _LOGIN.sub("://…@", page)
+    return render_shell(f"Longstrap run {facts.name}", parts, [SCRIPT])
 
 
 def _plan(config: RunConfig) -> Plan | str:
@@ -95,21 +82,6 @@ def _plan(config: RunConfig) -> Plan | str:
         return make_plan(config)
     except UserError as error:
         return str(error)
-
-
-def _head(name: str) -> Html:
-    policy = POLICY.format(script=script_source())
-    lines = [
-        Html('<meta charset="utf-8">'),
-        Html(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'),
-        Html('<meta name="viewport" content="width=device-width, initial-scale=1">'),
-        Html('<meta name="referrer" content="no-referrer">'),
-        # A browser asks a server for an icon where the page has none.
-        Html('<link rel="icon" href="data:,">'),
-        element("title", f"Longstrap run {name}"),
-        Html(f"<style>{STYLE}</style>"),
-    ]
-    return element("head", "\n", joined(lines, "\n"), "\n")
 
 
 def _navigation() -> Html:

@@ -1,12 +1,9 @@
-"""The report's only script: a click on a column header sorts the table, and printing unfolds everything.
+"""The script of all pages: a click on a column header sorts the table, and printing unfolds everything.
 
 A table without `tbody`s of several rows each is sorted by rows; one with several `tbody`s by those, each with its first
 row: rows that explain the one above stay with it. `tfoot` stays where it is. Numbers are read with their separators
 and units (`1,024`, `4k`, `−3.4`, `100%`) or from `data-value`; empty cells and dashes come last either way.
 """
-
-from base64 import b64encode
-from hashlib import sha256
 
 SCRIPT = """
 "use strict";
@@ -73,8 +70,3 @@ SCRIPT = """
   addEventListener("afterprint", () => opened.splice(0).forEach((each) => { each.open = false; }));
 })();
 """
-
-
-def script_source() -> str:
-    """The script's place in a Content-Security-Policy: its hash, so that nothing else runs."""
-    return f"'sha256-{b64encode(sha256(SCRIPT.encode()).digest()).decode('ascii')}'"

@@ -1,15 +1,15 @@
-"""The report's style: system fonts, light and dark, narrow screens, print."""
+"""The style of all pages: system fonts, light and dark, narrow screens, print."""
 
 STYLE = """
 :root {
   color-scheme: light dark;
   --ink: #24292f; --pale: #5d6670; --paper: #ffffff; --card: #f5f7f9; --line: #d8dee4; --strong-line: #8b949e;
-  --accent: #2f6db3; --good: #1a7f37; --bad: #b5480f;
+  --accent: #2f6db3; --good: #1a7f37; --bad: #b5480f; --mark: #ffe9a8;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --ink: #e2e6ea; --pale: #9aa4ae; --paper: #14181d; --card: #1e242b; --line: #343c45; --strong-line: #6e7781;
-    --accent: #78b0ee; --good: #4cc46a; --bad: #f0975f;
+    --accent: #78b0ee; --good: #4cc46a; --bad: #f0975f; --mark: #574a16;
   }
 }
 * { box-sizing: border-box; }
@@ -101,6 +101,31 @@ summary { cursor: pointer; color: var(--accent); padding: .15rem 0; }
 article { background: var(--card); border-radius: 10px; padding: .9rem 1.1rem; margin: 1rem 0; max-width: 60rem; }
 article h3 { margin: 0 0 .1rem; }
 article p { margin: .35rem 0; max-width: none; }
+h4 { margin: .9rem 0 .2rem; font-size: .82rem; color: var(--pale); font-weight: 600; }
+.text, .context { white-space: pre-wrap; }
+.text p, .context p { white-space: normal; }
+.context {
+  max-height: 24rem; overflow: auto; padding: .5rem .8rem; border: 1px solid var(--line); border-radius: 8px;
+  background: var(--paper); font-size: .92rem; line-height: 1.5;
+}
+.context:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
+.context details { margin: .3rem 0; }
+mark { background: var(--mark); color: inherit; border-radius: 3px; padding: .05em 0; }
+article[data-status] { max-width: none; overflow: clip; }
+article[data-status=reject] { border-left: 3px solid var(--bad); }
+article .table { font-size: .95em; }
+article th:first-child { background: var(--card); }
+[hidden] { display: none; }
+.controls:not([hidden]) {
+  position: sticky; top: 0; z-index: 1; display: flex; flex-wrap: wrap; gap: .4rem 1rem; align-items: center;
+  padding: .6rem 0; background: var(--paper); border-bottom: 1px solid var(--line); font-size: .9rem;
+}
+.controls input, .controls select {
+  font: inherit; color: inherit; background: var(--card); border: 1px solid var(--strong-line); border-radius: 6px;
+  padding: .2rem .4rem; max-width: 13rem;
+}
+.controls input[type=number] { width: 6.5rem; }
+.controls output { color: var(--pale); }
 footer { margin-top: 3rem; color: var(--pale); font-size: .85rem; }
 
 @media (prefers-color-scheme: dark) {
@@ -119,11 +144,12 @@ footer { margin-top: 3rem; color: var(--pale); font-size: .85rem; }
   :root {
     color-scheme: light;
     --ink: #000; --pale: #444; --paper: #fff; --card: #f4f4f4; --line: #ccc; --strong-line: #777; --accent: #000;
-    --good: #000; --bad: #000;
+    --good: #000; --bad: #000; --mark: #ddd;
   }
   @page { margin: 16mm 14mm; }
   body { font-size: 10pt; max-width: none; padding: 0; }
-  nav { display: none; }
+  nav, .controls:not([hidden]) { display: none; }
+  .context { max-height: none; overflow: visible; }
   h2, h3, caption, summary { break-after: avoid; }
   tr, img, article, dl, .table { break-inside: avoid; }
   .table { overflow: visible; }

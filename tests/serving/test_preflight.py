@@ -206,7 +206,7 @@ def test_a_plan_needs_neither_the_machine_nor_the_key(tmp_path, served, monkeypa
         tmp_path, {"m": served | {"gpus_per_replica": 1, "device_memory_gib": 80}}, host="0.0.0.0", plan=True
     )
     check_serving(config)
-    text = JOBS["serve"].preview(config)
+    text = JOBS["serve"].show(config)
     assert text is not None
     assert "1 GPUs" in text
 
