@@ -34,6 +34,8 @@ class Job:
     """Parts of a run's folder that no other command may write at the same time."""
     takes_run_dir: bool = False
     """Whether the folder of a run may stand in the place of `--config RECIPE`."""
+    renews_config: bool = True
+    """Whether the run's recorded settings become those of this job."""
     is_one_step: bool = True
     """Whether attempts are recorded under the verb. Other jobs record steps of their own, or none."""
 
@@ -67,7 +69,8 @@ def run_job(verb: str, config: "RunConfig") -> None:
             run.write_config(config)
         with _recorded(verb, config, run) as report:
             job.work(config, run, report)
-        run.write_config(config)
+        if job.renews_config:
+            run.write_config(config)
 
 
 def _recorded(verb: str, config: "RunConfig", run: "Run") -> "AbstractContextManager[Report]":
@@ -114,6 +117,16 @@ JOBS = {
         data.make_dataset,
         example="--dataset.num_long_input_seeds 100",
         writes=("documents", "dataset"),
+    ),
+    "preview": Job(
+        "make a few examples of the dataset, and a page to read them",
+        data.check_preview,
+        data.make_preview,
+        options={"--num": "preview.num_seeds={value}"},
+        example="--num 20",
+        writes=("documents", "preview"),
+        renews_config=False,
+        is_one_step=False,
     ),
     "train": Job(
         "run the stages, from the dataset to an exported model",

@@ -130,6 +130,7 @@ def _command_lines() -> Iterator[tuple[tuple[str, ...], str]]:
         "bootstrap",
         "index",
         "synthesize",
+        "preview",
         "train",
         "probe",
         "serve",

@@ -82,6 +82,7 @@ RIM = (
     "app.training.data.preparation",
     "app.training.rope_search",
     "app.training.stages",
+    "app.viewing.preview",
     "ray_jobs",
     "benchmarks",
 )

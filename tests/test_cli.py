@@ -24,6 +24,7 @@ TERMINAL_LINES, TERMINAL_COLUMNS = 24, 80
         ["--help"],
         ["index", "--help"],
         ["synthesize", "-h"],
+        ["preview", "-h"],
         ["probe", "-h"],
         ["serve", "-h"],
         ["evaluate", "-h"],
@@ -93,8 +94,8 @@ def test_config_prints_yaml_that_is_a_recipe_itself(tmp_path, capsys):
     [
         (
             ["teach", "--config", "laptop"],
-            "teach: no such verb; give one of bootstrap, index, synthesize, train, probe, serve, evaluate, report, "
-            "view, plan, status, config",
+            "teach: no such verb; give one of bootstrap, index, synthesize, preview, train, probe, serve, evaluate, "
+            "report, view, plan, status, config",
         ),
         (["index"], "--config: is missing; for example longstrap index --config laptop.yaml"),
         (["index", "--config"], "--config: has no value; give --config VALUE"),

@@ -49,7 +49,7 @@ from app.config.training import (
     TrainSourceConfig,
 )
 from app.config.verification import ThresholdConfig, VerificationConfig
-from app.config.viewing import ViewConfig
+from app.config.viewing import PreviewConfig, ViewConfig
 
 __all__ = [
     "OPERATIONAL",
@@ -87,6 +87,7 @@ __all__ = [
     "OwnMetric",
     "PipelineConfig",
     "PlanConfig",
+    "PreviewConfig",
     "ProbeConfig",
     "ProgressConfig",
     "PublishConfig",

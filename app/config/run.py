@@ -17,7 +17,7 @@ from app.config.section import OPERATIONAL, NonNegativeCount, Section, texts_in
 from app.config.serving import ServeConfig
 from app.config.synthesis import PROMPT_TOKENS, AgentConfig, DatasetConfig, PipelineConfig
 from app.config.training import TrainConfig
-from app.config.viewing import ViewConfig
+from app.config.viewing import PreviewConfig, ViewConfig
 from app.faults import UserError
 
 
@@ -70,6 +70,7 @@ class RunConfig(Section):
     bootstrap: Annotated[BootstrapConfig, Field(json_schema_extra=OPERATIONAL)] = BootstrapConfig()
     plan: Annotated[PlanConfig, Field(json_schema_extra=OPERATIONAL)] = PlanConfig()
     view: Annotated[ViewConfig, Field(json_schema_extra=OPERATIONAL)] = ViewConfig()
+    preview: Annotated[PreviewConfig, Field(json_schema_extra=OPERATIONAL)] = PreviewConfig()
     progress: Annotated[ProgressConfig, Field(json_schema_extra=OPERATIONAL)] = ProgressConfig()
     ray: Annotated[RayConfig, Field(json_schema_extra=OPERATIONAL)] = RayConfig()
 

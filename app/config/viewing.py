@@ -1,4 +1,4 @@
-"""Settings of the page that shows a dataset."""
+"""Settings of the page that shows a dataset, and of a preview of one."""
 
 from pydantic import PositiveInt
 
@@ -6,7 +6,7 @@ from app.config.section import NonNegativeCount, Section
 
 
 class ViewConfig(Section):
-    """`longstrap view`: what of a dataset stands on its page."""
+    """`longstrap view` and `longstrap preview`: what of a dataset stands on its page."""
 
     num_examples: PositiveInt = 200
     """Most examples on the page. Of a larger dataset it is a sample with all kinds and tasks, the same each time."""
@@ -19,3 +19,10 @@ class ViewConfig(Section):
     one it is left out, and the page says how many characters that are."""
     text_chars: PositiveInt = 4_000
     """Most characters of an instruction, of an answer, and of what is said of a reject."""
+
+
+class PreviewConfig(Section):
+    """`longstrap preview`: a few seeds of the dataset through everything."""
+
+    num_seeds: PositiveInt = 10
+    """Seeds to make, shared out to the kinds as in the dataset."""

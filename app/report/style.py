@@ -139,6 +139,7 @@ footer { margin-top: 3rem; color: var(--pale); font-size: .85rem; }
   .table th:first-child { min-width: 5.5rem; }
   .scores tbody th, .scores tfoot th { white-space: normal; overflow-wrap: anywhere; }
   .pictures img { width: 100%; }
+  .controls:not([hidden]) { position: static; }
 }
 @media print {
   :root {

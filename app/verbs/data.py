@@ -54,6 +54,20 @@ def make_dataset(settings: "RunConfig", run: "Run", report: "Report") -> None:
     synthesize(config, run, report)
 
 
+def check_preview(config: "RunConfig") -> None:
+    from app.viewing.preview_settings import preview_config
+
+    check_synthesis(preview_config(with_documents(config)))
+
+
+def make_preview(settings: "RunConfig", run: "Run", report: "Report") -> None:
+    from app.viewing.preview import preview
+
+    config = with_documents(settings)
+    _make_documents(config, run, report)
+    preview(config, run, report)
+
+
 def check_view(config: "RunConfig") -> None:
     from app.bootstrap.status import require_run
     from app.checks import check_run_dir

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import zip_longest
 from typing import Any
 
 from app.config import ViewConfig
@@ -130,11 +129,10 @@ def _documents(row: Row, context: str, evidence: Sequence[Evidence]) -> Html | N
         return None
     ends = [start for start, _ in found[1:]] + [len(context)]
     # Ids are told where they are known to be those of the headers.
-    ids = row["document_ids"] if len(row["document_ids"]) == len(found) else []
+    are_known = len(row["document_ids"]) == len(found)
+    names: list[str] = row["document_ids"] if are_known else [""] * len(found)
     rows: list[list[Content]] = []
-    for number, ((start, title), end, name) in enumerate(
-        zip_longest(found, ends, ids[: len(found)], fillvalue=""), 1
-    ):
+    for number, ((start, title), end, name) in enumerate(zip(found, ends, names, strict=True), 1):
         num_evidence = sum(start <= each.start_char < end for each in evidence)
         rows.append([number, title, name, end - start, num_evidence or None])
     shown = rows[:MAX_SHOWN_DOCUMENTS]

@@ -107,8 +107,16 @@ def write_run(folder, rows, rejects=(), drafts=()):
         drafts: Examples among the rejects.
     """
     run = Run(str(folder))
-    dataset = run.dataset.folder
     run.folder.write_json("config.json", {"config": {}})
+    write_dataset(run, rows, rejects, drafts)
+    record = {"num_examples": len(rows), "num_tokens": 1, "num_rejects": len(rejects)}
+    run.dataset.complete(DatasetRecord(**record, kinds={}, rejects=[], calls={}))
+    return run
+
+
+def write_dataset(run, rows, rejects=(), drafts=()):
+    """The files of a run's dataset, which is not complete yet."""
+    dataset = run.dataset.folder
     write_shards(rows, len(rows), dataset / EXAMPLES_DIR, rows_per_shard=7, row_group_bytes=20_000)
     table = [dict(zip(REJECT_SCHEMA.names, reject, strict=True)) for reject in rejects]
     (dataset / REJECTS_DIR).write_table("rejects.parquet", pa.Table.from_pylist(table, REJECT_SCHEMA))
@@ -134,6 +142,3 @@ def write_run(folder, rows, rejects=(), drafts=()):
         (dataset / RESULTS_DIR).write_table("part.parquet", pa.Table.from_pylist(results, RESULT_SCHEMA))
     thresholds = {"min_evidence_gain": 0.5, "max_closed_book": None}
     dataset.write_json("statistics.json", {"verification": {"thresholds": thresholds}})
-    record = {"num_examples": len(rows), "num_tokens": 1, "num_rejects": len(rejects)}
-    run.dataset.complete(DatasetRecord(**record, kinds={}, rejects=[], calls={}))
-    return run
