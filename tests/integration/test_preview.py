@@ -19,37 +19,25 @@ from tests.integration.synthesis_runs import (
 DELAY_SEC = 0.5
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_a_preview_is_the_beginning_of_its_run_and_grows_on_its_page(tmp_path):
-    write_corpus(tmp_path / "corpus.jsonl")
+    write_corpus(tmp_path / "corpus.jsonl", num_documents=12)
     recipe, run = tmp_path / "recipe.yaml", tmp_path / "run"
     page = run / "preview" / "dataset.html"
 
     def reply(system, user, serial):
-        # One of the instructions is none.
-        return (
-            ("I'm sorry, but I cannot help.", "stop")
-            if serial == 3
-            else (reply_to(system, user, serial), "stop")
-        )
+        # One of the replies is a refusal.
+        text = "I'm sorry, but I cannot help." if serial == 3 else reply_to(system, user, serial)
+        return text, "stop"
 
     with EndpointDouble(delay_sec=DELAY_SEC, reply=reply) as endpoint:
         write_recipe(recipe, run, tmp_path / "corpus.jsonl", endpoint.base_url)
-        # One after the other.
-        with driver(
-            "preview",
-            recipe,
-            "--num",
-            "6",
-            "--pipeline.rows_per_batch",
-            "1",
-            "--pipeline.batches_per_actor",
-            "1",
-        ) as process:
-            wait_until(page.exists, process)
+        one_by_one = ("--pipeline.rows_per_batch", "1", "--pipeline.batches_per_actor", "1")
+        with driver("preview", recipe, "--num", "6", *one_by_one) as process:
+            wait_until(page.exists, process, timeout_sec=600)
             early = page.read_text()
             num_served = len(endpoint.served)
-            assert process.wait(300) == 0, process.log.read_text()
+            assert process.wait(600) == 0, process.log.read_text()
             log = process.log.read_text()
         assert len(endpoint.served) > num_served
         assert re.search(r"[1-5] of 6 seeds are done", early)
