@@ -20,6 +20,8 @@ RESTART_SEC = 30
 """When to ask again for an engine that is started anew."""
 ERROR_PIECE = 'data: {"error"'
 """How vLLM begins the last piece of a stream that breaks; it says [DONE] behind it all the same."""
+LAST_PIECE = "data: [DONE]\n\n"
+"""What every whole stream ends with."""
 DEAD_ENGINE, FAILED_OUTPUT = "EngineCore encountered an issue", "Internal server error"
 """What vLLM says of an engine that died, and of a sequence that the engine gave up."""
 logger = logging.getLogger(__name__)
@@ -100,7 +102,7 @@ class CallAnswerer:
                 return
             _check_piece(first)
             yield Reply(200, EVENT_STREAM, first.encode())
-            async with aclosing(in_bundles(_sound(results), BUNDLE_SEC)) as bundles:
+            async with aclosing(in_bundles(_sound(first, results), BUNDLE_SEC)) as bundles:
                 async for bundle in bundles:
                     yield bundle.encode()
 
@@ -171,15 +173,18 @@ def _grammar_field(request: Any) -> str | None:
     return None if wanted == "text" else "response_format"
 
 
-async def _sound(pieces: AsyncIterator[str]) -> AsyncGenerator[str, None]:
-    """Pieces of a stream as they come.
+async def _sound(first: str, pieces: AsyncIterator[str]) -> AsyncGenerator[str, None]:
+    """Pieces of a stream behind its first one, as they come.
 
     Raises:
-        RequestError: one is an error.
+        RequestError: one is an error, or the stream stops without its end.
     """
-    async for piece in pieces:
-        _check_piece(piece)
-        yield piece
+    last = first
+    async for last in pieces:
+        _check_piece(last)
+        yield last
+    if not last.endswith(LAST_PIECE):
+        raise RequestError(502, "the engine's answer stopped before its end; send the request again")
 
 
 def _check_piece(piece: str) -> None:

@@ -209,7 +209,7 @@ class Front:
                             raise message
                         if isinstance(message, Reply):
                             head = message
-                            self.traffic.begin_answer(model, watch, head.status)
+                            self.traffic.begin_answer(model, watch)
                             await send_reply(head, send)
                         elif message is not None:
                             await send({"type": "http.response.body", "body": message, "more_body": True})
@@ -228,8 +228,11 @@ class Front:
             if error is not None:
                 watch.status = error.status
                 await send_error(error, head, send)
-            elif head is not None and head.is_streamed:
-                await send({"type": "http.response.body", "body": b""})
+            elif head is not None:
+                if head.is_streamed:
+                    await send({"type": "http.response.body", "body": b""})
+                # Not before: a client that goes in the middle of a stream had no answer.
+                watch.status = head.status
 
     def _too_late(self) -> RequestError:
         if self._is_cut:

@@ -21,6 +21,7 @@ class Watch:
     begun_sec: float = field(default_factory=time.monotonic)
     is_queued: bool = True
     status: int = CLIENT_GONE_STATUS
+    """Of the reply, once it is sent to its end."""
 
 
 class Traffic:
@@ -79,9 +80,8 @@ class Traffic:
             watch.is_queued = False
             self._move(model, in_flight=0, queued=-1)
 
-    def begin_answer(self, model: str, watch: Watch, status: int) -> None:
+    def begin_answer(self, model: str, watch: Watch) -> None:
         """The first piece of the answer is there."""
-        watch.status = status
         self._first_piece.labels(model).observe(time.monotonic() - watch.begun_sec)
 
     def count(self, model: str, status: int) -> None:

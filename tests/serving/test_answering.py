@@ -102,7 +102,7 @@ def test_seeds_are_left_out_where_they_kill_the_engine():
 
 
 def test_a_stream_keeps_every_piece_in_order():
-    pieces = [f"data: {number}\n\n" for number in range(50)]
+    pieces = [*(f"data: {number}\n\n" for number in range(50)), DONE]
     head, *rest = answer(Engine(*pieces))
     assert head == Reply(200, "text/event-stream", pieces[0].encode())
     assert b"".join([head.body, *rest]) == "".join(pieces).encode()
@@ -209,6 +209,18 @@ def test_an_engine_that_dies_in_a_stream_ends_it_with_an_error(pieces, end):
     assert isinstance(error, RequestError)
     assert (error.status, error.is_loss) == (500, True)
     assert deaths == [1]
+
+
+@pytest.mark.parametrize("pieces", [("data: 1\n\n",), ("data: 1\n\n", "data: 2\n\n")])
+def test_a_stream_that_stops_without_its_end_is_no_whole_answer(pieces):
+    *begun, error = answer(Engine(*pieces))
+    text = b"".join(part.body if isinstance(part, Reply) else part for part in begun).decode()
+    assert text == "".join(pieces)
+    assert isinstance(error, RequestError)
+    assert (error.status, error.message) == (
+        502,
+        "the engine's answer stopped before its end; send the request again",
+    )
 
 
 @pytest.mark.parametrize("fault", [

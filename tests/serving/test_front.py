@@ -185,8 +185,8 @@ def test_a_fault_of_ours_tells_the_client_nothing_of_it():
     assert "secret" not in response.text
 
 
-async def sent_by(app, body: dict) -> list[dict]:
-    """ASGI messages of an answer."""
+async def sent_by(app, body: dict, begun: asyncio.Event | None = None) -> list[dict]:
+    """ASGI messages of an answer; `begun` is set when the first one is there."""
     sent: list[dict] = []
     given = [{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}]
     scope = {
@@ -203,6 +203,8 @@ async def sent_by(app, body: dict) -> list[dict]:
 
     async def send(message: dict) -> None:
         sent.append(message)
+        if begun is not None:
+            begun.set()
 
     await app(scope, receive, send)
     return sent
@@ -284,6 +286,23 @@ def test_a_client_that_goes_stops_the_replica():
         assert backend.num_left_early == 1
         assert app.traffic.num_in_flight == 0
         assert 'status="499"' in app.traffic.render().decode()
+
+    asyncio.run(run())
+
+
+def test_a_client_that_goes_in_the_middle_of_a_stream_had_no_answer():
+    async def run() -> None:
+        backend = FakeBackend([*STREAM[:2], asyncio.Event()])
+        app = front(backend)
+        begun = asyncio.Event()
+        asking = asyncio.create_task(sent_by(app, BODY, begun))
+        await begun.wait()
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        assert backend.num_left_early == 1
+        shown = app.traffic.render().decode()
+        assert 'status="499"' in shown
+        assert 'status="200"' not in shown
 
     asyncio.run(run())
 
