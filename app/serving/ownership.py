@@ -1,15 +1,18 @@
-"""Which driver a Serve application belongs to: Serve's actors outlive a driver that is killed, and block the next one.
+"""Which driver a Serve belongs to: Serve's actors outlive a driver that is killed, and block the next one.
 
-A driver that serves holds a named actor. Ray ends it with the driver, however that ends: no heartbeat is needed.
+A driver that serves holds a named actor. Ray ends it with the driver, however that ends: no heartbeat is needed. Which
+Serve it has started is written down in Ray's own store: one that was killed early has no application on it yet.
 """
 
 from typing import Any
 
 import ray
+from ray.experimental.internal_kv import _internal_kv_get, _internal_kv_put
 from ray.serve.context import _get_global_client
 from ray.serve.schema import APIType, ServeInstanceDetails
 
 NAME, NAMESPACE = "serve-owner", "longstrap"
+STARTED_KEY = "started-serve"
 
 
 class _Owner:
@@ -30,10 +33,31 @@ def release(owner: Any) -> None:
     ray.kill(owner)
 
 
+def remember_serve() -> None:
+    """Write down that a driver of ours has started the Serve that runs now."""
+    _internal_kv_put(STARTED_KEY, _serve_id(_get_global_client()), namespace=NAMESPACE)
+
+
 def is_left_behind(application: str) -> bool:
-    """Whether a driver deployed this application and lives no more; one of a file (RayService) needs no driver."""
-    details = ServeInstanceDetails(**_get_global_client().get_serve_details()).applications.get(application)
-    return details is not None and details.source == APIType.IMPERATIVE and not _has_owner()
+    """Whether a driver started this Serve, or deployed this application on it, and lives no more.
+
+    An application of a file (RayService) needs no driver.
+    """
+    client = _get_global_client(raise_if_no_controller_running=False)
+    if client is None:
+        return False
+    details = ServeInstanceDetails(**client.get_serve_details()).applications.get(application)
+    if details is None:
+        is_ours = _internal_kv_get(STARTED_KEY, namespace=NAMESPACE) == _serve_id(client)
+    else:
+        is_ours = details.source == APIType.IMPERATIVE
+    return is_ours and not _has_owner()
+
+
+def _serve_id(client: Any) -> bytes:
+    """Of a Serve: one that is started anew has another."""
+    identity: bytes = client._controller._actor_id.binary()
+    return identity
 
 
 def _has_owner() -> bool:

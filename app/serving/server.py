@@ -18,7 +18,7 @@ from app.faults import UserError
 from app.progress.attempts import Report
 from app.serving.access import is_loopback, read_key
 from app.serving.application import build_application
-from app.serving.ownership import claim, is_left_behind, release
+from app.serving.ownership import claim, is_left_behind, release, remember_serve
 from app.serving.sources import serve_section
 
 APPLICATION = "longstrap"
@@ -88,11 +88,16 @@ class Server:
         """Load the models and return when each has as many replicas as it begins with, or `stopping` is set."""
         self._check_cluster()
         logging.getLogger("ray.serve").setLevel(logging.WARNING)
-        self._owner = claim()
+        try:
+            self._owner = claim()
+        except ValueError as error:
+            # Another `serve` has come between the look and this.
+            raise _occupied() from error
         ray_serve.start(
             proxy_location="HeadOnly",
             http_options={"host": self._settings.host.strip("[]"), "port": self._settings.port},
         )
+        remember_serve()
         application = build_application(self._config, read_key(self._settings))
         self._report(f"loading {', '.join(self.models)}")
         [self._ingress] = ray_serve.run_many(
@@ -154,14 +159,11 @@ class Server:
 
     def _check_cluster(self) -> None:
         running = ray_serve.status()
-        if set(running.applications) == {APPLICATION} and is_left_behind(APPLICATION):
+        if set(running.applications) <= {APPLICATION} and is_left_behind(APPLICATION):
             self._report("ending what a driver that was killed has left behind")
             ray_serve.shutdown()
         elif running.applications or running.proxies:
-            raise UserError(
-                "serve: Ray Serve already runs on this cluster, at another address; end it with `serve "
-                "shutdown`, or give RAY_ADDRESS of another cluster"
-            )
+            raise _occupied()
         host = self._settings.host
         if not is_loopback(host) and not _has_token_authentication():
             raise UserError(
@@ -176,6 +178,13 @@ class Server:
     def _call(self, method: str) -> Any:
         assert self._ingress is not None
         return getattr(self._ingress, method).remote().result(timeout_s=CALL_SEC)
+
+
+def _occupied() -> UserError:
+    return UserError(
+        "serve: Ray Serve already runs on this cluster, at another address; end it with `serve shutdown`, or give "
+        "RAY_ADDRESS of another cluster"
+    )
 
 
 def _status() -> ApplicationStatusOverview:

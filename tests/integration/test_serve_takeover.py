@@ -1,4 +1,7 @@
-"""A driver that serves is killed on a cluster: Serve's actors stay, and the next command takes over."""
+"""A driver that serves is killed on a cluster: Serve's actors stay, and the next command takes over.
+
+It is killed with its application running, or between the start of Serve and that.
+"""
 
 import subprocess
 import sys
@@ -16,32 +19,37 @@ DRIVER = """
 import os, pathlib, signal, time
 import ray
 from ray import serve
-from app.serving.ownership import claim, is_left_behind
+from app.serving.ownership import claim, is_left_behind, remember_serve
 
 @serve.deployment(ray_actor_options={"num_cpus": 0})
 class Model:
     pass
 
 ray.init(log_to_driver=False)
-names = set(serve.status().applications)
-print("applications", sorted(names), "left behind", bool(names) and is_left_behind("longstrap"), flush=True)
-if not names:
+status = serve.status()
+names, is_up = sorted(status.applications), bool(status.applications or status.proxies)
+print("applications", names, "proxies", len(status.proxies), "left behind", is_left_behind("longstrap"), flush=True)
+if not is_up:
     owner = claim()
     serve.start(http_options={"host": "127.0.0.1", "port": PORT})
-    serve.run(Model.bind(), name="longstrap")
+    remember_serve()
+    if DEPLOYS:
+        serve.run(Model.bind(), name="longstrap")
     pathlib.Path("SERVING").touch()
     while not pathlib.Path("KILL").exists():
         time.sleep(0.2)
     os.kill(os.getpid(), signal.SIGKILL)
 if is_left_behind("longstrap"):
     serve.shutdown()
-    print("applications", sorted(serve.status().applications), flush=True)
+    status = serve.status()
+    print("applications", sorted(status.applications), "proxies", len(status.proxies), flush=True)
 """
 
 
-def test_an_application_is_left_behind_when_its_driver_is_killed_and_not_before(tmp_path):
+@pytest.mark.parametrize(("deploys", "names"), [(True, ["longstrap"]), (False, [])])
+def test_a_serve_is_left_behind_when_its_driver_is_killed_and_not_before(tmp_path, deploys, names):
     script, serving, kill = (tmp_path / name for name in ("driver.py", "serving", "kill"))
-    code = DRIVER.replace("PORT", str(free_ports(1)[0]))
+    code = DRIVER.replace("PORT", str(free_ports(1)[0])).replace("DEPLOYS", str(deploys))
     script.write_text(code.replace("SERVING", str(serving)).replace("KILL", str(kill)))
 
     def submit(head: LocalHead) -> "subprocess.Popen[str]":
@@ -60,10 +68,10 @@ def test_an_application_is_left_behind_when_its_driver_is_killed_and_not_before(
             while not serving.exists():
                 assert first.poll() is None, first.communicate()[0]
                 time.sleep(0.5)
-            assert "applications ['longstrap'] left behind False" in submit(head).communicate()[0]
+            assert f"applications {names} proxies 1 left behind False" in submit(head).communicate()[0]
             kill.touch()
             first.communicate()
             told = submit(head).communicate()[0]
-            assert "applications ['longstrap'] left behind True\napplications []" in told
+            assert f"applications {names} proxies 1 left behind True\napplications [] proxies 0" in told
         finally:
             first.kill()

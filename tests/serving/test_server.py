@@ -24,8 +24,9 @@ class FakeServe:
 
     RunTarget = SimpleNamespace
 
-    def __init__(self, *states, in_flight=(0,), before=()):
+    def __init__(self, *states, in_flight=(0,), before=(), proxies=()):
         self.states = list(states)
+        self.proxies = dict.fromkeys(proxies)
         self.in_flight = list(in_flight)
         self.calls = []
         self.applications = dict.fromkeys(before)
@@ -34,7 +35,7 @@ class FakeServe:
         applications = dict(self.applications)
         if "longstrap" in applications:
             applications["longstrap"] = self.states.pop(0) if len(self.states) > 1 else self.states[0]
-        return SimpleNamespace(applications=applications, proxies={})
+        return SimpleNamespace(applications=applications, proxies=self.proxies)
 
     def start(self, **options):
         self.calls.append(("start", options["http_options"]))
@@ -45,7 +46,7 @@ class FakeServe:
 
     def shutdown(self):
         self.calls.append("shutdown")
-        self.applications = {}
+        self.applications, self.proxies = {}, {}
 
     def __getattr__(self, method):
         if method not in ("drain", "cut", "counts"):
@@ -70,6 +71,7 @@ def started(tmp_path, monkeypatch):
         monkeypatch.setattr(server, "POLL_SEC", 0.001)
         monkeypatch.setattr(server, "DRAIN_POLL_SEC", 0.001)
         monkeypatch.setattr(server, "claim", lambda: serve.calls.append("claim") or "owner")
+        monkeypatch.setattr(server, "remember_serve", lambda: serve.calls.append("remember"))
         monkeypatch.setattr(server, "release", lambda owner: serve.calls.append("release"))
         monkeypatch.setattr(server, "is_left_behind", lambda name: is_left_behind)
         monkeypatch.setattr(server, "_logs", lambda: "the logs are somewhere")
@@ -85,7 +87,7 @@ def test_it_waits_until_all_models_answer(started):
     one, lines = started(serve, port=8123)
     one.start(threading.Event())
     assert one.url == "http://127.0.0.1:8123/v1"
-    assert serve.calls == ["claim", ("start", {"host": "127.0.0.1", "port": 8123})]
+    assert serve.calls == ["claim", ("start", {"host": "127.0.0.1", "port": 8123}), "remember"]
     assert lines == ["loading base"]
 
 
@@ -121,6 +123,35 @@ def test_what_a_killed_driver_left_behind_does_not_block_the_next_one(started):
     assert lines[0] == "ending what a driver that was killed has left behind"
     one.shutdown()
     assert serve.calls[-2:] == ["shutdown", "release"]
+
+
+@pytest.mark.parametrize("is_left_behind", [True, False])
+def test_a_serve_without_an_application_is_ended_only_where_a_killed_driver_has_left_it(
+    started, is_left_behind
+):
+    serve = FakeServe(state("RUNNING"), proxies=["node"])
+    one, lines = started(serve, is_left_behind)
+    if is_left_behind:
+        one.start(threading.Event())
+        assert serve.calls[:2] == ["shutdown", "claim"]
+        assert lines[0] == "ending what a driver that was killed has left behind"
+    else:
+        with pytest.raises(UserError, match=r"^serve: Ray Serve already runs on this cluster"):
+            one.start(threading.Event())
+        assert serve.calls == []
+
+
+def test_of_two_that_start_at_once_one_is_told_so(started, monkeypatch):
+    def claimed():
+        raise ValueError("The name serve-owner (namespace=longstrap) is already taken.")
+
+    serve = FakeServe(state("RUNNING"))
+    one, _ = started(serve)
+    monkeypatch.setattr(server, "claim", claimed)
+    with pytest.raises(UserError, match=r"^serve: Ray Serve already runs on this cluster"):
+        one.start(threading.Event())
+    one.shutdown()
+    assert serve.calls == []
 
 
 @pytest.mark.parametrize(("host", "has_token", "starts"), [
@@ -173,7 +204,7 @@ def test_it_waits_for_requests_under_way(started):
     one.start(threading.Event())
     one.drain()
     one.shutdown()
-    assert serve.calls[2:] == ["drain", "shutdown", "release"]
+    assert serve.calls[3:] == ["drain", "shutdown", "release"]
     assert lines[1].startswith("stopping: 2 requests in flight have 60 seconds")
 
 
@@ -182,7 +213,7 @@ def test_it_does_not_wait_for_ever(started):
     one, lines = started(serve, drain_timeout_sec=0.01)
     one.start(threading.Event())
     one.drain()
-    assert serve.calls[2:] == ["drain", "cut"]
+    assert serve.calls[3:] == ["drain", "cut"]
     assert "2 requests did not finish in time and get an error" in lines
 
 
