@@ -104,7 +104,7 @@ def identities(config: Config) -> dict[str, str]:
     for index_of_stage, letter in enumerate("ab"):
         ropes = {stage.name: {"rope_theta": 1.0} for stage in config.train.stages}
         found[f"data of {letter}"] = identity_of_stage_data(config, index_of_stage, tokens)
-        found[f"stage {letter}"] = identity_of_stage(config, index_of_stage, tokens, ropes)
+        found[f"stage {letter}"] = identity_of_stage(config, index_of_stage, tokens, ropes, {})
     found["evaluation"] = identity_of_evaluation(config)
     before = ropes[config.train.stages[0].name]
     found["search of b"] = identity_of_rope_search(config, 1, before, fingerprint_of(found["stage a"]))

@@ -22,6 +22,8 @@ _OF_STEPS = (
     "min_learning_rate_share",
 )
 """Settings of a stage that its sequences do not depend on; their number is a product of some."""
+_OF_FILES = ("_name_or_path", "transformers_version", "architectures", "auto_map", "dtype", "torch_dtype", "use_cache")
+"""Fields of a model's config.json that say how it is kept or run, not what it computes."""
 
 
 def losses_of(train: TrainConfig, index: int) -> dict[str, Literal["all", "response"]]:
@@ -71,7 +73,11 @@ def identity_of_stage_data(config: RunConfig, index: int, tokens: Mapping[str, s
 
 
 def identity_of_stage(
-    config: RunConfig, index: int, tokens: Mapping[str, str], ropes: Mapping[str, Mapping[str, Any] | None]
+    config: RunConfig,
+    index: int,
+    tokens: Mapping[str, str],
+    ropes: Mapping[str, Mapping[str, Any] | None],
+    model_settings: Mapping[str, Any],
 ) -> dict[str, Any]:
     """All that decides what a stage is, the stages before it included.
 
@@ -80,21 +86,28 @@ def identity_of_stage(
         index: Index of the stage.
         tokens: Source → fingerprint of its tokens; of all stages' mixes.
         ropes: Stage → the RoPE parameters that it trains with, of all stages up to this one; None: not searched yet.
+        model_settings: Content of the config.json of the model before the first stage. A checkpoint holds weights
+            alone: with another epsilon or window they would be another model.
     """
     assert config.train is not None
     stage = config.train.stages[index]
     previous = None
     if index > 0:
-        before = identity_of_stage(config, index - 1, tokens, ropes)
+        before = identity_of_stage(config, index - 1, tokens, ropes, model_settings)
         previous = {
             "name": config.train.stages[index - 1].name,
             "settings": fingerprint_of(before)[:16],
         }
     settings = identity(config.train)
     model, revision = config.trained_model
-    # A claim is refused by the first name that differs: `trained_rope` follows from settings that stand before it.
+    # A claim is refused by the first name that differs: `trained_rope` follows from settings that stand before it, and
+    # what differs in `trained_settings` may be RoPE's.
     rope = ropes[stage.name]
-    own = identity(stage) | {"previous": previous, "trained_rope": None if rope is None else dict(rope)}
+    own = identity(stage) | {
+        "previous": previous,
+        "trained_rope": None if rope is None else dict(rope),
+        "trained_settings": _without(dict(model_settings), _OF_FILES),
+    }
     settings |= {"model": model, "revision": revision, "stages": {stage.name: own}}
     settings["sources"] = {name: settings["sources"][name] for name in stage.mix}
     return {

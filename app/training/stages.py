@@ -18,6 +18,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from app.cluster.faults import users_faults
 from app.config import RunConfig, TrainConfig
 from app.faults import UserError, one_line
+from app.models.files import read_model
 from app.models.places import resolve_model
 from app.progress.attempts import Report
 from app.records.training import StageRecord
@@ -166,7 +167,8 @@ def _identity_of(config: RunConfig, run: Run, index: int) -> dict[str, Any]:
     assert config.train is not None
     ropes = ropes_of_stages(config, _base_config(config), searched_ropes(config, run))
     tokens = fingerprints_of_tokens(run, used_sources(config.train))
-    return identity_of_stage(config, index, tokens, ropes)
+    files = read_model("train.model", *config.trained_model)
+    return identity_of_stage(config, index, tokens, ropes, files.config or {})
 
 
 def _complete(artefact: Artefact[StageRecord]) -> None:

@@ -79,6 +79,20 @@ def test_a_base_model_with_another_rope_is_refused(config_of, tmp_path):
         check_stages(config_of(A), run)
 
 
+@pytest.mark.parametrize("complete", [(), ("a",)], ids=["half trained", "complete"])
+def test_a_base_model_whose_config_changed_is_refused_by_its_field(config_of, tmp_path, complete):
+    run = begin(config_of(A, B), *complete)
+    path = tmp_path / "model" / "config.json"
+    settings = json.loads(path.read_text())
+    path.write_text(json.dumps(settings | {"transformers_version": "4.57.1", "torch_dtype": "bfloat16"}))
+    check_stages(config_of(A, B), run)
+    path.write_text(json.dumps(settings | {"rms_norm_eps": 1e-3}))
+    with pytest.raises(
+        UserError, match=r"^train\.stages\.a\.trained_settings\.rms_norm_eps: .*/train/a .* but now it is 0\.001"
+    ):
+        check_stages(config_of(A, B), run)
+
+
 def test_tokens_that_were_made_anew_are_refused(config_of):
     run = begin(config_of(A))
     tokens = tokens_of(run, "texts")
