@@ -1,5 +1,6 @@
 """Checkpoints of a stage: sharded, written while training continues, loadable with any number of processes."""
 
+import errno
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from torch.distributed.checkpoint.state_dict import (
     set_optimizer_state_dict,
 )
 
-from app.faults import UserError
+from app.faults import UserError, one_line
 from app.records.training import CheckpointRecord
 from app.storage import Folder
 from app.training.checkpoints.records import (
@@ -110,6 +111,9 @@ class Checkpoints:
 
         Args:
             folder: Checkpoints of another stage. If omitted, this stage's.
+
+        Raises:
+            RuntimeError: One could not be read now.
         """
         self.finish()
         place = folder or self._folder
@@ -170,19 +174,32 @@ class Checkpoints:
         ask_leader(self._group, complete)
 
     def _damaged_files(self, folder: Folder, step: int) -> list[str]:
-        """Names of the files that are not as they were written; each process reads its share of them."""
+        """Names of the files that are not as they were written; each process reads its share of them.
+
+        Raises:
+            RuntimeError: Some could not be read now, by whichever process: nothing is known of them.
+        """
         expected = self._record(folder, step).checksums
         place, names = step_folder(folder, step), sorted(expected)
-        own = names[dist.get_rank(self._group) :: self._num_processes]
-        found = self._of_all([name for name in own if _checksum(place, name) != expected[name]])
-        return sorted(name for part in found for name in part)
+        damaged, failure = [], None
+        for name in names[dist.get_rank(self._group) :: self._num_processes]:
+            try:
+                if _checksum(place, name) != expected[name]:
+                    damaged.append(name)
+            except OSError as error:
+                failure = f"{name}: {one_line(error)}"
+        found = self._of_all((damaged, failure))
+        if failures := [told for _, told in found if told is not None]:
+            raise RuntimeError(f"{place.uri} could not be read ({failures[0]}); it is left as it is")
+        return sorted(name for part, _ in found for name in part)
 
     def _discard(self, folder: Folder, step: int, damaged: list[str]) -> None:
         discard_damaged(folder, step)
         if self._report is not None:
+            is_last = newest_checkpoint(folder) is None
             self._report(
-                f"checkpoint {step_folder(folder, step).uri} is not as it was written ({_told(damaged)}); the one "
-                f"before it is taken"
+                f"checkpoint {step_folder(folder, step).uri} is not as it was written ({_told(damaged)}); "
+                f"{'there is none before it: the stage begins anew' if is_last else 'the one before it is taken'}"
             )
 
     def _of_all(self, own: T) -> list[T]:
@@ -208,10 +225,17 @@ class Checkpoints:
 
 
 def _checksum(place: Folder, name: str) -> int | None:
+    """Of a file as it is read; None: it is gone, or the disk has lost a part of it.
+
+    Raises:
+        OSError: It can't be read now, as where a store does not answer or this user may not: it may be whole.
+    """
     try:
         return checksum_of(place, name)
-    except OSError:
-        return None
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) or error.errno == errno.EIO:
+            return None
+        raise
 
 
 def _told(damaged: list[str]) -> str:

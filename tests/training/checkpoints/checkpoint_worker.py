@@ -4,6 +4,7 @@ torchrun --nproc-per-node 4 -m tests.training.checkpoints.checkpoint_worker find
 torchrun --nproc-per-node 2 -m tests.training.checkpoints.checkpoint_worker killed FOLDER     dies in its second save
 """
 
+import errno
 import json
 import resource
 import signal
@@ -18,6 +19,7 @@ import torch
 import torch.distributed as dist
 
 from app.storage import Folder
+from app.training.checkpoints import checkpoints
 from app.training.checkpoints.checkpoints import Checkpoints
 from app.training.parallel.process_groups import Workers
 from tests.training.far_folder import FarFolder
@@ -172,6 +174,35 @@ def take_the_newest_undamaged(case: Case, folder: Folder, workers: Workers) -> d
     return found | {"lines": lines}
 
 
+def read_what_cannot_be_read(case: Case, folder: Folder, workers: Workers) -> dict[str, Any]:
+    """A store that does not answer rank 1 for a while; then disks that lost a part of every checkpoint there is."""
+    lines: list[str] = []
+    keeper = Checkpoints(folder, 2, workers, lines.append)
+    model, optimizer = trained(case, workers, 1)
+    for step in (2, 3):
+        keeper.save(step, model, optimizer, {"step": step}, wait=True)
+    found: dict[str, Any] = {}
+    read = checkpoints.checksum_of
+
+    def failing(error: OSError) -> Any:
+        def checksum_of(place: Folder, name: str) -> int:
+            if dist.get_rank() == 1:
+                raise error
+            return read(place, name)
+
+        return checksum_of
+
+    for name, error in (("away", OSError("AWS Error NETWORK_CONNECTION")), ("refused", PermissionError(13, "no"))):
+        checkpoints.checksum_of = failing(error)
+        found[name] = error_of(keeper.newest)
+    checkpoints.checksum_of = read
+    found["newest"] = keeper.newest()
+    checkpoints.checksum_of = failing(OSError(errno.EIO, "Input/output error"))
+    found["lost"] = keeper.newest()
+    checkpoints.checksum_of = read
+    return found | {"lines": lines}
+
+
 def write_to_a_full_disk(case: Case, folder: Folder, workers: Workers) -> dict[str, Any]:
     """Rank 1 can't write its part; then it can again."""
     checkpoints = Checkpoints(folder, 2, workers)
@@ -239,6 +270,7 @@ def findings(folder: Path) -> dict[str, Any]:
     among("kept", 2, keep_two, CASES["untied"], Folder(f"{folder}/kept"))
     among("damaged", 2, take_the_newest_undamaged, CASES["untied"], Folder(f"{folder}/damaged"))
     among("damaged-far", 2, take_the_newest_undamaged, CASES["tied"], FarFolder(f"{folder}/damaged-far"))
+    among("unread", 2, read_what_cannot_be_read, CASES["untied"], Folder(f"{folder}/unread"))
     among("full disk", 2, write_to_a_full_disk, CASES["untied"], Folder(f"{folder}/full"))
     among("incomplete", 2, fail_to_complete, CASES["untied"], Folder(f"{folder}/incomplete"))
     return found

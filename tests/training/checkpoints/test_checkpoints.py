@@ -94,6 +94,29 @@ def test_the_newest_that_is_as_it_was_written_is_taken_with_a_line(found, place)
 
 
 @pytest.mark.slow
+def test_a_checkpoint_that_cannot_be_read_now_is_not_set_aside(found):
+    for result in found["unread"]:
+        for error in ("AWS Error NETWORK_CONNECTION", "[Errno 13] no"):
+            told = result["away" if "AWS" in error else "refused"]
+            assert told.startswith("RuntimeError")
+            assert "step-00000003 could not be read (__0_0.distcp: " in told
+            assert error in told
+        assert result["newest"] == 3
+
+
+@pytest.mark.slow
+def test_where_no_checkpoint_is_left_the_line_says_so(found):
+    results = found["unread"]
+    assert [result["lost"] for result in results] == [None, None]
+    assert results[1]["lines"] == []
+    newer, older = results[0]["lines"]
+    assert "step-00000003" in newer
+    assert newer.endswith("; the one before it is taken")
+    assert "step-00000002" in older
+    assert older.endswith("; there is none before it: the stage begins anew")
+
+
+@pytest.mark.slow
 def test_one_process_that_cannot_write_is_everybodys_error(found):
     for result in found["full disk"]:
         assert result["error"].startswith("RuntimeError")
