@@ -42,6 +42,11 @@ def pods() -> dict[str, dict]:
     return {name: template["spec"] for name, template in both.items()}
 
 
+def submitters() -> dict[str, dict]:
+    """The pods that submit the jobs' commands, by manifest."""
+    return {name: manifest["spec"]["submitterPodTemplate"]["spec"] for name, manifest in JOBS.items()}
+
+
 @pytest.mark.parametrize("name", read_manifests())
 def test_kuberay_knows_every_field(schemas, name):
     manifest = read_manifests()[name]
@@ -176,6 +181,21 @@ def test_a_pod_has_what_its_siblings_have(group):
     variables = {variable["name"]: variable.get("value") for variable in container["env"]}
     assert variables.keys() >= {"RAY_USAGE_STATS_ENABLED", "LONGSTRAP_API_KEY"}
     assert variables.items() >= PROXY_CALLBACK.items()
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_a_pod_that_submits_has_what_the_clusters_have(name):
+    # KubeRay's own template for it takes the head's image, and nothing else that the head needs to run it.
+    pod, sibling = submitters()[name], pods()["head"]
+    for shared in ("serviceAccountName", "imagePullSecrets", "securityContext", "nodeSelector"):
+        assert pod[shared] == sibling[shared], shared
+    assert pod["restartPolicy"] == "Never"
+    assert pod["automountServiceAccountToken"] is False
+    [container], [other] = pod["containers"], sibling["containers"]
+    assert (container["image"], container["securityContext"]) == (other["image"], other["securityContext"])
+    # KubeRay's, which submits the entrypoint and follows its log.
+    assert container.keys().isdisjoint({"command", "args"})
+    assert container["resources"]["limits"] == container["resources"]["requests"]
 
 
 def test_head_and_autoscaler_of_both_clusters_are_alike():
