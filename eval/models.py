@@ -34,7 +34,11 @@ class EvaluatedModel:
 
 def record_folder(run: Run, model: str, suite: str) -> Folder:
     """Where the records of a model and suite are."""
-    return run.evaluation / model.replace("/", "--") / suite
+    return run.evaluation / _folder_name(model) / suite
+
+
+def _folder_name(model: str) -> str:
+    return model.replace("/", "--")
 
 
 def model_names(config: RunConfig) -> list[str]:
@@ -59,7 +63,23 @@ def evaluated_models(config: RunConfig, may_be_to_come: bool = False) -> list[Ev
             "evaluate.models: is empty, and `serve` names none; give the endpoint's name of each model with its "
             "tokenizer: {NAME: {tokenizer: FOLDER}}"
         )
+    _check_folders(names)
     return [_evaluated_model(config, name, may_be_to_come) for name in names]
+
+
+def _check_folders(names: Sequence[str]) -> None:
+    """Refuse names whose records would lie in one folder, or outside of the run."""
+    models: dict[str, str] = {}
+    for name in names:
+        folder = _folder_name(name)
+        if folder in ("", ".", ".."):
+            raise UserError(f"evaluate.models: {name!r} is no name of a folder for its records; give another one")
+        if folder in models:
+            raise UserError(
+                f"evaluate.models: {name!r} and {models[folder]!r} would share the folder {folder} for their records; "
+                f"evaluate one of them in another run_dir"
+            )
+        models[folder] = name
 
 
 def _evaluated_model(config: RunConfig, name: str, may_be_to_come: bool) -> EvaluatedModel:

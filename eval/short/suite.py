@@ -102,7 +102,7 @@ class _Asking:
 
         settings = self._settings(name)
         # Two runs that call their models the same share no answers.
-        decides = {**settings, "model": self.model, "folder": self.folder.uri}
+        decides = {**settings, "folder": self.folder.uri}
         unfinished = cache_dir() / "short" / fingerprint(decides)
         asked = EndpointLm(self.config, self.model, self.tokenizer, self.url, self.key)
         results = simple_evaluate(
@@ -123,9 +123,11 @@ class _Asking:
         return scores, remarks
 
     def _settings(self, name: str) -> dict[str, Any]:
-        """What a task's results depend on besides the model."""
+        """What a task's results depend on."""
         return {
             "task": name,
+            # Another name may have the same folder.
+            "model": self.model,
             "num_samples": self.config.short.num_samples,
             "template": "chat" if self.config.api == "chat" else self.config.template,
             "api": self.config.api,

@@ -250,6 +250,20 @@ def test_what_no_model_is_named_for_is_said():
         check_evaluation(RunConfig(run_dir="r"))
 
 
+@pytest.mark.parametrize(
+    ("names", "fault"),
+    [
+        (("org/model", "org--model"), "'org--model' and 'org/model' would share the folder org--model for"),
+        (("base", ".."), r"'\.\.' is no name of a folder"),
+        (("",), "'' is no name of a folder"),
+    ],
+)
+def test_names_that_share_a_folder_of_records_or_leave_the_run_are_refused(tmp_path, names, fault):
+    models = {name: EvaluatedModelConfig(tokenizer=MODEL) for name in names}
+    with pytest.raises(UserError, match=rf"^evaluate\.models: {fault}"):
+        evaluated_models(config_of(tmp_path, models=models))
+
+
 def test_an_endpoint_is_asked_for_a_stage_that_has_no_export_here(tmp_path):
     config = config_of(tmp_path, url="http://127.0.0.1:1/v1", models={}).model_copy(
         update={
