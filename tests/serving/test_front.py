@@ -210,6 +210,24 @@ async def sent_by(app, body: dict, begun: asyncio.Event | None = None) -> list[d
     return sent
 
 
+@pytest.mark.parametrize("inner", ["[]", "{}", "[1]"])
+def test_a_small_body_that_takes_much_memory_is_refused_before_it_is_read(inner):
+    body = f'{{"model": "base", "prompt": "x", "other": [{", ".join([inner] * 120_000)}]}}'
+    backend = FakeBackend()
+    response = ask(
+        front(backend, max_body_bytes=10**7, max_all_bodies_bytes=10**8), content=body, headers=JSON_TYPE
+    )
+    assert response.status_code == 400
+    assert "more than 100,000 lists and objects" in error(response)["message"]
+    assert backend.asked == []
+
+
+def test_brackets_in_a_text_are_no_lists():
+    text = 'if (a[1]) { say("x\\\\"); }' * 100_000
+    app = front(max_body_bytes=10**8, max_all_bodies_bytes=10**9)
+    assert ask(app, json=BODY | {"prompt": text}).status_code == 200
+
+
 def test_a_stream_passes_piece_by_piece():
     sent = asyncio.run(sent_by(front(FakeBackend(list(STREAM))), BODY))
     assert sent[0]["status"] == 200
