@@ -18,7 +18,10 @@ from app.training.parallel.attention import ATTENTION, register_attention
 
 WEIGHT_TYPES = ("F64", "F32", "F16", "BF16")
 """Of a matrix, as safetensors names them: all others are quantised."""
-SAFETENSORS_FILE = "model.safetensors"
+MATRIX_RANKS = (2, 3)
+"""A mixture's experts may be one tensor. Masks that old files hold are of other ranks."""
+SAFETENSORS_FILE, PICKLE_FILE = "model.safetensors", "pytorch_model.bin"
+PICKLED_TYPES = {torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 NUM_NAMED = 3
 """Tensors that a refusal names; of the rest it gives the number."""
 
@@ -55,13 +58,14 @@ def check_weights(model: str, folder: str, config: Any) -> None:
 
     Args:
         model: As in the settings.
-        folder: Where its files are; without weights nothing is known.
+        folder: Where its files are; without weights nothing is known, and of pickled ones the types alone.
         config: transformers' configuration.
 
     Raises:
         UserError: names the tensors that are missing, unknown, of another shape, or quantised.
     """
     if not list(Path(folder).glob("*.safetensors")):
+        _refuse_quantised(model, Path(folder))
         return
     _load(folder, config, None, model=model, device_map={"": "meta"})
     _refuse_quantised(model, Path(folder))
@@ -123,23 +127,33 @@ def _refuse_quantised(model: str, folder: Path) -> None:
 
 
 def _matrix_types(folder: Path) -> Iterator[tuple[str, str]]:
+    """Name and type of each matrix in the files; transformers takes those of torch where there is no other."""
+    if paths := _weight_files(folder, SAFETENSORS_FILE):
+        for path in paths:
+            yield from _stored_types(path)
+        return
+    for path in _weight_files(folder, PICKLE_FILE):
+        for name, tensor in torch.load(path, map_location="meta", weights_only=True).items():
+            if tensor.ndim in MATRIX_RANKS:
+                yield name, PICKLED_TYPES.get(tensor.dtype, str(tensor.dtype).removeprefix("torch."))
+
+
+def _weight_files(folder: Path, name: str) -> list[Path]:
+    index = folder / f"{name}.index.json"
+    names = (
+        sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values())) if index.exists() else [name]
+    )
+    return [path for each in names if (path := folder / each).exists()]
+
+
+def _stored_types(path: Path) -> Iterator[tuple[str, str]]:
     from safetensors import safe_open
 
-    index = folder / f"{SAFETENSORS_FILE}.index.json"
-    names = (
-        sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
-        if index.exists()
-        else [SAFETENSORS_FILE]
-    )
-    for path in (folder / name for name in names):
-        if not path.exists():
-            continue
-        with safe_open(path, framework="pt") as tensors:
-            for name in tensors.keys():  # noqa: SIM118 (it is no dict)
-                tensor = tensors.get_slice(name)
-                # Masks that old files hold are of other ranks.
-                if len(tensor.get_shape()) == 2:
-                    yield name, tensor.get_dtype()
+    with safe_open(path, framework="pt") as tensors:
+        for name in tensors.keys():  # noqa: SIM118 (it is no dict)
+            tensor = tensors.get_slice(name)
+            if len(tensor.get_shape()) in MATRIX_RANKS:
+                yield name, tensor.get_dtype()
 
 
 def _folder_of(model: str, revision: str | None) -> Path:

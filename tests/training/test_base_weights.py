@@ -11,6 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from app.faults import UserError
 from app.training.base_weights import check_weights, load_decoder
+from tests.models.families import family
 from tests.models.known_models import TINY, configuration
 
 
@@ -110,3 +111,43 @@ def test_a_model_without_weights_is_refused_in_one_line(saved, tmp_path):
     (tmp_path / "config.json").write_text((saved("llama", True) / "config.json").read_text())
     with pytest.raises(UserError, match=r"^train\.model: the weights of .* can't be read \(.*\); give"):
         load_decoder(str(tmp_path), AutoConfig.from_pretrained(tmp_path))
+
+
+@pytest.mark.parametrize("kind", [torch.float8_e4m3fn, torch.int8])
+def test_experts_in_one_tensor_may_not_be_quantised_either(tmp_path, kind):
+    config = family("granitemoe")
+    AutoModelForCausalLM.from_config(config, dtype=torch.float32).save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    name = next(name for name, tensor in tensors.items() if tensor.ndim == 3)
+    tensors[name] = tensors[name].to(kind)
+    save_file(tensors, tmp_path / "model.safetensors", {"format": "pt"})
+    told = rf"^train\.model: .* holds {re.escape(name)} as (F8_E4M3|I8), which is a quantised weight; give"
+    with pytest.raises(UserError, match=told):
+        check_weights("my/model", str(tmp_path), config)
+    with pytest.raises(UserError, match=told):
+        load_decoder(str(tmp_path), config)
+
+
+@pytest.mark.parametrize("has_index", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "told"), [(torch.int8, "int8"), (torch.float8_e4m3fn, "float8_e4m3fn"), (torch.bfloat16, None)]
+)
+def test_weights_in_torchs_own_format_are_looked_at_too(tmp_path, kind, told, has_index):
+    config = configuration(TINY | {"tie_word_embeddings": False})
+    config.save_pretrained(tmp_path)
+    weights = AutoModelForCausalLM.from_config(config, dtype=torch.float32).state_dict()
+    weights[HEAD] = weights[HEAD].to(kind)
+    name = "pytorch_model-00001-of-00001.bin" if has_index else "pytorch_model.bin"
+    torch.save(weights, tmp_path / name)
+    if has_index:
+        index = {"metadata": {}, "weight_map": dict.fromkeys(weights, name)}
+        (tmp_path / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+    if told is None:
+        check_weights("my/model", str(tmp_path), config)
+        load_decoder(str(tmp_path), config)
+        return
+    refusal = rf"^train\.model: .* holds lm_head\.weight as {told}, which is a quantised weight; give"
+    with pytest.raises(UserError, match=refusal):
+        check_weights("my/model", str(tmp_path), config)
+    with pytest.raises(UserError, match=refusal):
+        load_decoder(str(tmp_path), config)
