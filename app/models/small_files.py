@@ -13,6 +13,8 @@ from app.models.places import BUNDLED_PREFIX, resolve_model
 from app.storage import Folder, is_remote
 
 CONFIG_FILE = "config.json"
+TEMPLATES_DIR = "additional_chat_templates"
+"""Where transformers keeps chat templates with names, beside the one of chat_template.jinja."""
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 HUB_TIMEOUT_SEC = 5.0
 MAX_SHOWN_CHARS = 200
@@ -145,7 +147,7 @@ def _open_folder(field: str, model: str, uri: str, needs_config: bool) -> SmallF
                 model,
                 lambda name: folder.read_bytes(name) if folder.exists(name) else None,
                 folder,
-                names=frozenset(folder.list_names()),
+                names=_names_in(folder),
             )
         what = "holds no config.json" if folder.exists() else "does not exist"
     except OSError as error:
@@ -153,6 +155,11 @@ def _open_folder(field: str, model: str, uri: str, needs_config: bool) -> SmallF
     raise UserError(
         f"{field}: {model!r} {what}; give a folder in Hugging Face's layout, or ORGANISATION/NAME"
     )
+
+
+def _names_in(folder: Folder) -> frozenset[str]:
+    templates = (folder / TEMPLATES_DIR).list_names(".jinja")
+    return frozenset([*folder.list_names(), *(f"{TEMPLATES_DIR}/{name}" for name in templates)])
 
 
 def _open_hub(field: str, model: str, revision: str | None, needs_config: bool) -> SmallFiles:
@@ -195,7 +202,7 @@ def _open_hub(field: str, model: str, revision: str | None, needs_config: bool) 
                 f"in the cache; give a folder"
             ) from error
         snapshot = Path(config).parent
-        names = frozenset(path.name for path in snapshot.iterdir())
+        names = _names_in(Folder(str(snapshot)))
         return SmallFiles(field, model, cached, commit=snapshot.name, names=names, is_whole=False)
     names = frozenset(file.rfilename for file in info.siblings or ())
 

@@ -17,6 +17,7 @@ from app.records.training import ExportedFiles
 from app.storage import Folder
 from app.training.checkpoints.weights import whole_weights
 from app.training.export.files import (
+    files_in,
     name_of,
     published,
     published_names,
@@ -76,7 +77,7 @@ def export_model(
             write_tokenizer(source, revision, max_tokens_of(config), place)
             write_generation_config(source, revision, max_tokens_of(config), place)
             write_config(config, architecture, dtype, place)
-            files = {path.name: path.stat().st_size for path in sorted(place.iterdir())}
+            files = {path.relative_to(place).as_posix(): path.stat().st_size for path in files_in(place)}
         return ExportedFiles(
             dtype=name_of(dtype),
             num_parameters=sum(weight.numel() for weight in weights.values()),

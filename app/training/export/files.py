@@ -14,12 +14,16 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from app.models.small_files import CONFIG_FILE, SmallFiles, open_model
+from app.models.small_files import CONFIG_FILE, TEMPLATES_DIR, VOCABULARY, SmallFiles, open_model
 from app.storage import Folder
 from app.tokens import Tokenizer
 
 UNTRAINED_FIELDS = ("dual_chunk_attention_config",)
 """Transformers and training ignore them; vLLM does not, and would serve another model than the trained one."""
+CODE_FIELD = "auto_map"
+"""Names code beside the source's files, which an export does not hold; training trusts none."""
+OTHER_TOKENIZERS = ("tekken.json",)
+"""Training reads the files beside it; vLLM would take this one, with a chat template of its own."""
 CARD_FILE = "README.md"
 GENERATION_FILE = "generation_config.json"
 TOKENIZER_FILE = "tokenizer.json"
@@ -57,9 +61,15 @@ def published(folder: Folder) -> Iterator[Path]:
         folder.delete()
         folder.filesystem.create_dir(folder.path, recursive=True)
         # The configuration last: without it nothing takes the folder for a model.
-        for path in sorted(Path(name).iterdir(), key=lambda path: (path.name == CONFIG_FILE, path.name)):
-            with folder.replace(path.name) as aside_name:
+        for path in sorted(files_in(Path(name)), key=lambda path: (path.name == CONFIG_FILE, path.name)):
+            inner = path.parent.relative_to(name).as_posix()
+            with (folder if inner == "." else folder / inner).replace(path.name) as aside_name:
                 pafs.copy_files(str(path), aside_name, pafs.LocalFileSystem(), folder.filesystem)
+
+
+def files_in(place: Path) -> list[Path]:
+    """Files of a local folder and of those in it."""
+    return sorted(path for path in place.rglob("*") if path.is_file())
 
 
 def published_names(decoder: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -104,7 +114,7 @@ def write_config(config: Any, architecture: str, dtype: torch.dtype, place: Path
     for alias, name in config.attribute_map.items():
         if name in settings:
             settings.setdefault(alias, settings[name])
-    for field in UNTRAINED_FIELDS:
+    for field in (*UNTRAINED_FIELDS, CODE_FIELD):
         settings.pop(field, None)
     _write_json(path, settings)
 
@@ -129,10 +139,11 @@ def _older_rope(parameters: dict[str, Any], model_type: str) -> dict[str, Any]:
 def write_tokenizer(source: str, revision: str | None, max_tokens: int, place: Path) -> None:
     """The source's own files, as a tokenizer that is written anew may need the very transformers that wrote it."""
     files = open_model("train.model", source, revision, needs_config=False)
-    for name in TOKENIZER_FILES:
+    for name in sorted({*TOKENIZER_FILES, *filter(_is_of_tokenizer, files.names)}):
         _copy(files, name, place)
     path = place / TOKENIZER_CONFIG_FILE
     settings = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    settings.pop(CODE_FIELD, None)
     _write_json(path, settings | {"model_max_length": max_tokens})
     path = place / TOKENIZER_FILE
     if path.exists():
@@ -142,6 +153,13 @@ def write_tokenizer(source: str, revision: str | None, max_tokens: int, place: P
     written, wanted = Tokenizer(str(place)).fingerprint, Tokenizer(source, revision).fingerprint
     if written != wanted:
         raise RuntimeError(f"The exported tokenizer differs from {source}'s: {written}, not {wanted}")
+
+
+def _is_of_tokenizer(name: str) -> bool:
+    """Whether a file is a vocabulary, under whatever name, or a chat template beside the usual one."""
+    if name in OTHER_TOKENIZERS:
+        return False
+    return bool(VOCABULARY.fullmatch(name)) or name.startswith(f"{TEMPLATES_DIR}/")
 
 
 def write_generation_config(source: str, revision: str | None, max_tokens: int, place: Path) -> None:
@@ -167,6 +185,7 @@ def read_card(source: str, revision: str | None) -> dict[str, Any]:
 def _copy(files: SmallFiles, name: str, place: Path) -> bool:
     content = files.read_bytes(name)
     if content is not None:
+        (place / name).parent.mkdir(exist_ok=True)
         (place / name).write_bytes(content)
     return content is not None
 
