@@ -73,7 +73,9 @@ def _check_folders(names: Sequence[str]) -> None:
     for name in names:
         folder = _folder_name(name)
         if folder in ("", ".", ".."):
-            raise UserError(f"evaluate.models: {name!r} is no name of a folder for its records; give another one")
+            raise UserError(
+                f"evaluate.models: {name!r} is no name of a folder for its records; give another one"
+            )
         if folder in models:
             raise UserError(
                 f"evaluate.models: {name!r} and {models[folder]!r} would share the folder {folder} for their records; "

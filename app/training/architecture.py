@@ -45,8 +45,8 @@ MOST_IN_PROBE = {
     "moe_layer_start_index": 1,
 }
 """Fields of transformers' configurations, and their largest value in the probe."""
-MAX_PROBE_PARAMETERS = 60_000_000
-"""Of one of the two models that are compared, in float32."""
+MAX_PROBE_NUMBERS = 60_000_000
+"""Of one of the two models that are compared, in float32: its parameters and buffers."""
 
 
 def check_architecture(config: Any) -> None:
@@ -108,6 +108,14 @@ def _check_settings(config: Any) -> None:
                 f"train.model: {config.model_type} drops activations ({field} {share}), which training does not do; "
                 f"set it to 0 in the model's config.json"
             )
+    num_heads, num_kv_heads = (
+        getattr(config, name, None) for name in ("num_attention_heads", "num_key_value_heads")
+    )
+    if isinstance(num_heads, int) and isinstance(num_kv_heads, int) and num_heads % max(num_kv_heads, 1):
+        raise UserError(
+            f"train.model: {config.model_type} has {num_heads} heads of queries, which {num_kv_heads} of keys and "
+            f"values can't be shared by evenly; give a model whose config.json is whole"
+        )
     types = set(getattr(config, "layer_types", None) or [FULL_ATTENTION])
     if not types <= {FULL_ATTENTION, SLIDING_ATTENTION}:
         others = ", ".join(sorted(types - {FULL_ATTENTION, SLIDING_ATTENTION}))
@@ -159,26 +167,27 @@ def _shrunken(config: Any) -> Any:
     for field, most in MOST_IN_PROBE.items():
         if isinstance(number := getattr(small, field, None), int):
             setattr(small, field, min(number, most))
-    if _num_parameters(small) > MAX_PROBE_PARAMETERS:
+    if _num_numbers(small) > MAX_PROBE_NUMBERS:
         num_heads = int(small.num_attention_heads)
         share = max(share for share in range(1, max(num_heads // 4, 1) + 1) if num_heads % share == 0)
         small.num_attention_heads, small.hidden_size = num_heads // share, int(small.hidden_size) // share
         if num_kv_heads := getattr(small, "num_key_value_heads", None):
             small.num_key_value_heads = max(int(num_kv_heads) // share, 1)
-    if (num_parameters := _num_parameters(small)) > MAX_PROBE_PARAMETERS:
+    if (num_numbers := _num_numbers(small)) > MAX_PROBE_NUMBERS:
         raise UserError(
-            f"train.model: {config.model_type} is too wide to be tried out (two layers have {num_parameters:,} "
-            f"parameters); {INSTEAD}"
+            f"train.model: {config.model_type} is too wide to be tried out (two layers hold {num_numbers:,} numbers); "
+            f"{INSTEAD}"
         )
     return small
 
 
-def _num_parameters(config: Any) -> int:
+def _num_numbers(config: Any) -> int:
     from transformers import AutoModelForCausalLM
 
     with torch.device("meta"):
         decoder = AutoModelForCausalLM.from_config(copy.deepcopy(config), trust_remote_code=False)
-    return sum(parameter.numel() for parameter in decoder.parameters())
+    # GPT-Neo keeps a mask of all positions by all positions in each layer.
+    return sum(tensor.numel() for tensors in (decoder.parameters(), decoder.buffers()) for tensor in tensors)
 
 
 def _eager(config: Any) -> Any:

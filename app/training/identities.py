@@ -22,7 +22,15 @@ _OF_STEPS = (
     "min_learning_rate_share",
 )
 """Settings of a stage that its sequences do not depend on; their number is a product of some."""
-_OF_FILES = ("_name_or_path", "transformers_version", "architectures", "auto_map", "dtype", "torch_dtype", "use_cache")
+_OF_FILES = (
+    "_name_or_path",
+    "transformers_version",
+    "architectures",
+    "auto_map",
+    "dtype",
+    "torch_dtype",
+    "use_cache",
+)
 """Fields of a model's config.json that say how it is kept or run, not what it computes."""
 
 

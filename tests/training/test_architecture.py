@@ -4,9 +4,12 @@ import pytest
 import torch
 
 from app.faults import UserError
+from app.models import logits
+from app.models.logits import LogitRule
 from app.training import architecture
 from app.training.architecture import check_architecture
 from app.training.model import build_decoder
+from tests.models.families import family
 from tests.models.known_models import TINY, configuration
 
 
@@ -142,5 +145,37 @@ def test_a_model_of_several_parts_is_refused_before_anything_is_built(monkeypatc
 )  # fmt: skip
 def test_a_wide_model_is_tried_out_with_fewer_heads(changes):
     config = configuration(TINY | changes)
-    assert architecture._num_parameters(architecture._shrunken(config)) < architecture.MAX_PROBE_PARAMETERS
+    assert architecture._num_numbers(architecture._shrunken(config)) < architecture.MAX_PROBE_NUMBERS
     check_architecture(config)
+
+
+def test_a_model_with_a_mask_of_all_its_positions_is_refused_before_it_is_built(monkeypatch):
+    monkeypatch.setattr(architecture, "_eager", None)
+    config = configuration({
+        "model_type": "gpt_neo",
+        "hidden_size": 64,
+        "num_heads": 4,
+        "num_layers": 2,
+        "attention_types": [[["global"], 2]],
+        "max_position_embeddings": 200_000,
+    })  # fmt: skip
+    with pytest.raises(
+        UserError, match=r"^train\.model: gpt_neo is too wide to be tried out \(two layers hold 80,\d{3},"
+    ):
+        check_architecture(config)
+
+
+@pytest.mark.parametrize("model_type", ["nanochat", "gemma3_text"])
+def test_a_cap_that_training_left_out_is_seen(monkeypatch, model_type):
+    config = family(model_type, final_logit_softcapping=30.0)
+    check_architecture(config)
+    monkeypatch.setattr(logits, "logit_rule_of", lambda config: LogitRule())
+    with pytest.raises(UserError, match=rf"^train\.model: {model_type} computes its logits in a way"):
+        check_architecture(config)
+
+
+def test_heads_that_cannot_be_shared_evenly_are_refused_whatever_the_width():
+    # So wide that fewer heads are tried out, which could be.
+    config = configuration({"model_type": "llama", "num_attention_heads": 32, "num_key_value_heads": 3})
+    with pytest.raises(UserError, match=r"^train\.model: llama has 32 heads of queries, which 3 of keys"):
+        check_architecture(config)

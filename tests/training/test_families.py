@@ -9,6 +9,7 @@ import torch
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM
 
+from app.config import OptimizerConfig
 from app.faults import UserError
 from app.models.rope import rope_of, rope_parameters_of, with_rope
 from app.training.architecture import check_architecture
@@ -20,6 +21,7 @@ from app.training.export.files import published_names, write_config, write_weigh
 from app.training.memory.activations import save_activation_memory
 from app.training.model import LanguageModel, build_decoder
 from app.training.parallel.attention import PackedSequence, SequenceParallel
+from app.training.step import build_optimizer
 from tests.models.families import FAMILIES, REFUSED, family
 from tests.training.parallel.parity_cases import PACKED, Case, MemorySequences
 from tests.training.parallel.parity_worker import reference
@@ -71,6 +73,41 @@ def test_loss_and_gradients_of_packed_documents_are_those_of_each_alone(model_ty
         error = float((found[name] - gradient).norm() / gradient.norm())
         # A single number's gradient is a sum over all tokens that nearly cancels: rounding alone moves it more.
         assert error <= (TOLERANCE if gradient.numel() > 1 else 10 * TOLERANCE), name
+
+
+def test_an_output_bias_that_a_mixture_may_have_is_in_loss_and_gradients():
+    # Made for Phi-1 alone, a rule would pass this one by: biases start at 0, where nobody misses them.
+    config = family("ernie4_5_moe", use_bias=True)
+    check_architecture(config)
+    decoder = random_decoder(config)
+    model = LanguageModel(decoder, 7)
+    tokens = torch.arange(20)
+    labels = torch.cat([tokens[1:], torch.tensor([3])])
+    model(tokens, tokens, labels, PackedSequence((0, 20))).backward()
+    found = {
+        name: parameter.grad for name, parameter in decoder.named_parameters() if parameter.requires_grad
+    }
+    plain = AutoModelForCausalLM.from_config(family("ernie4_5_moe", use_bias=True), dtype=torch.float32)
+    plain.load_state_dict(decoder.state_dict())
+    logits = plain(tokens[None], use_cache=False).logits[0]
+    torch.nn.functional.cross_entropy(logits, labels, reduction="sum").backward()
+    assert decoder.lm_head.bias.grad is not None
+    for name, parameter in plain.named_parameters():
+        if parameter.requires_grad:
+            torch.testing.assert_close(found[name], parameter.grad, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("model_type", ["phi", "ernie4_5_moe"])
+def test_what_the_optimizer_holds_has_a_state_after_a_step(model_type):
+    # A checkpoint of what has none can be written, and never be read.
+    model = LanguageModel(random_decoder(family(model_type)), 7)
+    optimizer = build_optimizer(model, OptimizerConfig())
+    tokens = torch.arange(20)
+    model(tokens, tokens, tokens, PackedSequence((0, 20))).backward()
+    optimizer.step()
+    held = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    names = [name for name, parameter in model.named_parameters() if any(parameter is each for each in held)]
+    assert [name for name in names if not optimizer.state.get(model.get_parameter(name))] == []
 
 
 def random_decoder(config):

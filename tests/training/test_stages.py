@@ -88,7 +88,8 @@ def test_a_base_model_whose_config_changed_is_refused_by_its_field(config_of, tm
     check_stages(config_of(A, B), run)
     path.write_text(json.dumps(settings | {"rms_norm_eps": 1e-3}))
     with pytest.raises(
-        UserError, match=r"^train\.stages\.a\.trained_settings\.rms_norm_eps: .*/train/a .* but now it is 0\.001"
+        UserError,
+        match=r"^train\.stages\.a\.trained_settings\.rms_norm_eps: .*/train/a .* but now it is 0\.001",
     ):
         check_stages(config_of(A, B), run)
 

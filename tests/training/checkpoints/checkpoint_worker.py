@@ -192,7 +192,10 @@ def read_what_cannot_be_read(case: Case, folder: Folder, workers: Workers) -> di
 
         return checksum_of
 
-    for name, error in (("away", OSError("AWS Error NETWORK_CONNECTION")), ("refused", PermissionError(13, "no"))):
+    for name, error in (
+        ("away", OSError("AWS Error NETWORK_CONNECTION")),
+        ("refused", PermissionError(13, "no")),
+    ):
         checkpoints.checksum_of = failing(error)
         found[name] = error_of(keeper.newest)
     checkpoints.checksum_of = read
