@@ -106,6 +106,7 @@ def test_what_every_call_gets_is_told_after_a_few_calls_and_can_be_mended(run, t
     assert (len(examples), rejects) == (6, {})
 
 
+@pytest.mark.long
 def test_replies_that_nobody_can_read_stop_the_job_and_are_asked_for_again(run, tmp_path):
     with EndpointDouble(is_repeatable=True) as endpoint:
         recipe = run(endpoint)

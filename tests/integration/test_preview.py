@@ -19,6 +19,7 @@ from tests.integration.synthesis_runs import (
 DELAY_SEC = 0.5
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_a_preview_is_the_beginning_of_its_run_and_grows_on_its_page(tmp_path):
     write_corpus(tmp_path / "corpus.jsonl", num_documents=12)
