@@ -72,14 +72,14 @@ def _clipped(evidence: Sequence[Evidence], num_chars: int) -> list[Evidence]:
 
 
 def _shown(marks: Sequence[Evidence], num_chars: int, around_chars: int) -> list[tuple[int, int]]:
-    """Character ranges to show; they do not touch."""
+    """Character ranges to show. What would be left out between two is longer than what stands around evidence."""
     wanted = [(0, around_chars)]
     wanted += [(each.start_char - around_chars, each.end_char + around_chars) for each in marks]
     wanted.append((num_chars - around_chars, num_chars))
     merged: list[tuple[int, int]] = []
     for first, last in wanted:
         start_char, end_char = max(first, 0), min(last, num_chars)
-        if merged and start_char <= merged[-1][1]:
+        if merged and start_char <= merged[-1][1] + around_chars:
             merged[-1] = (merged[-1][0], max(merged[-1][1], end_char))
         elif start_char < end_char:
             merged.append((start_char, end_char))

@@ -27,6 +27,13 @@ def test_the_rest_of_a_long_context_is_left_out_and_counted():
     assert [part.num_chars for part in parts if part.kind == "left out"] == [360, 510]
 
 
+def test_a_gap_that_is_hardly_worth_its_own_line_is_shown():
+    evidence = [Evidence(100, 110, "p"), Evidence(160, 170, "q")]
+    parts = cut_context(TEXT, evidence, around_chars=20, max_chars=999)
+    assert kinds(parts)[2:-2] == ["plain", "evidence", "plain", "evidence", "plain"]
+    assert parts[4].text == TEXT[110:160]
+
+
 def test_more_evidence_than_the_page_takes_is_counted_too():
     evidence = [Evidence(start, start + 100, "p") for start in (100, 400, 700, 850)]
     parts = cut_context(TEXT, evidence, around_chars=0, max_chars=150)
