@@ -60,6 +60,12 @@ class Tokenizer:
             key=lambda token: (-len(token), token),
         )
 
+    def without_control_tokens(self, text: str) -> str:
+        """A text with a blank for each control token: it must not end the turn that it stands in."""
+        for token in self.control_tokens:
+            text = text.replace(token, " ")
+        return text
+
     @cached_property
     def fingerprint(self) -> str:
         """Hash of all that decides how a text or a chat becomes tokens: the same for copies of a tokenizer."""

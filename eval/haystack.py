@@ -42,9 +42,7 @@ class Haystack:
         Raises:
             UserError: No word is left.
         """
-        for token in tokenizer.control_tokens:
-            text = text.replace(token, " ")
-        text = _SPACE.sub(" ", text).strip()
+        text = _SPACE.sub(" ", tokenizer.without_control_tokens(text)).strip()
         if not text:
             raise UserError("haystack: holds no words; give files with text")
         return Haystack(tokenizer, text, separator=" ")

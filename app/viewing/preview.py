@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,7 +13,7 @@ from app.dataset.identity import identity_of_dataset
 from app.dataset.pipeline import synthesize
 from app.dataset.reject_share import TooManyRejectsError
 from app.dataset.result_rows import RESULTS_DIR, ResultRows
-from app.progress.attempts import Report, attempt
+from app.progress.attempts import Report, attempt, renewed
 from app.recipe import with_settings
 from app.report.shell import write_page
 from app.run import Run, read_identity
@@ -120,28 +119,22 @@ def followed(dataset: Folder, show: Callable[[list[dict[str, Any]]], None]) -> I
         dataset: Its folder.
         show: Takes all rows that are done.
     """
-    ended = threading.Event()
+    num_shown = 0
 
-    def follow() -> None:
-        num_shown = 0
-        while not ended.wait(POLL_INTERVAL_SEC):
+    def look() -> None:
+        nonlocal num_shown
+        try:
+            rows = list(ResultRows(dataset / RESULTS_DIR).read())
+        except (OSError, pa.ArrowInvalid):
+            # One of the files is being written, or all of them are done with.
+            return
+        if len(rows) > num_shown:
+            num_shown = len(rows)
             try:
-                rows = list(ResultRows(dataset / RESULTS_DIR).read())
-            except (OSError, pa.ArrowInvalid):
-                # One of the files is being written, or all of them are done with.
-                continue
-            if len(rows) > num_shown:
-                num_shown = len(rows)
-                try:
-                    show(rows)
-                except OSError as error:
-                    # Should storage really be gone, the job's own writes will tell.
-                    logger.warning("the page is not written: %s", error)
+                show(rows)
+            except OSError as error:
+                # Should storage really be gone, the job's own writes will tell.
+                logger.warning("the page is not written: %s", error)
 
-    thread = threading.Thread(target=follow, name="preview", daemon=True)
-    thread.start()
-    try:
+    with renewed(look, POLL_INTERVAL_SEC):
         yield
-    finally:
-        ended.set()
-        thread.join()

@@ -72,7 +72,7 @@ class LongbenchMaker(PromptMaker):
         )
         closing = CLOSING.replace("{choices}", choices, 1).replace("{question}", question.question.strip(), 1)
         parts = [
-            tokenize(self._tokenizer, self._bare(text))
+            tokenize(self._tokenizer, self._tokenizer.without_control_tokens(text))
             for text in (OPENING, question.context.strip(), closing)
         ]
         limit = self._config.longbench.max_prompt_tokens
@@ -82,12 +82,6 @@ class LongbenchMaker(PromptMaker):
             half = limit // 2
             parts = [whole.cut(0, half), whole.cut(len(whole) - (limit - half), len(whole))]
         return self._frame.prompt(parts), num_cut
-
-    def _bare(self, text: str) -> str:
-        # A text must not end the turn that it stands in.
-        for token in self._tokenizer.control_tokens:
-            text = text.replace(token, " ")
-        return text
 
     @cached_property
     def _questions(self) -> list[Question]:

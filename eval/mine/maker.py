@@ -128,10 +128,7 @@ class MineMaker:
         return self._tokenized[1]
 
     def _tokens(self, text: str) -> TokenText:
-        # A text must not end the turn that it stands in.
-        for token in self._tokenizer.control_tokens:
-            text = text.replace(token, " ")
-        return tokenize(self._tokenizer, text)
+        return tokenize(self._tokenizer, self._tokenizer.without_control_tokens(text))
 
     @cached_property
     def _questions(self) -> list[Question]:
