@@ -1,5 +1,6 @@
 """What the Makefile runs; none of it is run here."""
 
+import os
 import shlex
 import subprocess
 from pathlib import Path
@@ -13,8 +14,15 @@ ROOT = Path(__file__).parent.parent
 
 def command_of_demo(*variables: str) -> list[str]:
     """The demo's last command, which make would run with these variables."""
+    # `make test` is a make too. What it hands down would have this one name its directory.
+    own = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     done = subprocess.run(
-        ["make", "-n", "demo", *variables], cwd=ROOT, capture_output=True, text=True, check=True
+        ["make", "--no-print-directory", "-n", "demo", *variables],
+        cwd=ROOT,
+        env=own,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return shlex.split(done.stdout.splitlines()[-1])
 
