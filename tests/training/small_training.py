@@ -1,4 +1,4 @@
-"""A small model that some of a torchrun's processes train together, for tests of what surrounds the training."""
+"""A small model that some of a run's processes train together, for tests of what surrounds the training."""
 
 import math
 from typing import Any
@@ -21,7 +21,7 @@ SEQUENCES = MemorySequences(((20, 1, 30, 13), (64,), (31, 33), (5, 50, 9)))
 
 
 def some_workers(num_processes: int, layout: SequenceLayout | None = None) -> Workers | None:
-    """The first processes of the torchrun, all of which must call this; nothing for those that are left over."""
+    """The first processes of the run, all of which must call this; nothing for those that are left over."""
     layout = layout or SequenceLayout()
     ranks = torch.arange(num_processes)
     mesh = DeviceMesh("cpu", ranks, mesh_dim_names=("all",))

@@ -1,5 +1,6 @@
 import json
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from app.training.checkpoints.records import (
     remove_superseded,
     step_folder,
 )
-from tests.training.torchrun import TIMEOUT_SEC, torchrun
+from tests.training.ranks import TIMEOUT_SEC, run_ranks
 
 MODELS = ("tied", "untied", "tied-far")
 NUM_PROCESSES = {"2": 2, "2 to 4": 4, "4 to 1": 1, "1 to 2": 2}
@@ -23,10 +24,10 @@ pytestmark = pytest.mark.timeout(TIMEOUT_SEC + 30)
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """One torchrun for all: it imports for seconds."""
+    """One run of four processes for all."""
     folder = tmp_path_factory.mktemp("checkpoints")
-    done = torchrun(4, "tests.training.checkpoints.checkpoint_worker", "findings", str(folder))
-    assert done.returncode == 0, done.stderr[-4000:]
+    ended = run_ranks(4, "tests.training.checkpoints.checkpoint_worker", "findings", str(folder))
+    assert not any(ended.exit_codes), ended.output[-4000:]
     return json.loads((folder / "findings.json").read_text())
 
 
@@ -133,9 +134,8 @@ def test_an_error_while_completing_in_the_background_is_raised_by_the_next_save(
 
 @pytest.mark.slow
 def test_a_save_that_is_killed_leaves_the_one_before(tmp_path):
-    done = torchrun(2, "tests.training.checkpoints.checkpoint_worker", "killed", str(tmp_path))
-    assert done.returncode != 0
-    assert "SIGXFSZ" in done.stderr
+    ended = run_ranks(2, "tests.training.checkpoints.checkpoint_worker", "killed", str(tmp_path))
+    assert ended.exit_codes[1] == -signal.SIGXFSZ, ended.output
     half = tmp_path / "step-00000002"
     assert (half / "__1_0.distcp").stat().st_size > 0
     assert not (half / "_complete.json").exists()

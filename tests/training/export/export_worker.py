@@ -1,12 +1,6 @@
-"""Exports of small sharded models, and of exports that somebody spoilt.
-
-torchrun --nproc-per-node 4 -m tests.training.export.export_worker SOURCE FOLDER
-
-SOURCE has a tokenizer. FOLDER takes an export a case and findings.json.
-"""
+"""Exports of small sharded models, and of exports that somebody spoilt, by four processes."""
 
 import json
-import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -160,9 +154,9 @@ def spoil(path: Path, workers: Workers) -> dict[str, str]:
     return found
 
 
-def main(source: str, path: Path) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo")
+def main(source: str, folder: str) -> None:
+    """Write an export a case and findings.json into the folder; the source has a tokenizer."""
+    path = Path(folder)
     found: dict[str, Any] = {}
 
     def among(name: str, num_processes: int, layout: SequenceLayout, function: Any) -> None:
@@ -177,8 +171,3 @@ def main(source: str, path: Path) -> None:
     among("spoilt", 2, SequenceLayout(2, 1), partial(spoil, path / "llama"))
     if dist.get_rank() == 0:
         (path / "findings.json").write_text(json.dumps(found))
-    dist.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))

@@ -27,8 +27,8 @@ from tests.training.export.export_worker import DEFAULT_ROPE, EXPORTS, MAX_TOKEN
 from tests.training.far_folder import FarFolder
 from tests.training.parallel.parity_cases import Case
 from tests.training.parallel.parity_worker import config_of
+from tests.training.ranks import TIMEOUT_SEC, run_ranks
 from tests.training.small_training import random_weights
-from tests.training.torchrun import TIMEOUT_SEC, torchrun
 
 pytestmark = pytest.mark.timeout(TIMEOUT_SEC + 30)
 GENERATION = {"eos_token_id": [321, 322], "temperature": 0.6, "do_sample": True, "max_length": 128}
@@ -52,10 +52,10 @@ def source(chatml, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def exported(source, tmp_path_factory):
-    """One torchrun for all exports."""
+    """One run of four processes for all exports."""
     folder = tmp_path_factory.mktemp("exports")
-    done = torchrun(4, "tests.training.export.export_worker", source, str(folder))
-    assert done.returncode == 0, done.stderr[-4000:]
+    ended = run_ranks(4, "tests.training.export.export_worker", source, str(folder))
+    assert not any(ended.exit_codes), ended.output[-4000:]
     return folder, json.loads((folder / "findings.json").read_text())
 
 

@@ -1,9 +1,4 @@
-"""One training step on several processes against plain transformers on one, case by case.
-
-torchrun --nproc-per-node N -m tests.training.parallel.parity_worker FILE families|others
-
-FILE takes, by the name of each case for N processes, the relative errors of loss, gradients and their norm.
-"""
+"""One training step on several processes against plain transformers on one, case by case."""
 
 import json
 import math
@@ -162,17 +157,13 @@ def errors(case: Case) -> dict[str, Any] | None:
 
 
 def main(path: str, kind: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo")
+    """Write the relative errors of loss, gradients and their norm, by the name of each case of a kind.
+
+    Every process of a run calls this; the cases are those for as many processes.
+    """
     found = {}
     for case in CASES:
         if case.num_processes == dist.get_world_size() and case.kind == kind:
             found[case.name] = errors(case)
     if dist.get_rank() == 0:
         Path(path).write_text(json.dumps(found))
-    dist.barrier()
-    dist.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])

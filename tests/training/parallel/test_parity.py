@@ -3,23 +3,24 @@ import json
 import pytest
 
 from tests.training.parallel.parity_cases import CASES, Case
-from tests.training.torchrun import TIMEOUT_SEC, torchrun
+from tests.training.ranks import TIMEOUT_SEC, run_ranks
 
 TOLERANCE = 1e-5
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """Errors of all cases of a kind and a number of processes; one torchrun for them: it imports for seconds."""
-    cache = {}
+    """Errors of all cases of a kind and a number of processes; one run of the processes for them."""
+    runs = {}
 
     def errors(num_processes, kind):
-        if (num_processes, kind) not in cache:
+        if (num_processes, kind) not in runs:
             path = tmp_path_factory.mktemp("parity") / "errors.json"
-            done = torchrun(num_processes, "tests.training.parallel.parity_worker", str(path), kind)
-            assert done.returncode == 0, done.stderr[-4000:]
-            cache[num_processes, kind] = json.loads(path.read_text())
-        return cache[num_processes, kind]
+            ended = run_ranks(num_processes, "tests.training.parallel.parity_worker", str(path), kind)
+            runs[num_processes, kind] = path, ended
+        path, ended = runs[num_processes, kind]
+        assert not any(ended.exit_codes), ended.output[-4000:]
+        return json.loads(path.read_text())
 
     return errors
 
