@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import cache
 
 import pytest
 
@@ -24,12 +25,15 @@ from eval.evaluation import Evaluation
 from eval.models import evaluated_models
 from eval.preflight import check_evaluation
 from eval.reading import show_sample
+from eval.recall.facts import facts_not_in
 from eval.suite import Endpoint
 from tests.eval.completions_double import Answer, CompletionsDouble
 from tests.training.train_settings import train_config
 
 MODEL = "bundled:smollm2-135m-instruct"
-TOKENIZER = Tokenizer(MODEL)
+_load_tokenizer = cache(Tokenizer)
+_facts_not_in = cache(facts_not_in)
+TOKENIZER = _load_tokenizer(MODEL, None)
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +41,9 @@ def quick(monkeypatch, tmp_path):
     monkeypatch.setattr(client_module, "FIRST_PAUSE_SEC", 0.01)
     monkeypatch.setattr("eval.evaluation.cache_dir", lambda: tmp_path / "cache")
     monkeypatch.setattr("eval.niah.START_TOKENS", 2048)
+    # Loaded and compared once for all of these tests, not once for every model of each.
+    monkeypatch.setattr("eval.models.Tokenizer", _load_tokenizer)
+    monkeypatch.setattr("eval.recall.maker.facts_not_in", lambda text: list(_facts_not_in(text)))
 
 
 def config_of(tmp_path, **changes):
