@@ -13,6 +13,17 @@ from app.config.evaluation import EvaluateConfig, EvaluatedModelConfig, Evaluate
 from app.config.generation import GeneratorConfig, GeneratorSection, OpenAiConfig, SamplingConfig, VllmConfig
 from app.config.planning import NodeConfig, NodesConfig, PlanConfig
 from app.config.probing import ProbeConfig
+from app.config.question_files import (
+    AalcrConfig,
+    AalcrJudgeConfig,
+    JudgeConfig,
+    LongbenchConfig,
+    LongbenchLength,
+    MineConfig,
+    OwnMetric,
+    Ruler2Config,
+    Ruler2Task,
+)
 from app.config.retrieval import RetrievalConfig
 from app.config.run import Config, ProgressConfig, RayConfig, RunConfig
 from app.config.section import OPERATIONAL, NodeLabels, identity
@@ -20,14 +31,9 @@ from app.config.serving import ServeConfig, ServedModelConfig
 from app.config.suites import (
     BabilongConfig,
     GraphWalksConfig,
-    JudgeConfig,
-    LongbenchConfig,
-    LongbenchLength,
-    MineConfig,
     MrcrConfig,
     NiahConfig,
     NolimaConfig,
-    OwnMetric,
     RecallConfig,
     RulerConfig,
     ShortConfig,
@@ -54,6 +60,8 @@ from app.config.viewing import PreviewConfig, ViewConfig
 __all__ = [
     "OPERATIONAL",
     "PROMPT_TOKENS",
+    "AalcrConfig",
+    "AalcrJudgeConfig",
     "AgentConfig",
     "BabilongConfig",
     "BootstrapConfig",
@@ -94,6 +102,8 @@ __all__ = [
     "RayConfig",
     "RecallConfig",
     "RetrievalConfig",
+    "Ruler2Config",
+    "Ruler2Task",
     "RulerConfig",
     "RunConfig",
     "SamplingConfig",

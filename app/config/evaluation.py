@@ -5,12 +5,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from app.config.checks import checked_list, checked_url, refuse_secrets
+from app.config.question_files import AalcrConfig, LongbenchConfig, MineConfig, Ruler2Config
 from app.config.section import OPERATIONAL, NonNegativeCount, Section, Share
 from app.config.suites import (
     BabilongConfig,
     GraphWalksConfig,
-    LongbenchConfig,
-    MineConfig,
     MrcrConfig,
     NiahConfig,
     NolimaConfig,
@@ -20,8 +19,9 @@ from app.config.suites import (
 )
 
 SuiteName = Literal[
-    "niah", "ruler", "short", "recall", "mrcr", "graphwalks", "babilong", "nolima", "longbench", "mine"
-]
+    "niah", "ruler", "short", "recall", "mrcr", "graphwalks", "babilong", "nolima", "longbench", "aalcr",
+    "ruler2", "mine",
+]  # fmt: skip
 
 
 class EvaluatedModelConfig(Section):
@@ -107,6 +107,8 @@ class EvaluateConfig(Section):
     babilong: BabilongConfig = BabilongConfig()
     nolima: NolimaConfig = NolimaConfig()
     longbench: LongbenchConfig = LongbenchConfig()
+    aalcr: AalcrConfig = AalcrConfig()
+    ruler2: Ruler2Config = Ruler2Config()
     mine: MineConfig = MineConfig()
 
     @field_validator("suites")

@@ -1,14 +1,11 @@
-"""Settings of the evaluation's suites, one section each."""
+"""Settings of the suites whose samples are made here or by lm-eval, one section each."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from app.config.checks import check_placeholders, checked_list, checked_url, placeholders
-from app.config.section import OPERATIONAL, Section
-
-LongbenchLength = Literal["short", "medium", "long"]
-OwnMetric = Literal["exact", "contains", "number", "f1", "multiple_choice", "regex", "judge"]
+from app.config.checks import check_placeholders, checked_list, placeholders
+from app.config.section import Section
 
 
 class NiahConfig(Section):
@@ -216,83 +213,3 @@ class NolimaConfig(Section):
     @classmethod
     def _not_empty(cls, values: list[Any]) -> list[Any]:
         return checked_list(values)
-
-
-class LongbenchConfig(Section):
-    """LongBench v2 (arXiv 2412.15204): four choices about one long text, from its own file."""
-
-    path: str | None = None
-    """The published data.json."""
-    lengths: list[LongbenchLength] = ["short", "medium", "long"]
-    """Texts to ask about, by their published length: below 32,000 words, below 128,000, and longer ones."""
-    max_prompt_tokens: Annotated[int, Field(ge=1024)] = 120_000
-    """Longer prompts lose their middle, as published for models that read 128k. Set it a little below what the model
-    reads; prompts that are still too long are not asked, and counted."""
-    max_output_tokens: PositiveInt = 128
-    limit: PositiveInt | None = None
-    """Ask only the first so many questions. If omitted, all."""
-
-    @field_validator("lengths")
-    @classmethod
-    def _not_empty(cls, values: list[Any]) -> list[Any]:
-        return checked_list(values)
-
-
-class JudgeConfig(Section):
-    """A model that judges replies to your own questions."""
-
-    url: Annotated[str | None, Field(json_schema_extra=OPERATIONAL)] = None
-    """URL of the judge's OpenAI-compatible endpoint, with /v1. Required by the metric `judge`."""
-    model: str = ""
-    """Name of the judge at the endpoint."""
-    api_key_env: Annotated[str, Field(json_schema_extra=OPERATIONAL)] = "LONGSTRAP_JUDGE_API_KEY"
-    """Name of the environment variable that holds the judge's key. If that variable is unset, no key is sent."""
-    prompt: str = (
-        "You judge an answer to a question.\n\nQuestion: {question}\nRight answer: {answer}\nAnswer to judge: {reply}"
-        "\n\nSay whether the answer to judge means the same as the right answer. End with one word on a line of its "
-        "own: right, partly or wrong."
-    )
-    """What the judge reads. It must end its reply with right, partly or wrong, which score 1, 0.5 and 0."""
-    max_output_tokens: PositiveInt = 1024
-    """Most tokens of a verdict, the judge's thought included."""
-
-    @field_validator("url")
-    @classmethod
-    def _is_url_without_secrets(cls, url: str | None) -> str | None:
-        return None if url is None else checked_url(url)
-
-    @field_validator("prompt")
-    @classmethod
-    def _prompt_shows_the_reply(cls, prompt: str) -> str:
-        check_placeholders("prompt", prompt, {"question", "answer", "reply"})
-        if "reply" not in placeholders(prompt):
-            raise ValueError("does not show the judge what to judge; add {reply}")
-        return prompt
-
-
-class MineConfig(Section):
-    """Your own questions, from a JSONL file. docs/own_questions.md describes its rows."""
-
-    path: str | None = None
-    """The file: a question a line."""
-    metric: OwnMetric = "contains"
-    """How replies are scored whose row names no metric."""
-    task: str = "questions"
-    """Name in the tables of rows that name no task."""
-    context: str | None = None
-    """Text file, folder or glob that all questions are about whose rows have no context of their own."""
-    prompt: str = "{context}\n\n{question}"
-    """What the user says: the context first, so that the questions on it share its prefix. A question without a context
-    is asked as it is."""
-    max_output_tokens: PositiveInt = 128
-    limit: PositiveInt | None = None
-    """Ask only the first so many questions. If omitted, all."""
-    judge: JudgeConfig = JudgeConfig()
-
-    @field_validator("prompt")
-    @classmethod
-    def _prompt_has_both(cls, prompt: str) -> str:
-        check_placeholders("prompt", prompt, {"context", "question"})
-        if placeholders(prompt) != {"context", "question"}:
-            raise ValueError("does not show both; give {context} and {question}")
-        return prompt

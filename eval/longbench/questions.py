@@ -1,19 +1,17 @@
 """Reads LongBench v2's own file: a JSON list, or JSONL, with a question about one long text in each row."""
 
-import hashlib
 import json
-import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 from app.config import LongbenchConfig, LongbenchLength
 from app.faults import UserError, one_line
+from eval.question_ids import question_id
 
 FIELD = "evaluate.longbench.path"
 LETTERS = "ABCD"
 DIFFICULTIES = ("easy", "hard")
-_UNSAFE = re.compile(r"[^\w.-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +35,7 @@ class Question:
     @property
     def sample_id(self) -> str:
         """Name and hash of all that decides reply and score."""
-        content = json.dumps(asdict(self), sort_keys=True).encode("utf-8", "replace")
-        return f"{_UNSAFE.sub('_', self.name)[:64]}-{hashlib.sha256(content).hexdigest()[:8]}"
+        return question_id(self.name, asdict(self))
 
 
 def read_questions(settings: LongbenchConfig) -> list[Question]:

@@ -1,6 +1,5 @@
 """Reads a user's own questions: JSONL, a question a line."""
 
-import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -11,12 +10,12 @@ from typing import Any, get_args
 from app.config import MineConfig, OwnMetric
 from app.faults import UserError, one_line
 from eval.haystack import read_text
+from eval.question_ids import question_id
 
 FIELD = "evaluate.mine.path"
 KNOWN = {"id", "task", "question", "answer", "context", "context_file", "choices", "metric", "turns"}
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 CHOOSE = "Answer with the letter of the right choice."
-_UNSAFE = re.compile(r"[^\w.-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +54,7 @@ class Question:
     @property
     def sample_id(self) -> str:
         """Name and hash of all that decides reply and score: a changed question is another one, and asked again."""
-        content = json.dumps(asdict(self), sort_keys=True).encode("utf-8", "replace")
-        return f"{_UNSAFE.sub('_', self.name)[:64]}-{hashlib.sha256(content).hexdigest()[:8]}"
+        return question_id(self.name, asdict(self))
 
 
 def read_questions(settings: MineConfig) -> list[Question]:

@@ -1,8 +1,9 @@
 """LongBench v2, as a suite."""
 
 from dataclasses import replace
+from typing import get_args
 
-from app.config import EvaluateConfig
+from app.config import EvaluateConfig, LongbenchLength
 from app.tokens import Tokenizer
 from eval.longbench.maker import LongbenchMaker
 from eval.longbench.questions import DIFFICULTIES, read_questions
@@ -11,7 +12,7 @@ from eval.records import Record
 from eval.report.contents import TasksResult
 from eval.samples import SampleMaker
 from eval.suite import Prompts, Scoring
-from eval.suites.tasks import TasksSuite, next_power_of_two
+from eval.suites.tasks import TasksSuite, next_power_of_two, published_remark
 
 
 class LongbenchSuite(TasksSuite):
@@ -45,28 +46,16 @@ class LongbenchSuite(TasksSuite):
         """See `SampledSuite`. Adds the published rows: all questions, by difficulty, and by words of the text."""
         found = super().result(scoring)
         remarks = list(found.remarks)
-        failures_count = scoring.settings.failures_count_as_wrong
-        scores = [self.score_or_gap(record, failures_count) for record in scoring.records]
-        known = [
-            (record, score)
-            for record, score in zip(scoring.records, scores, strict=True)
-            if score is not None
-        ]
-        if known and len(known) == len(scores):
+        if known := self.measured(scoring):
             rows = [
                 ("overall", known),
                 *((name, [each for each in known if each[0].task == name]) for name in DIFFICULTIES),
                 *(
                     (name, [each for each in known if each[0].facts["words"] == name])
-                    for name in ("short", "medium", "long")
+                    for name in get_args(LongbenchLength)
                 ),
             ]
-            parts = [
-                f"{name} {100 * sum(score for _, score in group) / len(group):.1f} % of {len(group):,}"
-                for name, group in rows
-                if group
-            ]
-            remarks.append(f"As published: {'; '.join(parts)}.")
+            remarks.append(published_remark([(name, [score for _, score in group]) for name, group in rows]))
         if num_cut := sum(record.facts["num_cut_tokens"] > 0 for record in scoring.records):
             limit = scoring.settings.longbench.max_prompt_tokens
             remarks.append(f"Prompts of more than {limit:,} tokens, which lost their middle: {num_cut:,}.")

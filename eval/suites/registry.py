@@ -7,6 +7,7 @@ from app.config import EvaluateConfig
 from eval.report.contents import ReportContents
 from eval.report.parts import Part
 from eval.suite import SampledSuite, Suite
+from eval.suites.aalcr import AalcrSuite
 from eval.suites.babilong import BabilongSuite
 from eval.suites.graphwalks import GraphWalksSuite
 from eval.suites.longbench import LongbenchSuite
@@ -16,6 +17,7 @@ from eval.suites.niah import NiahSuite
 from eval.suites.nolima import NolimaSuite
 from eval.suites.recall import RecallSuite
 from eval.suites.ruler import RulerSuite
+from eval.suites.ruler2 import Ruler2Suite
 from eval.suites.short import ShortSuite
 
 _ALL: tuple[Suite[Any], ...] = (
@@ -26,6 +28,8 @@ _ALL: tuple[Suite[Any], ...] = (
     BabilongSuite(),
     NolimaSuite(),
     LongbenchSuite(),
+    AalcrSuite(),
+    Ruler2Suite(),
     MineSuite(),
     ShortSuite(),
     RecallSuite(),

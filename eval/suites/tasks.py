@@ -34,6 +34,13 @@ class TasksSuite(SampledSuite[TasksResult]):
             return 0.0 if failures_count_as_wrong else None
         return self.score(record)
 
+    def measured(self, scoring: Scoring) -> list[tuple[Record, float]]:
+        """All records with their scores in [0, 1]; empty if one of them was not measured."""
+        failures_count = scoring.settings.failures_count_as_wrong
+        scores = [(record, self.score_or_gap(record, failures_count)) for record in scoring.records]
+        known = [(record, score) for record, score in scores if score is not None]
+        return known if len(known) == len(scores) else []
+
     def cell_tokens(self, record: Record) -> int:
         """The length under which a table has a record."""
         return record.length_tokens
@@ -89,6 +96,16 @@ class TasksSuite(SampledSuite[TasksResult]):
 def next_power_of_two(num_tokens: int) -> int:
     """The cell of a sample of so many tokens, where lengths are not set."""
     return max(1 << (num_tokens - 1).bit_length(), SHORTEST_CELL_TOKENS)
+
+
+def published_remark(rows: Sequence[tuple[str, Sequence[float]]]) -> str:
+    """The means that a benchmark publishes, of scores in [0, 1] by name; those of no samples are left out."""
+    parts = [
+        f"{name} {100 * sum(scores) / len(scores):.1f} % of {len(scores):,}"
+        for name, scores in rows
+        if scores
+    ]
+    return f"As published: {'; '.join(parts)}."
 
 
 def _left_out(scoring: Scoring) -> list[str]:

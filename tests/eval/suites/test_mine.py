@@ -7,7 +7,6 @@ import pytest
 from app.config import EvaluateConfig, JudgeConfig, MineConfig
 from app.faults import UserError
 from app.storage import Folder
-from eval.mine.judge import read_verdict
 from eval.records import Record, Reply
 from eval.report.markdown import render_markdown
 from eval.report.section import render_section
@@ -88,11 +87,6 @@ def test_a_verdict_that_cannot_be_read_is_a_gap_and_asked_again(tmp_path):
         assert "1 replies have no verdict that could be read" in result.remarks[0]
         says.append("partly")
         assert SUITE.score(SUITE.judged(asked)[0]) == 0.5
-
-
-def test_the_last_verdict_counts():
-    assert read_verdict("Not wrong, but right.") == 1.0
-    assert read_verdict("<think>right</think>") is None
 
 
 def test_a_judge_that_is_not_named_is_missed_before_anything_is_asked(tmp_path):

@@ -1,10 +1,10 @@
-"""Asks a judge what replies to own questions are worth, once each: its verdicts are kept beside the records."""
+"""Asks a judge what replies are worth, once each: its verdicts are kept beside the records."""
 
 import asyncio
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,8 +18,6 @@ from eval.records import Record
 from eval.thoughts import split_thought
 
 VERDICTS_FILE = "verdicts.json"
-WORTH = {"right": 1.0, "partly": 0.5, "wrong": 0.0}
-_VERDICT = re.compile(r"\b(right|partly|wrong)\b", re.IGNORECASE)
 WRITE_EVERY = 20
 """Verdicts that a killed job loses at most."""
 
@@ -33,23 +31,36 @@ class Verdict:
     said: str
 
 
-def read_verdict(text: str) -> float | None:
-    """The worth of the last verdict in a judge's reply, without its thought; None: it gives none."""
-    found = _VERDICT.findall(split_thought(text)[1])
-    return WORTH[found[-1].lower()] if found else None
+def read_verdict(text: str, verdicts: Mapping[str, float]) -> float | None:
+    """The score of the last verdict in a judge's reply, without its thought; None: it gives none.
+
+    Args:
+        text: The reply.
+        verdicts: Score by word.
+    """
+    scores = {word.lower(): score for word, score in verdicts.items()}
+    found = re.findall(rf"\b({'|'.join(scores)})\b", split_thought(text)[1].lower())
+    return scores[found[-1]] if found else None
 
 
-def check_judge(judge: JudgeConfig) -> None:
-    """Refuse settings without a judge.
+def judge_of(settings: EvaluateConfig, suite: str) -> JudgeConfig:
+    """The judge of a suite that has one."""
+    judge: JudgeConfig = getattr(settings, suite).judge
+    return judge
+
+
+def check_judge(settings: EvaluateConfig, suite: str) -> None:
+    """Refuse settings without the judge that a suite needs.
 
     Raises:
         UserError: The URL or the model is missing.
     """
+    judge = judge_of(settings, suite)
     if judge.url is None or not judge.model:
         field = "url" if judge.url is None else "model"
         raise UserError(
-            f"evaluate.mine.judge.{field}: is missing, but questions have the metric judge; give the URL of an "
-            f"OpenAI-compatible endpoint and the name of the model there"
+            f"evaluate.{suite}.judge.{field}: is missing, but a judge scores; give the URL of an OpenAI-compatible "
+            f"endpoint and the name of the model there"
         )
 
 
@@ -68,12 +79,17 @@ def verdict_key(judge: JudgeConfig, record: Record) -> str:
 
 
 def judge_records(
-    settings: EvaluateConfig, records: Sequence[Record], folder: Folder, report: Callable[[str], None]
+    settings: EvaluateConfig,
+    suite: str,
+    records: Sequence[Record],
+    folder: Folder,
+    report: Callable[[str], None],
 ) -> dict[str, Verdict]:
     """Verdicts on all replies, of which those that were given before are not asked for again.
 
     Args:
         settings: With the judge.
+        suite: Name of the suite, whose judge it is.
         records: With replies that have a text.
         folder: Keeps the verdicts.
         report: Gets progress.
@@ -81,8 +97,8 @@ def judge_records(
     Raises:
         UserError: The judge's endpoint refuses every request, or does not answer.
     """
-    judge = settings.mine.judge
-    check_judge(judge)
+    judge = judge_of(settings, suite)
+    check_judge(settings, suite)
     verdicts = known_verdicts(folder)
     missing = {
         key: record
@@ -90,20 +106,24 @@ def judge_records(
         if (known := verdicts.get(key := verdict_key(judge, record))) is None or known.score is None
     }
     if missing:
-        report(f"mine: {judge.model} judges {len(missing):,} replies")
-        asyncio.run(_ask_all(settings, missing, verdicts, folder))
+        report(f"{suite}: {judge.model} judges {len(missing):,} replies")
+        asyncio.run(_ask_all(settings, suite, missing, verdicts, folder))
     return verdicts
 
 
 async def _ask_all(
-    settings: EvaluateConfig, missing: dict[str, Record], verdicts: dict[str, Verdict], folder: Folder
+    settings: EvaluateConfig,
+    suite: str,
+    missing: dict[str, Record],
+    verdicts: dict[str, Verdict],
+    folder: Folder,
 ) -> None:
-    judge = settings.mine.judge
+    judge = judge_of(settings, suite)
     assert judge.url is not None
     fields = EndpointFields(
-        url="evaluate.mine.judge.url",
-        model="evaluate.mine.judge.model",
-        key="evaluate.mine.judge.api_key_env",
+        url=f"evaluate.{suite}.judge.url",
+        model=f"evaluate.{suite}.judge.model",
+        key=f"evaluate.{suite}.judge.api_key_env",
         key_env=judge.api_key_env,
         timeout="evaluate.request_timeout_sec",
     )
@@ -150,4 +170,4 @@ async def _verdict(client: EndpointClient, judge: JudgeConfig, record: Record) -
         reply = await client.ask("chat", arguments)
     except RequestError as error:
         return Verdict(None, str(error))
-    return Verdict(read_verdict(reply.text), reply.text)
+    return Verdict(read_verdict(reply.text, judge.verdicts), reply.text)
