@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from app.config.checks import checked_list, checked_url, refuse_secrets
-from app.config.question_files import AalcrConfig, LongbenchConfig, MineConfig, Ruler2Config
+from app.config.question_files import AalcrConfig, HelmetConfig, LongbenchConfig, MineConfig, Ruler2Config
 from app.config.section import OPERATIONAL, NonNegativeCount, Section, Share
 from app.config.suites import (
     BabilongConfig,
@@ -19,7 +19,7 @@ from app.config.suites import (
 )
 
 SuiteName = Literal[
-    "niah", "ruler", "short", "recall", "mrcr", "graphwalks", "babilong", "nolima", "longbench", "aalcr",
+    "niah", "ruler", "short", "recall", "mrcr", "graphwalks", "babilong", "nolima", "longbench", "helmet", "aalcr",
     "ruler2", "mine",
 ]  # fmt: skip
 
@@ -107,6 +107,7 @@ class EvaluateConfig(Section):
     babilong: BabilongConfig = BabilongConfig()
     nolima: NolimaConfig = NolimaConfig()
     longbench: LongbenchConfig = LongbenchConfig()
+    helmet: HelmetConfig = HelmetConfig()
     aalcr: AalcrConfig = AalcrConfig()
     ruler2: Ruler2Config = Ruler2Config()
     mine: MineConfig = MineConfig()

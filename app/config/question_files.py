@@ -7,6 +7,11 @@ from pydantic import Field, PositiveInt, field_validator
 from app.config.checks import check_placeholders, checked_list, checked_url, placeholders
 from app.config.section import OPERATIONAL, Section, Share
 
+HelmetLength = Literal[8192, 16384, 32768, 65536, 131072]
+HelmetTask = Literal[
+    "ruler_niah_mk_2", "ruler_niah_mk_3", "ruler_niah_mv", "json_kv", "kilt_nq", "kilt_triviaqa", "kilt_hotpotqa",
+    "kilt_popqa", "msmarco_rerank_psg",
+]  # fmt: skip
 LongbenchLength = Literal["short", "medium", "long"]
 Ruler2Task = Literal[
     "mk_niah_basic", "mk_niah_easy", "mk_niah_medium", "mk_niah_hard", "mv_niah_basic", "mv_niah_easy",
@@ -147,6 +152,30 @@ class Ruler2Config(Section):
     """The published recipe has 16,384, thought included; give a reasoning model `evaluate.sampling.thinking_tokens`."""
     limit: PositiveInt | None = None
     """Ask only the first so many questions of each task and setup. If omitted, all."""
+
+    @field_validator("tasks")
+    @classmethod
+    def _no_duplicates(cls, values: list[Any]) -> list[Any]:
+        return checked_list(values) if values else values
+
+
+class HelmetConfig(Section):
+    """HELMET (arXiv 2410.02694): its categories Recall, RAG and Re-rank, from its own files."""
+
+    path: str | None = None
+    """The folder `data` that HELMET's scripts/download_data.sh unpacks."""
+    lengths_tokens: list[HelmetLength] = [8192, 16384, 32768, 65536, 131072]
+    """Those that HELMET has files for. Prompts that are longer lose the end of their context, as published."""
+    tasks: list[HelmetTask] = []
+    """Names of the tasks to ask. Empty: all nine."""
+    num_samples: PositiveInt = 100
+    """Questions per task and length, drawn as HELMET draws them. In the files of documents each question stands 3 or 6
+    times, with its evidence at other places, and is asked as often."""
+
+    @field_validator("lengths_tokens")
+    @classmethod
+    def _not_empty(cls, values: list[Any]) -> list[Any]:
+        return checked_list(values)
 
     @field_validator("tasks")
     @classmethod

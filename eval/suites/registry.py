@@ -10,6 +10,7 @@ from eval.suite import SampledSuite, Suite
 from eval.suites.aalcr import AalcrSuite
 from eval.suites.babilong import BabilongSuite
 from eval.suites.graphwalks import GraphWalksSuite
+from eval.suites.helmet import HelmetSuite
 from eval.suites.longbench import LongbenchSuite
 from eval.suites.mine import MineSuite
 from eval.suites.mrcr import MrcrSuite
@@ -28,6 +29,7 @@ _ALL: tuple[Suite[Any], ...] = (
     BabilongSuite(),
     NolimaSuite(),
     LongbenchSuite(),
+    HelmetSuite(),
     AalcrSuite(),
     Ruler2Suite(),
     MineSuite(),
