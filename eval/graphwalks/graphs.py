@@ -1,33 +1,29 @@
 """Random directed graphs, and the answers to what is asked of them."""
 
+import hashlib
 import random
 from collections import defaultdict
 
 Edge = tuple[str, str]
-NODE_DIGITS = 8
-EDGES_PER_NODE = 2.0
+NAME_DIGITS = 10
+EDGES_PER_NODE = 4
+"""As in the published prompt of 11 nodes."""
 
 
 def draw_edges(rng: random.Random, num_edges: int) -> list[Edge]:
-    """Different edges between nodes with hexadecimal names, in no order; none leads back to its own node.
+    """Edges in the form of the published graphs: node by node, as many from each, to any nodes.
 
-    A node has two edges out of it on average, and two into it, so that a search widens from depth to depth.
+    Nodes are called by a hash of their number. An edge may come twice, or lead back to its own node.
     """
-    num_nodes = max(round(num_edges / EDGES_PER_NODE), 3)
-    names: list[str] = []
-    known: set[str] = set()
-    while len(names) < num_nodes:
-        name = f"{rng.getrandbits(4 * NODE_DIGITS):0{NODE_DIGITS}x}"
-        if name not in known:
-            known.add(name)
-            names.append(name)
-    edges: dict[Edge, None] = {}
-    most = num_nodes * (num_nodes - 1)
-    while len(edges) < min(num_edges, most):
-        edge = (names[rng.randrange(num_nodes)], names[rng.randrange(num_nodes)])
-        if edge[0] != edge[1]:
-            edges[edge] = None
-    return list(edges)
+    num_nodes = max(-(-num_edges // EDGES_PER_NODE), 3)
+    names = [node_name(number) for number in range(num_nodes)]
+    edges = [(source, names[rng.randrange(num_nodes)]) for source in names for _ in range(EDGES_PER_NODE)]
+    return edges[:num_edges]
+
+
+def node_name(number: int) -> str:
+    """What the node of a number is called."""
+    return hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest()[:NAME_DIGITS]
 
 
 def nodes_at_depth(edges: list[Edge], start: str, depth: int) -> list[str]:
@@ -43,5 +39,5 @@ def nodes_at_depth(edges: list[Edge], start: str, depth: int) -> list[str]:
 
 
 def parents_of(edges: list[Edge], node: str) -> list[str]:
-    """Nodes with an edge to this one, in the order of their names."""
+    """Other nodes with an edge to this one, in the order of their names."""
     return sorted({source for source, target in edges if target == node and source != node})

@@ -1,9 +1,8 @@
 """GraphWalks: a walk through a graph whose edges fill the prompt.
 
-Tasks, the wording before the graph, the form of edges and operations, and the score are those of the data card of
-openai/graphwalks. What differs: the graphs are drawn here, as the card does not tell how its own were; the prompt has
-the card's one example, with the three operations that it allows, instead of three examples; and the wording after the
-operation, which asks for the answer's last line, is ours. So scores are not to be compared with published ones.
+The prompt is that of openai/graphwalks, letter by letter, with its four examples, and so are the tasks, the names of
+nodes and the score. What differs: the graphs are drawn here, in the form of a published one, as the card does not tell
+how its own were. So scores are not to be compared with published ones.
 """
 
 import random
@@ -20,17 +19,18 @@ from eval.prompt_maker import PromptMaker, grid_slots
 from eval.samples import Sample, Slot
 from eval.token_text import TokenText, tokenize
 
-VERSION = 1
+VERSION = 2
 """Goes up when the same settings give other samples."""
-OPENING = """You will be given a graph as a list of directed edges. All nodes are at least degree 1.
-You will also get a description of an operation to perform on the graph.
-Your job is to execute the operation on the graph and return the set of nodes that the operation results in.
-If asked for a breadth-first search (BFS), only return the nodes that are reachable at that depth, do not return the \
-starting node.
-If asked for the parents of a node, only return the nodes that have an edge leading to the given node, do not return \
-the given node itself.
+OPENING = """You will be given a graph as a list of directed edges. All nodes are at least degree 1. You will also get \
+a description of an operation to perform on the graph.\x20
+Your job is to execute the operation on the graph and return the set of nodes that the operation results in. If asked \
+for a breadth-first search (BFS), only return the nodes that are reachable at that depth, do not return the starting \
+node. If asked for the parents of a node, only return the nodes that have an edge leading to the given node, do not \
+return the given node itself.
 
-Here is an example graph with three operations.
+Here is an example:
+<begin example>
+
 The graph has the following edges:
 uvwx -> alke
 abcd -> uvwx
@@ -52,17 +52,29 @@ Operation:
 Find the parents of node uvwx.
 Final Answer: [abcd, efgh]
 
-Here is the graph to operate on.
+Example 4:
+Operation:
+Find the parents of node abcd.
+Final Answer: []
+
+<end example>
+Here is the graph to operate on:
 The graph has the following edges:
 """
 BFS = "Perform a BFS from node {node} with depth {depth}."
 PARENTS = "Find the parents of node {node}."
 CLOSING = """
+
 Operation:
 {operation}
 
-Write the nodes as a list on the very last line of your response, in the form of the examples: \
-Final Answer: [node, node]"""
+You should immediately return the set of nodes that the operation results in, with no additional text. Return your \
+final answer as a list of nodes in the very last line of your response. For example, if the operation returns the set \
+of nodes [node1, node2, node3], your response should be:
+Final Answer: [node1, node2, node3]
+If the operation returns the empty set, your response should be:
+Final Answer: []
+"""
 NUM_MEASURED_EDGES = 500
 MAX_TRIES = 20
 """Starts that are tried for a depth before it is made less."""
@@ -159,16 +171,16 @@ def _ask(task: str, edges: list[Edge], depth: int, drawn: float) -> tuple[str, l
 
     The search starts at a node from which the depth is reached; if there is none, the deepest that is.
     """
-    if task == "parents":
-        target = edges[int(drawn * len(edges))][1]
-        return PARENTS.format(node=target), parents_of(edges, target)
     first = int(drawn * len(edges))
+    places = [edges[(first + place) % len(edges)] for place in range(len(edges))]
+    if task == "parents":
+        target = next(target for source, target in places if source != target)
+        return PARENTS.format(node=target), parents_of(edges, target)
     for wanted in range(depth, 0, -1):
-        for place in range(min(len(edges), MAX_TRIES)):
-            start = edges[(first + place) % len(edges)][0]
+        for start, _ in places[: MAX_TRIES if wanted > 1 else None]:
             if nodes := nodes_at_depth(edges, start, wanted):
                 return BFS.format(node=start, depth=wanted), nodes
-    raise AssertionError("each edge reaches a node at depth 1")
+    raise AssertionError("some edge leads to another node")
 
 
 def _lines(edges: list[Edge]) -> str:

@@ -2,10 +2,10 @@
 
 The chat consists of requests for a piece of writing ("write a poem about tapirs") and of pieces. One request comes 2, 4
 or 8 times, each time with another piece, and the last turn asks for the i-th of them, with a random string in front.
-Question and score are those of openai/mrcr. What differs: there the pieces are written by a model, and the first turn
-holds worked examples; here the pieces are passages of public-domain prose, so that they can be made offline to any
-length, and nothing in a piece tells what it answers. Prompts are filled up to their length, which is the upper end of
-the card's bins. So scores are not to be compared with published ones.
+Requests, question and score are those of openai/mrcr. What differs: there the pieces are written by a model, and a
+message in front of the chat holds worked examples; here the pieces are passages of public-domain prose, so that they
+can be made offline to any length, and nothing in a piece tells what it answers. Prompts are filled up to their length,
+which is the upper end of the card's bins. So scores are not to be compared with published ones.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ from eval.prompt_maker import PromptMaker, grid_slots
 from eval.samples import Sample, Slot
 from eval.token_text import TokenText, tokenize
 
-VERSION = 1
+VERSION = 2
 """Goes up when the same settings give other samples."""
 QUESTION = (
     "Prepend {prefix} to the {place} (1 indexed) {kind} about {topic}. "
@@ -165,7 +165,7 @@ class MrcrMaker(PromptMaker):
         return two - one - 2 * len(word)
 
     def _request(self, kind: str, topic: str) -> TokenText:
-        text = f"Write a {kind} about {topic}"
+        text = f"write a {kind} about {topic}"
         if text not in self._requests:
             self._requests[text] = tokenize(self._tokenizer, text)
         return self._requests[text]

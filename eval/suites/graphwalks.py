@@ -16,8 +16,8 @@ class GraphWalksSuite(TasksSuite):
     name = "graphwalks"
     title = "GraphWalks"
     remarks = (
-        "Tasks and score (F1) are those of openai/graphwalks, but the graphs are drawn here: not to be compared with "
-        "published scores. Guessing scores next to nothing.",
+        "Prompt, tasks and score (F1) are those of openai/graphwalks, but the graphs are drawn here: not to be "
+        "compared with published scores. Guessing scores next to nothing.",
     )
 
     def make(self, settings: EvaluateConfig, tokenizer: Tokenizer, seed: int) -> SampleMaker:

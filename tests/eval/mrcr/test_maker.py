@@ -1,3 +1,4 @@
+import re
 from itertools import pairwise
 
 import pytest
@@ -29,13 +30,27 @@ def test_the_asked_turn_is_the_answer_and_its_request_comes_as_often_as_said(sam
         asked, prefix = sample.facts["asked"], sample.facts["prefix"]
         subject = sample.content.partition("(1 indexed) ")[2].partition(". Do not")[0]
         turns = list(pairwise(sample.history))[::2]
-        needles = [reply["content"] for said, reply in turns if said["content"] == f"Write a {subject}"]
+        needles = [reply["content"] for said, reply in turns if said["content"] == f"write a {subject}"]
         assert len(needles) == len(set(needles)) == num_needles
         assert sample.references == [prefix + needles[asked - 1]]
         assert sample.content.startswith(f"Prepend {prefix} to the {asked}")
         assert match_ratio(sample.references[0], sample.references[0], prefix) == 1.0
         assert 1 / num_needles < sample.facts["chance"] < 1.0
         assert len({said["content"] for said, _ in turns}) > 5
+
+
+def test_chats_have_the_published_form(samples):
+    for sample in samples:
+        said, answered = sample.history[::2], sample.history[1::2]
+        assert {message["role"] for message in said} == {"user"}
+        assert {message["role"] for message in answered} == {"assistant"}
+        # Rows of openai/mrcr say "write a social media post about records", with "a" before any kind.
+        assert all(re.fullmatch(r"write a [a-z ]+ about [a-z ]+", message["content"]) for message in said)
+        assert re.fullmatch(
+            r"Prepend [A-Za-z0-9]{10} to the (1st|2nd|3rd|4th) \(1 indexed\) [a-z ]+ about [a-z ]+\. "
+            r"Do not include any other text in your response\.",
+            sample.content,
+        )
 
 
 def test_prompts_are_full_and_the_templates_own(samples, tokenizer):
