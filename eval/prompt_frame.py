@@ -69,6 +69,11 @@ class PromptFrame:
         # A chat template spells it.
         self._leading_id = tokenizer.leading_id if template == "base" else None
 
+    @property
+    def around(self) -> tuple[str, str]:
+        """The template's text before and after what the user says."""
+        return self._head.text, self._tail
+
     def chat(
         self,
         turns: Sequence[tuple[TokenText, TokenText]],

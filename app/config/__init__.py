@@ -39,6 +39,7 @@ from app.config.suites import (
     NolimaConfig,
     RecallConfig,
     RulerConfig,
+    RulerProtocol,
     ShortConfig,
 )
 from app.config.synthesis import (
@@ -111,6 +112,7 @@ __all__ = [
     "Ruler2Config",
     "Ruler2Task",
     "RulerConfig",
+    "RulerProtocol",
     "RunConfig",
     "SamplingConfig",
     "ServeConfig",

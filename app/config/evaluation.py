@@ -126,6 +126,14 @@ class EvaluateConfig(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _published_prompts_are_sent_as_tokens(self) -> "EvaluateConfig":
+        if self.api == "chat" and self.ruler.protocol != "own":
+            raise ValueError(
+                f"ruler.protocol {self.ruler.protocol} is one of text completions; set api completions, or protocol own"
+            )
+        return self
+
     @field_validator("url")
     @classmethod
     def _is_url_without_secrets(cls, url: str | None) -> str | None:

@@ -7,6 +7,8 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 from app.config.checks import check_placeholders, checked_list, placeholders
 from app.config.section import Section
 
+RulerProtocol = Literal["own", 2024, 2025, "nemo_skills"]
+
 
 class NiahConfig(Section):
     """Needle in a haystack: a fact is placed at some depth of a text, and the model is asked for it."""
@@ -88,6 +90,11 @@ class RulerConfig(Section):
     """Names of the tasks to run. Empty: all 13."""
     num_samples: PositiveInt = 500
     """Samples per task and length."""
+    protocol: RulerProtocol = "own"
+    """Whose prompts. `2024`: RULER's script as most published rows were made with it. `2025`: the script since May
+    2025. `nemo_skills`: NeMo-Skills' pipeline with text completions. These three shuffle documents alike in all
+    samples, so that the evidence of `qa_1` stands at one depth, and need `evaluate.api: completions`. `own`: today's
+    texts, with evidence at all depths."""
     data: str | None = None
     """Folder with squad.json, hotpotqa.json, PaulGrahamEssays.json or word lists. Files that it lacks, or all if
     omitted, come from the cache, where `python -m app.models.bundled ruler` puts them."""

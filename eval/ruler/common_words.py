@@ -23,7 +23,8 @@ class CommonWordLists:
     """Prompts of the task, each with a worked example in front.
 
     The example stands in the same turn as the question, as in NVIDIA's present pipeline (`--prepare_for_ns`); with
-    another template than its base one the script itself repeats the template and so makes the example a turn.
+    another template than its base one the script itself repeats the template and so makes the example a turn, as is
+    done for its protocols.
 
     Words come from wonderwords' lists where these suffice, else all of them from a dictionary, as in the reference.
     """
@@ -58,10 +59,10 @@ class CommonWordLists:
     def _build(self, dice: Dice, example: str, words: list[str], counts: WordCounts) -> Draft:
         common = words[: self._settings.num_common]
         repeats = (counts.num_common_repeats, counts.num_other_repeats)
-        content = self._frame.tokenize(
-            f"{example}\n{self._question(self._list(dice, 'order', words, *repeats))}"
-        )
-        prompt = self._frame.frame.prompt([content], self._frame.task.answer_prefix)
+        question = self._question(self._list(dice, "order", words, *repeats))
+        _, _, prefix = self._frame.around()
+        head = self._frame.frame.around[0] if self._frame.variant.has_example_turn else ""
+        prompt = self._frame.frame.prompt([self._frame.tokenize(f"{example}\n{head}{question}")], prefix)
         facts = {"num_units": len(words), "num_copies": 1}
         return Draft(prompt, common, facts)
 
@@ -69,7 +70,13 @@ class CommonWordLists:
         words = dice.stream("example words").sample(self._ingredients.list_words, counts.num_example_words)
         repeats = (counts.num_example_common_repeats, counts.num_example_other_repeats)
         context = self._list(dice, "example order", words, *repeats)
-        return f"{self._frame.text(context)} {_numbered(words[: self._settings.num_common])}"
+        answer = _numbered(words[: self._settings.num_common])
+        variant = self._frame.variant
+        if not variant.has_example_turn:
+            return f"{self._frame.text(context)} {answer}"
+        # The template stands around the example, too.
+        _, tail = self._frame.frame.around
+        return f"{self._question(context)}{tail}{self._frame.task.answer_prefix}{variant.example_gap}{answer}"
 
     def _list(self, dice: Dice, purpose: str, words: list[str], num_common: int, num_other: int) -> str:
         common, others = words[: self._settings.num_common], words[self._settings.num_common :]

@@ -10,6 +10,7 @@ from eval.haystack import Haystack
 from eval.prompt_frame import Prompt, PromptFrame
 from eval.ruler.definitions import NOISE_LINE, Task
 from eval.ruler.ingredients import Ingredients
+from eval.ruler.variants import Variant
 from eval.token_text import TokenText, tokenize
 
 
@@ -31,15 +32,22 @@ class Dice:
     """The randomness of one sample: it depends on the sample alone, not on who makes it or what was made before.
 
     The reference shuffles some things alike in all samples (the numbered list, the coded words, the documents, whose
-    evidence so has the same place in all), as it shuffles with the run's seed. Here each sample has its own order.
+    evidence so has the same place in all), as it shuffles with the run's seed. Here each sample has its own order, but
+    for the documents of a published protocol.
     """
 
     seed: int
     sample_id: str
+    shared_seed: int | None = None
+    """Shuffles the documents of all samples; None: each sample has an order of its own."""
 
     def stream(self, purpose: str) -> random.Random:
         """Random numbers for one purpose; from the beginning each time, so that a prompt may be built twice."""
         return random.Random(f"{self.seed}/{self.sample_id}/{purpose}")
+
+    def order(self, purpose: str) -> random.Random:
+        """Random numbers for the order of documents."""
+        return self.stream(purpose) if self.shared_seed is None else random.Random(self.shared_seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,7 @@ class TaskFrame:
 
     task: Task
     frame: PromptFrame
+    variant: Variant
 
     def tokenize(self, text: str) -> TokenText:
         return tokenize(self.frame.tokenizer, text)
@@ -55,13 +64,15 @@ class TaskFrame:
     def around(self, **values: object) -> tuple[str, str, str]:
         """The text before the context, after it, and at the start of the reply."""
         head, _, tail = self.task.template.partition("{context}")
-        prefix = self.task.answer_prefix
-        return head.format(**values), tail.format(**values), prefix.format(**values)
+        prefix = self.task.answer_prefix.format(**values)
+        if self.variant.is_prefix_bare:
+            prefix = prefix.strip()
+        return head.format(**values), tail.format(**values), prefix
 
     def text(self, context: str, **values: object) -> str:
         """The question with its answer prefix, as a worked example has it."""
-        head, tail, prefix = self.around(**values)
-        return f"{head}{context}{tail}{prefix}"
+        head, tail, _ = self.around(**values)
+        return f"{head}{context}{tail}{self.task.answer_prefix.format(**values)}"
 
 
 class Haystacks:

@@ -33,6 +33,8 @@ class Question:
     """Documents that must be there."""
     related: list[int]
     """Documents that come in first: of the same article, or found with the evidence by the data set's makers."""
+    together: list[int]
+    """What the reference takes for evidence: with HotpotQA all that the data set gives, in its order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,11 @@ class Ingredients:
                 related = [other for other in own if other != index]
                 questions += [
                     Question(
-                        asked["question"], [answer["text"] for answer in asked["answers"]], [index], related
+                        asked["question"],
+                        [answer["text"] for answer in asked["answers"]],
+                        [index],
+                        related,
+                        [index],
                     )
                     for asked in part["qas"]
                     if not asked["is_impossible"]
@@ -151,7 +157,8 @@ class Ingredients:
             supporting = {title for title, _ in row["supporting_facts"]}
             evidence = [index_of[text] for title, text in by_title.items() if title in supporting]
             others = [index_of[text] for title, text in by_title.items() if title not in supporting]
-            questions.append(Question(row["question"], [row["answer"]], evidence, others))
+            together = [index_of[text] for text in by_title.values()]
+            questions.append(Question(row["question"], [row["answer"]], evidence, others, together))
         return QuestionSet(questions, documents)
 
     def _files_of(self, task: Task) -> tuple[str, ...]:

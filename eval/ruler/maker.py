@@ -20,9 +20,11 @@ from eval.ruler.definitions import (
 from eval.ruler.drafting import Dice, Family, Haystacks, TaskFrame
 from eval.ruler.frequent_words import CodedWords
 from eval.ruler.ingredients import Ingredients
+from eval.ruler.inline_variables import InlineVariableChains, misspelt
 from eval.ruler.needles import NeedlesInHaystack
 from eval.ruler.question_answering import DocumentQuestions
 from eval.ruler.variable_tracking import VariableChains
+from eval.ruler.variants import REFERENCE_SEED, VARIANTS, Variant
 from eval.samples import Sample, Slot
 
 RULER_FORMAT = 1
@@ -68,6 +70,8 @@ class RulerMaker:
             "template_arguments": self._config.sampling.template_arguments,
             "seed": self._seed,
             "ingredients": self._ingredients.digests(),
+            # Samples of before there was a choice are these.
+            **({} if self._config.ruler.protocol == "own" else {"protocol": self._config.ruler.protocol}),
         }
 
     def slots(self) -> list[Slot]:
@@ -89,8 +93,9 @@ class RulerMaker:
         task = TASKS[slot.task]
         limit_tokens = slot.length_tokens - task.max_output_tokens
         try:
+            shared_seed = REFERENCE_SEED if self._variant.is_order_shared else None
             draft = self._family(task).draft(
-                Dice(self._seed, slot.sample_id), slot.index, limit_tokens, slot.length_tokens
+                Dice(self._seed, slot.sample_id, shared_seed), slot.index, limit_tokens, slot.length_tokens
             )
         except UserError as error:
             raise UserError(f"ruler, {slot.task} with {slot.length_tokens} tokens: {error}") from error
@@ -112,10 +117,12 @@ class RulerMaker:
         return self._families[task.name]
 
     def _new_family(self, task: Task) -> Family:
-        frame = TaskFrame(task, self._frame)
+        frame = TaskFrame(task, self._frame, self._variant)
         match task.family:
             case Needles() as needles:
                 return NeedlesInHaystack(frame, needles, self._ingredients, self._haystacks)
+            case VariableTracking() as variables if self._variant.has_inline_variables:
+                return InlineVariableChains(misspelt(frame), variables)
             case VariableTracking() as variables:
                 return VariableChains(frame, variables, self._haystacks)
             case CommonWords() as words:
@@ -124,6 +131,10 @@ class RulerMaker:
                 return CodedWords(frame, words)
             case QuestionAnswering() as questions:
                 return DocumentQuestions(frame, questions, self._ingredients)
+
+    @property
+    def _variant(self) -> Variant:
+        return VARIANTS[self._config.ruler.protocol]
 
     @cached_property
     def _frame(self) -> PromptFrame:

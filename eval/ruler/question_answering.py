@@ -3,15 +3,18 @@
 import random
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 
+from app.faults import UserError
 from eval.fitting import Sizes, fit
 from eval.ruler.definitions import QuestionAnswering
 from eval.ruler.drafting import Dice, Draft, TaskFrame
 from eval.ruler.ingredients import Ingredients, Question, QuestionSet
 from eval.token_text import TokenText
 
+DOCUMENTS_STEP = 10
 _RESERVE = 0.1
 """Documents may have fewer tokens side by side than alone: so much more of them is kept ready."""
 
@@ -28,34 +31,66 @@ class DocumentQuestions:
         self._settings = settings
         self._ingredients = ingredients
         self._tokenized: dict[int, TokenText] = {}
+        self._num_shared: dict[int, int] = {}
+        """Documents of a prompt by its limit, where all samples have as many."""
 
     def draft(self, dice: Dice, index: int, limit_tokens: int, length_tokens: int) -> Draft:
         """See `Family`."""
-        data = self._ingredients.squad if self._settings.data == "squad" else self._ingredients.hotpotqa
-        question = data.questions[index % len(data.questions)]
+        question = self._data.questions[index % len(self._data.questions)]
+        if dice.shared_seed is not None:
+            return self._draft_in_shared_order(dice, question, limit_tokens)
+        return self._fitted(dice, question, question.evidence, limit_tokens)
+
+    def _fitted(self, dice: Dice, question: Question, evidence: list[int], limit_tokens: int) -> Draft:
+        """As many documents as fit."""
+        least = len(evidence)
+        documents, sizes = self._documents(dice, question, evidence, limit_tokens)
+        return fit(lambda size: self._built(dice, question, documents[: least + size]), sizes, limit_tokens)
+
+    def _draft_in_shared_order(self, dice: Dice, question: Question, limit_tokens: int) -> Draft:
+        """As many documents as with the first question, or ten less until they fit, as in the reference."""
+        if limit_tokens not in self._num_shared:
+            # The same whichever sample is made first.
+            of_first = Dice(dice.seed, f"first question in {limit_tokens} tokens", dice.shared_seed)
+            first = self._data.questions[0]
+            fitted = self._fitted(of_first, first, first.together, limit_tokens)
+            self._num_shared[limit_tokens] = fitted.facts["num_units"]
+        num_all = len(self._data.documents)
+        num_documents = self._num_shared[limit_tokens]
+        while True:
+            if num_documents < num_all:
+                incoming = _incoming(dice.stream("documents"), question, question.together, num_all)
+                documents = list(islice(incoming, num_documents))
+            else:
+                documents = [number % num_all for number in range(num_documents)]
+            draft = self._built(dice, question, documents)
+            if len(draft) <= limit_tokens:
+                return draft
+            num_documents -= DOCUMENTS_STEP
+            if num_documents < len(question.together):
+                raise UserError(
+                    f"lengths_tokens: {limit_tokens} tokens are too few for the documents of a question; give more"
+                )
+
+    def _built(self, dice: Dice, question: Question, documents: list[int]) -> Draft:
+        """A prompt with these documents, in the order that the dice decide."""
         head, tail, prefix = self._frame.around(query=question.text)
-        before, behind = self._frame.tokenize(head), self._frame.tokenize(tail)
-        least = len(question.evidence)
-        documents, sizes = self._documents(dice, data, question, limit_tokens)
-
-        def build(size: int) -> Draft:
-            chosen = documents[: least + size]
-            dice.stream("order").shuffle(chosen)
-            parts = [before]
-            for number, document in enumerate(chosen, start=1):
-                parts += [self._frame.tokenize(self._title(number)), self._document(data, document)]
-            places = [place for place, document in enumerate(chosen) if document in question.evidence]
-            facts = {
-                "num_units": len(chosen),
-                "num_copies": -(-len(chosen) // len(data.documents)),
-                "depths_percent": [round(100 * place / len(chosen), 1) for place in places],
-            }
-            return Draft(self._frame.frame.prompt([*parts, behind], prefix), question.answers, facts)
-
-        return fit(build, sizes, limit_tokens)
+        chosen = list(documents)
+        dice.order("order").shuffle(chosen)
+        parts = [self._frame.tokenize(head)]
+        for number, document in enumerate(chosen, start=1):
+            parts += [self._frame.tokenize(self._title(number)), self._document(document)]
+        places = [place for place, document in enumerate(chosen) if document in question.evidence]
+        facts = {
+            "num_units": len(chosen),
+            "num_copies": -(-len(chosen) // len(self._data.documents)),
+            "depths_percent": [round(100 * place / len(chosen), 1) for place in places],
+        }
+        prompt = self._frame.frame.prompt([*parts, self._frame.tokenize(tail)], prefix)
+        return Draft(prompt, question.answers, facts)
 
     def _documents(
-        self, dice: Dice, data: QuestionSet, question: Question, limit_tokens: int
+        self, dice: Dice, question: Question, evidence: list[int], limit_tokens: int
     ) -> tuple[list[int], Sizes]:
         """More documents than fit, in the order in which they come in, and about how many tokens so many have.
 
@@ -64,14 +99,18 @@ class DocumentQuestions:
         chosen: list[int] = []
         sizes: list[int] = []
         total = 0
-        for document in _incoming(dice.stream("documents"), question, len(data.documents)):
+        num_all = len(self._data.documents)
+        for document in _incoming(dice.stream("documents"), question, evidence, num_all):
             chosen.append(document)
-            total += self._title_tokens[len(str(len(chosen)))] + len(self._document(data, document))
+            total += self._title_tokens[len(str(len(chosen)))] + len(self._document(document))
             sizes.append(total)
             if total > (1 + _RESERVE) * limit_tokens:
                 break
-        least = len(question.evidence)
-        return chosen, np.array(sizes[least - 1 :], np.int64)
+        return chosen, np.array(sizes[len(evidence) - 1 :], np.int64)
+
+    @cached_property
+    def _data(self) -> QuestionSet:
+        return self._ingredients.squad if self._settings.data == "squad" else self._ingredients.hotpotqa
 
     @cached_property
     def _title_tokens(self) -> list[int]:
@@ -84,17 +123,19 @@ class DocumentQuestions:
         title = self._settings.document.format(number=number, document="")
         return title if number == 1 else f"\n\n{title}"
 
-    def _document(self, data: QuestionSet, number: int) -> TokenText:
+    def _document(self, number: int) -> TokenText:
         if number not in self._tokenized:
-            self._tokenized[number] = self._frame.tokenize(data.documents[number])
+            self._tokenized[number] = self._frame.tokenize(self._data.documents[number])
         return self._tokenized[number]
 
 
-def _incoming(rng: random.Random, question: Question, num_documents: int) -> Iterator[int]:
+def _incoming(
+    rng: random.Random, question: Question, evidence: list[int], num_documents: int
+) -> Iterator[int]:
     """Documents by their index: evidence, related ones, all others; and all of them again, without end."""
-    related = list(dict.fromkeys(question.related))
+    related = [document for document in dict.fromkeys(question.related) if document not in evidence]
     rng.shuffle(related)
-    first = [*question.evidence, *related]
+    first = [*evidence, *related]
     yield from first
     seen = set(first)
     while True:

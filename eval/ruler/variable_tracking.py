@@ -28,7 +28,7 @@ class VariableChains:
     def draft(self, dice: Dice, index: int, limit_tokens: int, length_tokens: int) -> Draft:
         """See `Family`."""
         rng = dice.stream("variables")
-        names = self._names(rng, self._settings.num_name_letters)
+        names = variable_names(rng, self._settings.num_hops + 1, self._settings.num_name_letters)
         value = str(rng.randint(10_000, 99_998))
         chain = [self._frame.tokenize(f"{line}\n") for line in chain_lines(names, value)]
         haystack = self._haystacks.noise.reaching(limit_tokens)
@@ -56,7 +56,7 @@ class VariableChains:
     def _example(self, dice: Dice) -> str:
         """A small question and its answer."""
         rng = dice.stream("example")
-        names = self._names(rng, self._settings.num_example_letters)
+        names = variable_names(rng, self._settings.num_hops + 1, self._settings.num_example_letters)
         value = str(rng.randint(10_000, 99_998))
         chain = chain_lines(names, value)
         noise = self._haystacks.noise.reaching(self._settings.example_tokens).tokens.text.splitlines()
@@ -79,13 +79,15 @@ class VariableChains:
             example = build(0)
         return f"{example.text} {' '.join(names)}"
 
-    def _names(self, rng: random.Random, num_letters: int) -> list[str]:
-        names: dict[str, None] = {}
-        while len(names) <= self._settings.num_hops:
-            name = "".join(rng.choices(string.ascii_uppercase, k=num_letters))
-            if name != "VAR":
-                names[name] = None
-        return list(names)
+
+def variable_names(rng: random.Random, num_names: int, num_letters: int) -> list[str]:
+    """Different names, none of which is the word that stands before each of them."""
+    names: dict[str, None] = {}
+    while len(names) < num_names:
+        name = "".join(rng.choices(string.ascii_uppercase, k=num_letters))
+        if name != "VAR":
+            names[name] = None
+    return list(names)
 
 
 def chain_lines(names: list[str], value: str) -> list[str]:

@@ -17,6 +17,7 @@ from eval.ruler.definitions import TASKS
 from eval.ruler.maker import RulerMaker
 from eval.ruler.published import PUBLISHED, PUBLISHED_DIFFER
 from eval.ruler.scores import EFFECTIVE_ABOVE, RulerScores, record_score, score_ruler
+from eval.ruler.variants import VARIANTS
 from eval.samples import SampleMaker
 from eval.scoring import Mean
 from eval.suite import Prompts, SampledSuite, Scoring
@@ -156,16 +157,21 @@ def protocol_differences(settings: EvaluateConfig) -> list[str]:
 
 def ruler_remarks(settings: EvaluateConfig) -> list[str]:
     """What must be known before means are compared with published ones."""
+    says = VARIANTS[settings.ruler.protocol].says
+    named = [f"The protocol is {says}."] if says else []
     differences = protocol_differences(settings)
     if differences:
-        return [f"No published rows are shown, as the protocol differs: {'; '.join(differences)}."]
+        return [
+            *named,
+            f"No published rows are shown, as the protocol differs: {'; '.join(differences)}.",
+        ]
     few = settings.ruler.num_samples
-    remarks = [PUBLISHED_DIFFER]
+    remarks = [] if settings.ruler.protocol == 2024 else [PUBLISHED_DIFFER]
     if few < PUBLISHED_SAMPLES:
         remarks.append(
             f"Published rows are over {PUBLISHED_SAMPLES} samples per task and length; these are over {few}."
         )
-    return remarks
+    return named + remarks
 
 
 def _num_copies(records: Sequence[Record]) -> dict[int, int]:
