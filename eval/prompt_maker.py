@@ -10,7 +10,7 @@ from eval.fitting import fit
 from eval.haystack import Haystack
 from eval.prompt_frame import Prompt, PromptFrame
 from eval.samples import Slot
-from eval.token_text import tokenize
+from eval.token_text import TokenText, tokenize
 from eval.weaving import weave
 
 
@@ -44,16 +44,19 @@ class PromptMaker:
         return type(self), (self._config, self._tokenizer, self._seed)
 
     def _identity(self, **own: Any) -> dict[str, Any]:
-        """What all samples depend on, and the suite's own values."""
+        """What the samples of all suites depend on, and the suite's own values: the seed, where something is drawn."""
         return {
             "suite": self.suite,
             "version": self.version,
             "tokenizer": self._tokenizer.fingerprint,
             "template": self._config.template,
             "template_arguments": self._config.sampling.template_arguments,
-            "seed": self._seed,
             **own,
         }
+
+    def _tokens(self, text: str) -> TokenText:
+        """Tokens of a text that is not ours: a control token in it must not end the turn that it stands in."""
+        return tokenize(self._tokenizer, self._tokenizer.without_control_tokens(text))
 
     @cached_property
     def _frame(self) -> PromptFrame:

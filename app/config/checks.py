@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
+
+from pydantic import AfterValidator
 
 OWN_ENGINE_ARGS = {
     "model": "model",
@@ -61,12 +63,23 @@ def check_placeholders(field: str, text: str, known: set[str]) -> None:
         )
 
 
-def checked_list(values: list[Any]) -> list[Any]:
+def _not_empty(values: list[Any]) -> list[Any]:
     if not values:
         raise ValueError("is empty; name at least one")
+    return values
+
+
+def _without_duplicates(values: list[Any]) -> list[Any]:
     if len(set(values)) < len(values):
         raise ValueError("has a duplicate; remove it")
     return values
+
+
+Item = TypeVar("Item")
+Distinct = Annotated[list[Item], AfterValidator(_without_duplicates)]
+"""A list that names nothing twice."""
+SomeDistinct = Annotated[list[Item], AfterValidator(_not_empty), AfterValidator(_without_duplicates)]
+"""A list that names something, and nothing twice."""
 
 
 def check_range(name: str, least: int, most: int) -> None:

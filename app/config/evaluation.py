@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
-from app.config.checks import checked_list, checked_url, refuse_secrets
+from app.config.checks import SomeDistinct, checked_url, refuse_secrets
 from app.config.question_files import AalcrConfig, HelmetConfig, LongbenchConfig, MineConfig, Ruler2Config
 from app.config.section import OPERATIONAL, NonNegativeCount, Section, Share
 from app.config.suites import (
@@ -73,7 +73,7 @@ class EvaluateConfig(Section):
     models: dict[str, EvaluatedModelConfig] = {}
     """Models to evaluate, by their names at the endpoint. Empty: all of `serve.models`. The others are compared with
     the first one."""
-    suites: Annotated[list[SuiteName], Field(json_schema_extra=OPERATIONAL)] = ["niah", "ruler"]
+    suites: Annotated[SomeDistinct[SuiteName], Field(json_schema_extra=OPERATIONAL)] = ["niah", "ruler"]
     template: Literal["chat", "base"] = "chat"
     """`chat`: prompts use the model's chat template. `base`: prompts are plain text, for a model without a template."""
     api: Literal["completions", "chat"] = "completions"
@@ -111,11 +111,6 @@ class EvaluateConfig(Section):
     aalcr: AalcrConfig = AalcrConfig()
     ruler2: Ruler2Config = Ruler2Config()
     mine: MineConfig = MineConfig()
-
-    @field_validator("suites")
-    @classmethod
-    def _not_empty(cls, values: list[Any]) -> list[Any]:
-        return checked_list(values)
 
     @model_validator(mode="after")
     def _limit_has_a_name_that_the_api_knows(self) -> "EvaluateConfig":

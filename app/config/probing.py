@@ -1,10 +1,10 @@
 """Settings of the probe, which reads models untrained to find where a context ends and what RoPE extends it best."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import Field, PositiveInt, field_validator
+from pydantic import Field, PositiveInt
 
-from app.config.checks import checked_list
+from app.config.checks import SomeDistinct
 from app.config.section import OPERATIONAL, Section
 
 
@@ -14,7 +14,7 @@ class ProbeConfig(Section):
     Needles, question, haystack and template are those of `evaluate.niah`.
     """
 
-    lengths_tokens: Annotated[list[PositiveInt] | None, Field(json_schema_extra=OPERATIONAL)] = None
+    lengths_tokens: Annotated[SomeDistinct[PositiveInt] | None, Field(json_schema_extra=OPERATIONAL)] = None
     """Lengths that `longstrap probe` reads. If omitted, the model's own and those of the stages; without stages, 1,
     1.25, 1.5 and 2 times its own."""
     num_haystacks: PositiveInt = 2
@@ -22,8 +22,3 @@ class ProbeConfig(Section):
     num_needles: Annotated[int, Field(ge=1, le=64)] = 10
     """Needles in each text, from its beginning to its end; each has a question of its own. They cost almost nothing,
     but stand in each other's way."""
-
-    @field_validator("lengths_tokens")
-    @classmethod
-    def _not_empty(cls, values: list[Any] | None) -> list[Any] | None:
-        return None if values is None else checked_list(values)

@@ -1,10 +1,10 @@
 """Settings of the suites whose questions come from files that the user names, one section each."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, field_validator
 
-from app.config.checks import check_placeholders, checked_list, checked_url, placeholders
+from app.config.checks import Distinct, SomeDistinct, check_placeholders, checked_url, placeholders
 from app.config.section import OPERATIONAL, Section, Share
 
 HelmetLength = Literal[8192, 16384, 32768, 65536, 131072]
@@ -25,7 +25,7 @@ class LongbenchConfig(Section):
 
     path: str | None = None
     """The published data.json."""
-    lengths: list[LongbenchLength] = ["short", "medium", "long"]
+    lengths: SomeDistinct[LongbenchLength] = ["short", "medium", "long"]
     """Texts to ask about, by their published length: below 32,000 words, below 128,000, and longer ones."""
     max_prompt_tokens: Annotated[int, Field(ge=1024)] = 120_000
     """Longer prompts lose their middle, as published for models that read 128k. Set it a little below what the model
@@ -33,11 +33,6 @@ class LongbenchConfig(Section):
     max_output_tokens: PositiveInt = 128
     limit: PositiveInt | None = None
     """Ask only the first so many questions. If omitted, all."""
-
-    @field_validator("lengths")
-    @classmethod
-    def _not_empty(cls, values: list[Any]) -> list[Any]:
-        return checked_list(values)
 
 
 class JudgeConfig(Section):
@@ -146,17 +141,12 @@ class Ruler2Config(Section):
 
     path: str | None = None
     """The folder of a setup, with TASK/test.jsonl, or one with several of them, for several lengths."""
-    tasks: list[Ruler2Task] = []
+    tasks: Distinct[Ruler2Task] = []
     """Names of the tasks to ask. Empty: all 12."""
     max_output_tokens: PositiveInt = 2048
     """The published recipe has 16,384, thought included; give a reasoning model `evaluate.sampling.thinking_tokens`."""
     limit: PositiveInt | None = None
     """Ask only the first so many questions of each task and setup. If omitted, all."""
-
-    @field_validator("tasks")
-    @classmethod
-    def _no_duplicates(cls, values: list[Any]) -> list[Any]:
-        return checked_list(values) if values else values
 
 
 class HelmetConfig(Section):
@@ -164,20 +154,10 @@ class HelmetConfig(Section):
 
     path: str | None = None
     """The folder `data` that HELMET's scripts/download_data.sh unpacks."""
-    lengths_tokens: list[HelmetLength] = [8192, 16384, 32768, 65536, 131072]
+    lengths_tokens: SomeDistinct[HelmetLength] = [8192, 16384, 32768, 65536, 131072]
     """Those that HELMET has files for. Prompts that are longer lose the end of their context, as published."""
-    tasks: list[HelmetTask] = []
+    tasks: Distinct[HelmetTask] = []
     """Names of the tasks to ask. Empty: all nine."""
     num_samples: PositiveInt = 100
     """Questions per task and length, drawn as HELMET draws them. In the files of documents each question stands 3 or 6
     times, with its evidence at other places, and is asked as often."""
-
-    @field_validator("lengths_tokens")
-    @classmethod
-    def _not_empty(cls, values: list[Any]) -> list[Any]:
-        return checked_list(values)
-
-    @field_validator("tasks")
-    @classmethod
-    def _no_duplicates(cls, values: list[Any]) -> list[Any]:
-        return checked_list(values) if values else values

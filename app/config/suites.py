@@ -1,10 +1,10 @@
 """Settings of the suites whose samples are made here or by lm-eval, one section each."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt, field_validator, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
-from app.config.checks import check_placeholders, checked_list, placeholders
+from app.config.checks import Distinct, SomeDistinct, check_placeholders, placeholders
 from app.config.section import Section
 
 RulerProtocol = Literal["own", 2024, 2025, "nemo_skills"]
@@ -13,8 +13,8 @@ RulerProtocol = Literal["own", 2024, 2025, "nemo_skills"]
 class NiahConfig(Section):
     """Needle in a haystack: a fact is placed at some depth of a text, and the model is asked for it."""
 
-    lengths_tokens: list[PositiveInt] = [4096, 8192, 16384, 32768, 65536, 131072]
-    depths_percent: list[Annotated[float, Field(ge=0.0, le=100.0)]] = [
+    lengths_tokens: SomeDistinct[PositiveInt] = [4096, 8192, 16384, 32768, 65536, 131072]
+    depths_percent: SomeDistinct[Annotated[float, Field(ge=0.0, le=100.0)]] = [
         0.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 100.0,
     ]  # fmt: skip
     """Positions of the needle. With several needles, the position of the first; the others are spread evenly over the
@@ -23,7 +23,7 @@ class NiahConfig(Section):
     """Prompts per length and depth, each with different needles."""
     introduction: str = "Read the following text. I will ask you about it afterwards."
     """Text before the haystack, the same in all prompts."""
-    needles: list[str] = ["One of the special magic numbers for {key} is: {value}."]
+    needles: SomeDistinct[str] = ["One of the special magic numbers for {key} is: {value}."]
     """Needle sentences. {key} and {value}, if present, are drawn anew for each trial."""
     num_needles: Annotated[int, Field(ge=1, le=64)] | None = None
     """Needles per prompt. If omitted, one of each sentence; if larger, sentences repeat with other keys and values."""
@@ -31,16 +31,11 @@ class NiahConfig(Section):
     """Question after the haystack. {keys} lists the keys of all needles; {key} asks for the first needle only."""
     answer_prefix: str = "The special magic number for {keys} mentioned in the provided text is"
     """Start of the reply, given to the model to continue. May be empty."""
-    references: list[str] = ["{value}"]
+    references: SomeDistinct[str] = ["{value}"]
     """Texts that a correct reply contains. One with {key} or {value} is expected once for each needle asked for."""
     haystack: str | None = None
     """Text file, folder or glob for the haystack. If omitted, the bundled public-domain sample."""
     max_output_tokens: PositiveInt = 64
-
-    @field_validator("lengths_tokens", "depths_percent", "needles", "references")
-    @classmethod
-    def _not_empty(cls, values: list[Any]) -> list[Any]:
-        return checked_list(values)
 
     @property
     def asks_for_first_alone(self) -> bool:
@@ -85,8 +80,8 @@ class NiahConfig(Section):
 class RulerConfig(Section):
     """RULER's 13 tasks (arXiv 2404.06654, as in NVIDIA/RULER)."""
 
-    lengths_tokens: list[PositiveInt] = [4096, 8192, 16384, 32768, 65536, 131072]
-    tasks: list[str] = []
+    lengths_tokens: SomeDistinct[PositiveInt] = [4096, 8192, 16384, 32768, 65536, 131072]
+    tasks: Distinct[str] = []
     """Names of the tasks to run. Empty: all 13."""
     num_samples: PositiveInt = 500
     """Samples per task and length."""
@@ -102,35 +97,20 @@ class RulerConfig(Section):
     """Your own text (file, folder or glob) instead of the essays. Scores are then not comparable with published
     ones."""
 
-    @field_validator("lengths_tokens")
-    @classmethod
-    def _not_empty(cls, values: list[Any]) -> list[Any]:
-        return checked_list(values)
-
-    @field_validator("tasks")
-    @classmethod
-    def _no_duplicates(cls, values: list[str]) -> list[str]:
-        return checked_list(values) if values else values
-
 
 class ShortConfig(Section):
     """Short tasks, run by lm-eval: they show what a stage cost in other skills."""
 
-    tasks: list[str] = []
+    tasks: Distinct[str] = []
     """Names of lm-eval tasks, e.g. ifeval, leaderboard_mmlu_pro. Empty: the bundled set, which needs no download."""
     num_samples: PositiveInt | None = None
     """Samples per task. If omitted, all."""
-
-    @field_validator("tasks")
-    @classmethod
-    def _no_duplicates(cls, values: list[str]) -> list[str]:
-        return checked_list(values) if values else values
 
 
 class RecallConfig(Section):
     """Recall: does the answer follow the context, or the model's memory?"""
 
-    lengths_tokens: list[PositiveInt] = [4096]
+    lengths_tokens: SomeDistinct[PositiveInt] = [4096]
     num_samples: PositiveInt = 50
     """Questions of each kind (facts, chains). Each is asked three times: with the true context, with a changed context,
     and without context."""
@@ -139,52 +119,37 @@ class RecallConfig(Section):
     sample."""
     max_output_tokens: PositiveInt = 48
 
-    @field_validator("lengths_tokens")
-    @classmethod
-    def _not_empty(cls, values: list[Any]) -> list[Any]:
-        return checked_list(values)
-
 
 class MrcrConfig(Section):
     """MRCR: a long chat asks several times for the same kind of text, and the model must repeat one of the answers."""
 
-    lengths_tokens: list[PositiveInt] = [8192, 16384, 32768, 65536, 131072]
+    lengths_tokens: SomeDistinct[PositiveInt] = [8192, 16384, 32768, 65536, 131072]
     """The chat is as long as these allow: upper ends of the published bins."""
-    num_needles: list[Annotated[int, Field(ge=2, le=16)]] = [2, 4, 8]
+    num_needles: SomeDistinct[Annotated[int, Field(ge=2, le=16)]] = [2, 4, 8]
     """Like requests in a chat, a task for each number."""
     num_samples: PositiveInt = 100
     """Samples per length and number of needles."""
     reply_tokens: Annotated[int, Field(ge=32)] = 200
     """Longest answer in the chat, which is what the model must repeat."""
 
-    @field_validator("lengths_tokens", "num_needles")
-    @classmethod
-    def _not_empty(cls, values: list[Any]) -> list[Any]:
-        return checked_list(values)
-
 
 class GraphWalksConfig(Section):
     """GraphWalks: breadth-first search and parents in a graph that fills the prompt as a list of edges."""
 
-    lengths_tokens: list[PositiveInt] = [8192, 16384, 32768, 65536, 131072]
-    tasks: list[Literal["bfs", "parents"]] = ["bfs", "parents"]
+    lengths_tokens: SomeDistinct[PositiveInt] = [8192, 16384, 32768, 65536, 131072]
+    tasks: SomeDistinct[Literal["bfs", "parents"]] = ["bfs", "parents"]
     num_samples: PositiveInt = 100
     """Samples per task and length."""
-    depths: list[Annotated[int, Field(ge=1, le=8)]] = [1, 2, 3]
+    depths: SomeDistinct[Annotated[int, Field(ge=1, le=8)]] = [1, 2, 3]
     """Depths of the searches, in turn."""
     max_output_tokens: PositiveInt = 1024
-
-    @field_validator("lengths_tokens", "tasks", "depths")
-    @classmethod
-    def _not_empty(cls, values: list[Any]) -> list[Any]:
-        return checked_list(values)
 
 
 class BabilongConfig(Section):
     """BABILong's form: a story about people and things, its sentences scattered over the text of a book."""
 
-    lengths_tokens: list[PositiveInt] = [4096, 8192, 16384, 32768, 65536, 131072]
-    hops: list[Annotated[int, Field(ge=1, le=3)]] = [1, 2, 3]
+    lengths_tokens: SomeDistinct[PositiveInt] = [4096, 8192, 16384, 32768, 65536, 131072]
+    hops: SomeDistinct[Annotated[int, Field(ge=1, le=3)]] = [1, 2, 3]
     """Facts that an answer takes, a task for each: where somebody is, where a thing is, where a thing was before."""
     num_samples: PositiveInt = 100
     """Samples per length and task."""
@@ -195,17 +160,12 @@ class BabilongConfig(Section):
     sample."""
     max_output_tokens: PositiveInt = 32
 
-    @field_validator("lengths_tokens", "hops")
-    @classmethod
-    def _not_empty(cls, values: list[Any]) -> list[Any]:
-        return checked_list(values)
-
 
 class NolimaConfig(Section):
     """NoLiMa's form: a needle without a word of content in common with its question; only knowledge leads to it."""
 
-    lengths_tokens: list[PositiveInt] = [1024, 2048, 4096, 8192, 16384, 32768]
-    tasks: list[Literal["city", "country"]] = ["city", "country"]
+    lengths_tokens: SomeDistinct[PositiveInt] = [1024, 2048, 4096, 8192, 16384, 32768]
+    tasks: SomeDistinct[Literal["city", "country"]] = ["city", "country"]
     """The needle names a landmark; the question, its city or its country."""
     num_samples: PositiveInt = 100
     """Samples per length and task."""
@@ -215,8 +175,3 @@ class NolimaConfig(Section):
     """Text file, folder or glob for the haystack. If omitted, speeches and a novel from the bundled public-domain
     sample."""
     max_output_tokens: PositiveInt = 32
-
-    @field_validator("lengths_tokens", "tasks")
-    @classmethod
-    def _not_empty(cls, values: list[Any]) -> list[Any]:
-        return checked_list(values)

@@ -16,7 +16,7 @@ from eval.aalcr.questions import Documents, Question, documents_of, read_questio
 from eval.prompt_frame import Prompt
 from eval.prompt_maker import PromptMaker
 from eval.samples import Sample, Slot
-from eval.token_text import TokenText, tokenize
+from eval.token_text import TokenText
 
 OPENING = "BEGIN INPUT DOCUMENTS\n\n"
 CLOSING = (
@@ -85,9 +85,6 @@ class AalcrMaker(PromptMaker):
             ]
             self._tokenized = (known, self._tokens(OPENING + "\n\n".join(texts)))
         return self._tokenized[1]
-
-    def _tokens(self, text: str) -> TokenText:
-        return tokenize(self._tokenizer, self._tokenizer.without_control_tokens(text))
 
     @cached_property
     def _documents(self) -> Documents:

@@ -50,6 +50,7 @@ class BabilongMaker(WovenMaker):
     def identity(self) -> dict[str, Any]:
         """See `SampleMaker`."""
         return self._identity(
+            seed=self._seed,
             num_facts=self._settings.num_facts,
             max_output_tokens=self._settings.max_output_tokens,
             text=hashlib.sha256(self._text.encode("utf-8", "replace")).hexdigest()[:16],

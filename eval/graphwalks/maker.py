@@ -1,8 +1,9 @@
 """GraphWalks: a walk through a graph whose edges fill the prompt.
 
-The prompt is that of openai/graphwalks, letter by letter, with its four examples, and so are the tasks, the names of
-nodes and the score. What differs: the graphs are drawn here, in the form of a published one, as the card does not tell
-how its own were. So scores are not to be compared with published ones.
+The prompt is that of openai/graphwalks with its four examples, put together from two copies of it in public code. With
+the smallest published graph it has as many characters as the data set says. Tasks, names of nodes and score are the
+published ones too. What differs: the graphs are drawn here, in the form of that one, as the card does not tell how its
+own were. So scores are not to be compared with published ones.
 """
 
 import random
@@ -96,6 +97,7 @@ class GraphWalksMaker(PromptMaker):
     def identity(self) -> dict[str, Any]:
         """See `SampleMaker`."""
         return self._identity(
+            seed=self._seed,
             depths=self._settings.depths,
             max_output_tokens=self._settings.max_output_tokens,
         )

@@ -19,7 +19,6 @@ from eval.helmet.rows import FIELD, Rows, data_file
 from eval.prompt_frame import Prompt
 from eval.prompt_maker import PromptMaker
 from eval.samples import Sample, Slot
-from eval.token_text import tokenize
 
 
 class HelmetMaker(PromptMaker):
@@ -74,10 +73,7 @@ class HelmetMaker(PromptMaker):
 
     def _prompt(self, parts: Parts, limit_tokens: int, is_text: bool) -> tuple[Prompt, int]:
         """The prompt, and how many tokens of its context were left out."""
-        before, context, after = (
-            tokenize(self._tokenizer, self._tokenizer.without_control_tokens(text))
-            for text in (parts.before, parts.context, parts.after)
-        )
+        before, context, after = map(self._tokens, (parts.before, parts.context, parts.after))
         num_kept = len(context)
         while True:
             prompt = self._frame.prompt(

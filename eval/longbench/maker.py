@@ -7,7 +7,7 @@ from eval.longbench.questions import LETTERS, Question, read_questions
 from eval.prompt_frame import Prompt
 from eval.prompt_maker import PromptMaker
 from eval.samples import Sample, Slot
-from eval.token_text import join, tokenize
+from eval.token_text import join
 
 OPENING = "Please read the following text and answer the question below.\n\n<text>\n"
 CLOSING = (
@@ -71,10 +71,7 @@ class LongbenchMaker(PromptMaker):
             f"({letter}) {text.strip()}" for letter, text in zip(LETTERS, question.choices, strict=True)
         )
         closing = CLOSING.replace("{choices}", choices, 1).replace("{question}", question.question.strip(), 1)
-        parts = [
-            tokenize(self._tokenizer, self._tokenizer.without_control_tokens(text))
-            for text in (OPENING, question.context.strip(), closing)
-        ]
+        parts = [self._tokens(text) for text in (OPENING, question.context.strip(), closing)]
         limit = self._config.longbench.max_prompt_tokens
         whole = join(self._tokenizer, parts)
         num_cut = max(len(whole) - limit, 0)

@@ -9,50 +9,33 @@ from app.config import EvaluateConfig
 from app.schema import Message
 from app.tokens import Tokenizer
 from eval.mine.questions import Question, read_questions
-from eval.prompt_frame import Prompt, PromptFrame
+from eval.prompt_frame import Prompt
+from eval.prompt_maker import PromptMaker
 from eval.samples import Sample, Slot
-from eval.token_text import TokenText, join, tokenize
-
-VERSION = 1
-"""Goes up when the same questions give other prompts."""
+from eval.token_text import TokenText, join
 
 
-class MineMaker:
+class MineMaker(PromptMaker):
     """The samples, those of a context one after another: the first is asked alone, and the others find it cached.
 
     A context with its first question opens the chat. Later turns have the earlier questions before them, with the right
     answers as the assistant's: so each turn is asked of the same chat, whatever the model replied to the ones before.
 
-    Args:
-        config: `mine`, and the template that stands around.
-        tokenizer: Tokenizer of the model.
-        seed: Nothing is drawn.
-
     Raises:
         UserError: The questions cannot be read.
     """
 
-    def __init__(self, config: EvaluateConfig, tokenizer: Tokenizer, seed: int) -> None:
-        self._config = config
-        self._mine = config.mine
-        self._tokenizer = tokenizer
-        self._seed = seed
-        self._tokenized: tuple[str, TokenText] | None = None
+    suite = "mine"
+    version = 1
 
-    def __reduce__(self) -> tuple[type["MineMaker"], tuple[EvaluateConfig, Tokenizer, int]]:
-        return MineMaker, (self._config, self._tokenizer, self._seed)
+    def __init__(self, config: EvaluateConfig, tokenizer: Tokenizer, seed: int) -> None:
+        super().__init__(config, tokenizer, seed)
+        self._mine = config.mine
+        self._tokenized: tuple[str, TokenText] | None = None
 
     def identity(self) -> dict[str, Any]:
         """See `SampleMaker`. Questions are known by their ids: others may come or go, and what is answered stays."""
-        return {
-            "suite": "mine",
-            "version": VERSION,
-            "prompt": self._mine.prompt,
-            "tokenizer": self._tokenizer.fingerprint,
-            "template": self._config.template,
-            "template_arguments": self._config.sampling.template_arguments,
-            "max_output_tokens": self._mine.max_output_tokens,
-        }
+        return self._identity(prompt=self._mine.prompt, max_output_tokens=self._mine.max_output_tokens)
 
     def slots(self) -> list[Slot]:
         """A sample counts as long as the longest of those on its context, so that they stay together."""
@@ -127,9 +110,6 @@ class MineMaker:
             self._tokenized = (context, self._tokens(context))
         return self._tokenized[1]
 
-    def _tokens(self, text: str) -> TokenText:
-        return tokenize(self._tokenizer, self._tokenizer.without_control_tokens(text))
-
     @cached_property
     def _questions(self) -> list[Question]:
         return read_questions(self._mine)
@@ -137,10 +117,6 @@ class MineMaker:
     @cached_property
     def _by_id(self) -> dict[str, Question]:
         return {question.sample_id: question for question in self._questions}
-
-    @cached_property
-    def _frame(self) -> PromptFrame:
-        return PromptFrame(self._tokenizer, self._config.template, self._config.sampling.template_arguments)
 
 
 def _group(context: str) -> str:

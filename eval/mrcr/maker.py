@@ -72,6 +72,7 @@ class MrcrMaker(PromptMaker):
     def identity(self) -> dict[str, Any]:
         """See `SampleMaker`."""
         return self._identity(
+            seed=self._seed,
             reply_tokens=self._settings.reply_tokens,
             text=hashlib.sha256(bundled_text().encode()).hexdigest()[:16],
         )

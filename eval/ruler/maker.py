@@ -70,8 +70,7 @@ class RulerMaker:
             "template_arguments": self._config.sampling.template_arguments,
             "seed": self._seed,
             "ingredients": self._ingredients.digests(),
-            # Samples of before there was a choice are these.
-            **({} if self._config.ruler.protocol == "own" else {"protocol": self._config.ruler.protocol}),
+            "protocol": self._config.ruler.protocol,
         }
 
     def slots(self) -> list[Slot]:

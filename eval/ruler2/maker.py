@@ -8,7 +8,6 @@ from eval.prompt_maker import PromptMaker
 from eval.ruler2.questions import Question, read_questions
 from eval.ruler2.scores import NUM_CHOICES, TASKS, Match
 from eval.samples import Sample, Slot
-from eval.token_text import tokenize
 
 
 class Ruler2Maker(PromptMaker):
@@ -52,8 +51,7 @@ class Ruler2Maker(PromptMaker):
         )
 
     def _prompt(self, question: Question) -> Prompt:
-        text = self._tokenizer.without_control_tokens(question.prompt)
-        return self._frame.prompt([tokenize(self._tokenizer, text)])
+        return self._frame.prompt([self._tokens(question.prompt)])
 
     @cached_property
     def _questions(self) -> list[Question]:

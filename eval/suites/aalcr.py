@@ -10,9 +10,9 @@ from eval.judge import check_judge
 from eval.records import Record
 from eval.report.contents import TasksResult
 from eval.samples import SampleMaker
-from eval.suite import Prompts, Scoring
+from eval.suite import Scoring
 from eval.suites.judged import JudgedSuite
-from eval.suites.tasks import next_power_of_two, published_remark
+from eval.suites.tasks import published_remark
 
 
 class AalcrSuite(JudgedSuite):
@@ -20,7 +20,6 @@ class AalcrSuite(JudgedSuite):
 
     name = "aalcr"
     title = "AA-LCR"
-    has_length_grid = False
 
     def check(self, settings: EvaluateConfig) -> None:
         """See `Suite`."""
@@ -31,10 +30,6 @@ class AalcrSuite(JudgedSuite):
         """See `SampledSuite`."""
         return AalcrMaker(settings, tokenizer, seed)
 
-    def prompts(self, settings: EvaluateConfig) -> list[Prompts]:
-        """None are known before the files are read with a model's tokenizer."""
-        return []
-
     def score(self, record: Record) -> float:
         """See `SampledSuite`. What the judge has not judged scores 0."""
         return float(record.facts.get("judged") or 0.0) if record.reply is not None else 0.0
@@ -42,10 +37,6 @@ class AalcrSuite(JudgedSuite):
     def needs_judge(self, record: Record) -> bool:
         """See `JudgedSuite`."""
         return True
-
-    def cell_tokens(self, record: Record) -> int:
-        """See `TasksSuite`."""
-        return next_power_of_two(record.facts["num_prompt_tokens"])
 
     def result(self, scoring: Scoring) -> TasksResult:
         """See `SampledSuite`. Adds the published figure, which is over all questions, and who judged."""

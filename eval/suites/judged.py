@@ -9,14 +9,14 @@ from eval.judge import judge_of, judge_records, known_verdicts, verdict_key
 from eval.records import Record
 from eval.report.contents import Answer, TasksResult
 from eval.suite import Scoring
-from eval.suites.tasks import TasksSuite
+from eval.suites.tasks import QuestionsSuite
 
 MAX_ANSWERS = 100
 """Answers of a model that a page lists; all are in the records."""
 MAX_SHOWN_CHARS = 240
 
 
-class JudgedSuite(TasksSuite):
+class JudgedSuite(QuestionsSuite):
     """A suite whose section has a judge, and whose page lists answers. Facts of its samples hold `question`."""
 
     def needs_judge(self, record: Record) -> bool:

@@ -11,16 +11,15 @@ from eval.longbench.scores import chosen_letter
 from eval.records import Record
 from eval.report.contents import TasksResult
 from eval.samples import SampleMaker
-from eval.suite import Prompts, Scoring
-from eval.suites.tasks import TasksSuite, next_power_of_two, published_remark
+from eval.suite import Scoring
+from eval.suites.tasks import QuestionsSuite, published_remark
 
 
-class LongbenchSuite(TasksSuite):
+class LongbenchSuite(QuestionsSuite):
     """Four choices about one long text: 503 questions that people wrote."""
 
     name = "longbench"
     title = "LongBench v2"
-    has_length_grid = False
 
     def check(self, settings: EvaluateConfig) -> None:
         """See `Suite`."""
@@ -30,17 +29,9 @@ class LongbenchSuite(TasksSuite):
         """See `SampledSuite`."""
         return LongbenchMaker(settings, tokenizer, seed)
 
-    def prompts(self, settings: EvaluateConfig) -> list[Prompts]:
-        """None are known before the file is read with a model's tokenizer."""
-        return []
-
     def score(self, record: Record) -> float:
         """See `SampledSuite`."""
         return float(record.reply is not None and chosen_letter(record.reply.text) == record.references[0])
-
-    def cell_tokens(self, record: Record) -> int:
-        """See `TasksSuite`."""
-        return next_power_of_two(record.facts["num_prompt_tokens"])
 
     def result(self, scoring: Scoring) -> TasksResult:
         """See `SampledSuite`. Adds the published rows: all questions, by difficulty, and by words of the text."""

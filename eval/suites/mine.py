@@ -10,9 +10,7 @@ from eval.mine.metrics import letter_of, score_own
 from eval.mine.questions import read_questions
 from eval.records import Record
 from eval.samples import SampleMaker
-from eval.suite import Prompts
 from eval.suites.judged import JudgedSuite
-from eval.suites.tasks import next_power_of_two
 
 
 class MineSuite(JudgedSuite):
@@ -20,7 +18,6 @@ class MineSuite(JudgedSuite):
 
     name = "mine"
     title = "Own questions"
-    has_length_grid = False
 
     def check(self, settings: EvaluateConfig) -> None:
         """See `Suite`."""
@@ -31,10 +28,6 @@ class MineSuite(JudgedSuite):
         """See `SampledSuite`."""
         return MineMaker(settings, tokenizer, seed)
 
-    def prompts(self, settings: EvaluateConfig) -> list[Prompts]:
-        """None are known before the file is read with a model's tokenizer."""
-        return []
-
     def score(self, record: Record) -> float:
         """See `SampledSuite`. What a judge has not judged scores 0."""
         if record.reply is None:
@@ -44,10 +37,6 @@ class MineSuite(JudgedSuite):
         return score_own(
             record.facts["metric"], record.reply.text, record.references, record.facts["choices"]
         )
-
-    def cell_tokens(self, record: Record) -> int:
-        """See `TasksSuite`."""
-        return next_power_of_two(record.facts["num_prompt_tokens"])
 
     def needs_judge(self, record: Record) -> bool:
         """See `JudgedSuite`."""

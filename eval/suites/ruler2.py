@@ -7,16 +7,14 @@ from eval.ruler2.maker import Ruler2Maker
 from eval.ruler2.questions import read_questions
 from eval.ruler2.scores import score_reply
 from eval.samples import SampleMaker
-from eval.suite import Prompts
-from eval.suites.tasks import TasksSuite, next_power_of_two
+from eval.suites.tasks import QuestionsSuite, next_power_of_two
 
 
-class Ruler2Suite(TasksSuite):
+class Ruler2Suite(QuestionsSuite):
     """Finding, copying and solving one of many questions or documents: 12 tasks of four degrees of difficulty."""
 
     name = "ruler2"
     title = "RULERv2"
-    has_length_grid = False
     remarks = (
         "Prompts and scores are NVIDIA's, whose figure of a length is the mean of all 12 tasks. A length counts the "
         "prompt alone, without template and reply, as `ns prepare_data ruler2` does.",
@@ -29,10 +27,6 @@ class Ruler2Suite(TasksSuite):
     def make(self, settings: EvaluateConfig, tokenizer: Tokenizer, seed: int) -> SampleMaker:
         """See `SampledSuite`."""
         return Ruler2Maker(settings, tokenizer, seed)
-
-    def prompts(self, settings: EvaluateConfig) -> list[Prompts]:
-        """None are known before the files are read."""
-        return []
 
     def score(self, record: Record) -> float:
         """See `SampledSuite`."""

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
+from app.config import EvaluateConfig
 from eval.outcomes import count_outcomes
 from eval.records import Record
 from eval.report.contents import TaskScore, TasksResult
@@ -11,7 +12,7 @@ from eval.report.labels import count_remarks
 from eval.report.parts import Part, joined_remarks
 from eval.report.tables import MEAN_OF_TASKS, answers_table, tasks_table
 from eval.scoring import mean_with_interval
-from eval.suite import SampledSuite, Scoring
+from eval.suite import Prompts, SampledSuite, Scoring
 
 SHORTEST_CELL_TOKENS = 1024
 """Of suites whose samples are of any length."""
@@ -91,6 +92,20 @@ class TasksSuite(SampledSuite[TasksResult]):
             terminal_tables=[tasks_table(self.title, results, has_intervals=False)],
             csv_files={f"{self.name}.csv": tasks_csv(results)},
         )
+
+
+class QuestionsSuite(TasksSuite):
+    """A suite whose questions come from a user's file, each as long as it is. Facts hold `num_prompt_tokens`."""
+
+    has_length_grid = False
+
+    def prompts(self, settings: EvaluateConfig) -> list[Prompts]:
+        """None are known before the file is read with a model's tokenizer."""
+        return []
+
+    def cell_tokens(self, record: Record) -> int:
+        """See `TasksSuite`."""
+        return next_power_of_two(record.facts["num_prompt_tokens"])
 
 
 def next_power_of_two(num_tokens: int) -> int:

@@ -73,7 +73,7 @@ def _join(processes: list[ForkServerProcess]) -> None:
         if not ended:
             raise TimeoutError(f"processes still run after {TIMEOUT_SEC} s")
         for sentinel in ended:
-            process = running.pop(int(sentinel))  # type: ignore[arg-type]
+            process = running.pop(sentinel)
             process.join()
             if process.exitcode != 0:
                 return
